@@ -20,7 +20,7 @@ pytestmark = [
 WAYS = {"namespaces": (), "none": (NO_NAMESPACES,)}
 PROFILE: Mapping[str, object] = {"extends": "go-dev", "network": {"allow_domain": []}}
 GET = f"go mod init m && go get {MODULE}@{VERSION} && grep -q {MODULE} go.sum"
-INSTALL = f'go install {PROGRAM} && "$(go env GOPATH | cut -d: -f1)/bin/answers"'
+INSTALL = f'go install {PROGRAM} && "$(go env GOPATH)/bin/answers"'
 
 COMMANDS = [pytest.param(GET, id="get"), pytest.param(INSTALL, id="install", marks=pytest.mark.slow)]
 

@@ -34,7 +34,7 @@ class _Tool(NamedTuple):
     prefix: str = ""  # of the variable's value
     reading_is_enough: bool = False
     must_exist: bool = False  # a file without which the tool ends; it may be empty
-    is_first_of_list: bool = False  # the usual location is searched behind it
+    is_first_of_list: bool = False  # the usual location may be a list, which this one would begin
     moves_with: str = ""  # a variable that moves the usual location too
     programs: str | None = None  # where it installs programs, below its directory
 
@@ -229,7 +229,10 @@ def _usual(tool: _Tool, path_context: PathContext) -> str:
 
 
 def _value(tool: _Tool, caches: str, path_context: PathContext) -> str:
-    behind = f":{_usual(tool, path_context)}" if tool.is_first_of_list else ""
+    # Go searches the others for packages without modules alone, and with them scripts run programs in
+    # `$(go env GOPATH)/bin`, which a list would lead nowhere.
+    has_others = tool.is_first_of_list and path_context.environ.get("GO111MODULE") in ("off", "auto")
+    behind = f":{_usual(tool, path_context)}" if has_others else ""
     return f"{tool.prefix}{join(caches, tool.directory)}{behind}"
 
 

@@ -211,14 +211,20 @@ def test_a_variable_of_the_caller_that_leads_to_nothing_granted_is_replaced(
     assert "UV_CACHE_DIR" not in variables(caches(fs, READ_WRITE, UV_CACHE_DIR=f"{WORK}/uv"))
 
 
+@pytest.mark.parametrize("modules", ["off", "auto", "on", ""])
 @pytest.mark.parametrize("person", [f"{HOME}/go", f"/data/a:{HOME}/go"], ids=["one", "a list"])
-def test_packages_of_the_person_are_found_behind_what_go_may_write(
-    person: str, make_fs: MakeFilesystem
+def test_packages_of_the_person_are_found_behind_what_go_may_write_where_it_looks_for_them(
+    person: str, modules: str, make_fs: MakeFilesystem
 ) -> None:
-    found = caches(make_fs(), READ_WRITE, GOPATH=person)
-    assert variables(found)["GOPATH"] == f"{path(found)}/go:{person}"
-    assert variables(caches(make_fs(), READ_WRITE))["GOPATH"].endswith(f"/go:{HOME}/go")
+    """With modules it does not, and `$(go env GOPATH)/bin` is one directory."""
+    found = caches(make_fs(), READ_WRITE, GOPATH=person, GO111MODULE=modules)
+    behind = f":{person}" if modules in ("off", "auto") else ""
+    assert variables(found)["GOPATH"] == f"{path(found)}/go{behind}"
     assert "GOPATH" not in variables(caches(make_fs(), READ_WRITE, GOPATH=f"{WORK}/go:{person}"))
+
+
+def test_the_usual_packages_are_found_where_the_caller_names_none(make_fs: MakeFilesystem) -> None:
+    assert variables(caches(make_fs(), READ_WRITE, GO111MODULE="off"))["GOPATH"].endswith(f"/go:{HOME}/go")
 
 
 @pytest.mark.parametrize(
