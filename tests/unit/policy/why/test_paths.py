@@ -19,7 +19,15 @@ from nono.policy.request import RunRequest
 from nono.policy.resolve import Resolved, resolve
 from nono.policy.schema.profile import Filesystem as Files
 from nono.policy.schema.profile import Meta, Network, Profile
-from nono.policy.schema.routes import CustomCredential, PolicyEntry, RuleEntry
+from nono.policy.schema.routes import (
+    CustomCredential,
+    PolicyEntry,
+    ProviderEntry,
+    ProviderRoute,
+    ResponseFieldEntry,
+    RuleEntry,
+    TokenEndpointEntry,
+)
 from nono.supervisor.verdict.adjudicator import NetworkGrants, Perform, judge_connect, loopback
 from nono.supervisor.verdict.open_call import OpenCall
 from nono.supervisor.verdict.open_verdict import Ask, Found, Leave, Refuse, judge_open
@@ -236,6 +244,18 @@ def test_the_option_for_a_request_below_a_wildcard_is_for_that_host_alone(run: R
     assert status("one.x.example") == ("denied", "--allow-domain https://one.x.example/b")
     assert status("one.x.example", "https://one.x.example/b") == ("allowed", None)
     assert status("two.x.example", "https://one.x.example/b")[0] == "denied"
+
+
+def test_the_routes_of_a_login_are_reached_beside_paths_at_another_port(run: Resolve) -> None:
+    endpoint = TokenEndpointEntry("https://auth.example", "/token", (ResponseFieldEntry("access_token"),))
+    provider = ProviderEntry("oauth_capture", (endpoint,), ("https://api.example",))
+    profile = Profile(
+        credential_providers={"p": provider},
+        credential_routes=(ProviderRoute("login", "p", env_var="LOGIN"),),
+    )
+    options = {"allow_domain": ("https://api.example:8443/a", "api.example")}
+    assert why_host(run(profile, **options), "api.example", 443).status == "allowed"
+    assert why_host(run(**options), "api.example", 443).status == "denied"
 
 
 @pytest.mark.parametrize("path", ["/**", "/*", "/v1/{a,b}", "/v1/[a-z]", "/a%3Fb/*", "/\\a"])
