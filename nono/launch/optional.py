@@ -162,9 +162,9 @@ def agents_watched(prepared: Prepared, insist: Warn) -> Iterator[None]:
     """Say, even in a silent run, which settings and programs of agents it has changed that run outside."""
     from nono.launch.around.left import agent_installs, agent_settings
 
-    home = prepared.resolved.path_context.home
-    places = agent_settings.places_of(prepared.capabilities, home)
-    installs = agent_installs.places_of(prepared.capabilities, home)
+    paths = prepared.resolved.path_context
+    places = agent_settings.places_of(prepared.capabilities, paths)
+    installs = agent_installs.places_of(prepared.capabilities, paths)
     before, installed = agent_settings.look(places), agent_installs.look(installs)
     try:
         yield

@@ -261,6 +261,80 @@ def test_a_run_has_its_own_directory_where_an_agent_outside_finds_what_it_obeys(
     assert [path.name for path in directory.iterdir()] == left
 
 
+@pytest.mark.parametrize(
+    ("variable", "where", "left"),
+    [
+        ("CODEX_HOME", "app-server-control", []),
+        ("CODEX_HOME", "shell_snapshots", []),
+        ("CODEX_HOME", "ide", ["x.sock"]),
+        ("CLAUDE_CONFIG_DIR", "daemon", []),
+        ("QWEN_HOME", "ide", []),
+        ("OTHER_HOME", "ide", ["x.sock"]),
+    ],
+)
+def test_a_run_has_its_own_directory_where_a_person_has_moved_what_an_agent_obeys(
+    person: NonoRun, variable: str, where: str, left: list[str]
+) -> None:
+    directory = person.user.home / "moved" / where
+    directory.mkdir(parents=True)
+    for path in (directory.parent, directory):
+        person.give(path)
+    ended = person.run(
+        ["python3", "-c", SERVES, str(directory)],
+        profile={"filesystem": {"allow": [str(directory.parent)]}},
+        flags=["--block-net"],
+        environment={variable: str(directory.parent)},
+    )
+    assert (ended.exit_code, ended.stdout) == (0, ""), ended.stderr
+    assert [path.name for path in directory.iterdir()] == left
+
+
+@pytest.mark.parametrize(
+    ("variable", "below", "script", "said"),
+    [
+        ("CLAUDE_CONFIG_DIR", ".", "echo H > settings.json", "set hooks in"),
+        ("CODEX_HOME", ".", "echo 'notify = [\"x\"]' > config.toml", "set notify in"),
+        ("CODEX_HOME", ".", "mkdir packages; echo x > packages/codex", "changed codex in"),
+        ("GEMINI_CLI_HOME", ".gemini", "mkdir -p extensions/x; echo x > extensions/x/y", "changed x/y in"),
+        ("XDG_CONFIG_HOME", "opencode", 'echo \'{"mcp": {"x": 1}}\' > opencode.json', "set mcp in"),
+        ("XDG_CONFIG_HOME", "opencode", "mkdir plugin; echo x > plugin/x.js", "changed x.js in"),
+        ("OPENCODE_CONFIG_DIR", ".", "mkdir plugin; echo x > plugin/x.js", "changed x.js in"),
+        ("XDG_CONFIG_HOME", "other", "mkdir plugin; echo x > plugin/x.js", None),
+        ("OTHER_HOME", ".", "mkdir packages; echo x > packages/codex; echo H > hooks.json", None),
+    ],
+)
+def test_what_a_run_lays_where_a_person_has_moved_the_state_of_an_agent_is_told(
+    person: NonoRun, variable: str, below: str, script: str, said: str | None
+) -> None:
+    moved = person.user.home / "moved"
+    (moved / below).mkdir(parents=True)
+    for path in (moved, moved / below):
+        person.give(path)
+    profile = {"filesystem": {"state_dir": [str(moved / below)]}}
+    ended = person.run(
+        ["sh", "-euc", f"cd {moved / below}; {script.replace('H', f"'{HOOKS}'")}"],
+        profile=profile,
+        flags=["-s"],
+        environment={variable: str(moved)},
+    )
+    assert ended.exit_code == 0, ended.stderr
+    lines = [line for line in ended.stderr.splitlines() if "an agent outside" in line]
+    assert [said in line for line in lines if said] == ([True] if said else [])
+    assert len(lines) == (1 if said else 0)
+
+
+def test_plugins_that_a_run_of_the_profile_lays_in_moved_settings_are_told(person: NonoRun) -> None:
+    settings = person.user.home / "settings"
+    settings.mkdir()
+    person.give(settings)
+    script = 'cd "$XDG_CONFIG_HOME/opencode" && mkdir plugin && echo x > plugin/x.js'
+    ended = person.run(
+        ["sh", "-euc", script], profile=OPENCODE, flags=["-s"], environment={"XDG_CONFIG_HOME": str(settings)}
+    )
+    assert ended.exit_code == 0, ended.stderr
+    assert f"this run changed x.js in {settings}/opencode/plugin: an agent outside" in ended.stderr
+
+
 def test_a_link_where_a_codex_outside_finds_its_server_is_refused(person: NonoRun) -> None:
     state = person.user.home / ".codex"
     (state / "mine").mkdir(parents=True)

@@ -10,7 +10,7 @@ from nono.named_tuple import NamedTuple
 from nono.policy.files.grants import accesses
 from nono.policy.git.repository import GITFILE, Repository, led_to, may_be_repository
 from nono.policy.host_filesystem import HostFilesystem
-from nono.policy.learning.agent_programs import SNAPSHOTS
+from nono.policy.learning.agent_programs import SNAPSHOTS, state_directories
 from nono.policy.path_expansion import PathContext, is_within
 
 TYPE_CHECKING = False
@@ -80,11 +80,10 @@ def snapshots_of(grants: Sequence[Grant], paths: PathContext) -> Iterator[Snapsh
     """Yield the directories of agents' repositories that the run may change."""
     writing = [grant for grant in grants if grant.access.writes]
     for state, name, levels in SNAPSHOTS:
-        # A state directory that is a link stands in the grants by what it leads to.
-        around = os.path.realpath(paths.of_group(state))
-        path = join(around, name)
-        if accesses(writing, around) is not None or accesses(writing, path) is not None:
-            yield SnapshotPlace(path, around, levels)
+        for around in state_directories(state, paths, os.path.realpath):
+            path = join(around, name)
+            if accesses(writing, around) is not None or accesses(writing, path) is not None:
+                yield SnapshotPlace(path, around, levels)
 
 
 class Watched:

@@ -14,8 +14,8 @@ from nono.policy.environment.inheritance import EnvironmentRules, child_environm
 from nono.policy.files.grants import accesses
 from nono.policy.files.tool_caches.caches import Caches, own_caches
 from nono.policy.host_filesystem import HostFilesystem, is_read_only
-from nono.policy.learning.agent_programs import RENDEZVOUS
-from nono.policy.path_expansion import is_within
+from nono.policy.learning.agent_programs import RENDEZVOUS, state_directories
+from nono.policy.path_expansion import PathContext, is_within
 from nono.policy.resolve import Resolved
 from nono.sandbox.plan import private_view
 from nono.sandbox.plan.private_view import TERMINALS, PrivateView
@@ -100,7 +100,7 @@ def _surroundings(
     if namespaces:
         below = [terminal for terminal in terminals if os.path.dirname(terminal) == TERMINALS]
         view = private_view.private_view(capabilities, roots, below[0] if below else None)
-        own = _rendezvous(capabilities, resolved.path_context.home)
+        own = _rendezvous(capabilities, resolved.path_context)
         if starts:
             ready_state_directories(own)
         view = private_view.with_directories(view, [each.path for each in own], capabilities)
@@ -110,19 +110,18 @@ def _surroundings(
     return resolved._replace(capabilities=capabilities._replace(grants=grants)), view, caches
 
 
-def _rendezvous(capabilities: CapabilitySet, home: str) -> list[Grant]:
+def _rendezvous(capabilities: CapabilitySet, paths: PathContext) -> list[Grant]:
     """Return where agents outside find what they obey, and the run could put something of its own."""
     writing = [grant for grant in capabilities.grants if grant.access.writes]
     found = []
     for state, name in RENDEZVOUS:
-        # A state directory that is a link stands in the grants by what it leads to.
-        around = os.path.realpath(os.path.join(home, state))
-        path = os.path.join(around, name)
-        is_granted = (accesses(writing, around) or accesses(writing, path)) is not None
-        # Nobody puts anything into a state that is mounted read-only, and no directory can be made there.
-        may_be_put = os.path.lexists(path) or not is_read_only(around)
-        if os.path.isdir(around) and is_granted and may_be_put:
-            found.append(Grant(path, Access.READWRITE, True, "system", path))
+        for around in state_directories(state, paths, os.path.realpath):
+            path = os.path.join(around, name)
+            is_granted = (accesses(writing, around) or accesses(writing, path)) is not None
+            # Nobody puts anything into a state that is mounted read-only, and no directory can be made there.
+            may_be_put = os.path.lexists(path) or not is_read_only(around)
+            if os.path.isdir(around) and is_granted and may_be_put:
+                found.append(Grant(path, Access.READWRITE, True, "system", path))
     return found
 
 

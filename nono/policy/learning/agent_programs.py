@@ -6,7 +6,7 @@ a server that is named there does can change without its settings.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from nono.named_tuple import NamedTuple
 
@@ -14,8 +14,24 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from nono.policy.path_expansion import PathContext
+
 # Of agents, relative to the home directory.
 HOMES = (".claude", ".codex", ".gemini", ".qwen", ".copilot", ".openclaw", ".config/opencode", ".cursor")
+# Where they are if a person has set these variables.
+MOVED = {
+    ".cache/opencode": ("$XDG_CACHE_HOME/opencode",),
+    ".claude": ("$CLAUDE_CONFIG_DIR",),
+    ".codex": ("$CODEX_HOME",),
+    ".config/opencode": ("$XDG_CONFIG_HOME/opencode", "$OPENCODE_CONFIG_DIR"),
+    ".copilot": ("$COPILOT_HOME",),
+    ".cursor": ("$CURSOR_CONFIG_DIR",),
+    ".gemini": ("$GEMINI_CLI_HOME/.gemini",),
+    ".local/share/kilo": ("$XDG_DATA_HOME/kilo",),
+    ".local/share/opencode": ("$XDG_DATA_HOME/opencode",),
+    ".openclaw": ("$OPENCLAW_HOME/.openclaw", "$OPENCLAW_STATE_DIR"),
+    ".qwen": ("$QWEN_HOME",),
+}
 IN_HOMES = (
     "settings.json", "settings.local.json", ".claude.json", ".config.json", "config.toml", "hooks.json",
     "opencode.json", "opencode.jsonc", "config.json", "openclaw.json", "mcp-config.json", "mcp.json",
@@ -37,10 +53,8 @@ INSTALLED = (
 # The same with repositories in which an agent outside calls git to keep what a project held, and how many
 # levels below they are.
 SNAPSHOTS = (
-    ("$XDG_DATA_HOME/opencode", "snapshot", 2),
-    ("$XDG_DATA_HOME/kilo", "snapshot", 2),
-    ("~/.gemini", "history", 1),
-)
+    (".local/share/opencode", "snapshot", 2), (".local/share/kilo", "snapshot", 2), (".gemini", "history", 1),
+)  # fmt: skip
 # Where an agent that runs finds what it obeys: its server, an editor that answers its questions or is a
 # command that it starts, scripts that each of its shells reads, and commands that its service goes on with.
 RENDEZVOUS = (
@@ -72,6 +86,18 @@ _ASKS = frozenset({
     "enableAllProjectMcpServers", "permission", "sandbox", "sandbox_mode", "sandbox_workspace_write",
     "skipDangerousModePermissionPrompt",
 })  # fmt: skip
+
+
+def state_directories(state: str, paths: PathContext, real: Callable[[str], str]) -> list[str]:
+    """Return where the state of an agent may be, which is at `state` in the home unless a variable moves it.
+
+    Both count, because an agent that is started elsewhere may lack the variable.
+
+    real: Follows the links of a path. A directory that is a link stands in the grants by what it leads to.
+    """
+    named = (f"~/{state}", *MOVED.get(state, ()))
+    found = (paths.of_denial(each) for each in named)
+    return list(dict.fromkeys(real(path) for path in found if path is not None))
 
 
 class Differences(NamedTuple):

@@ -11,7 +11,8 @@ from nono.launch.around.repository_files import Inode, LookError, RepositoryFile
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import CapabilitySet
 from nono.policy.files.grants import accesses
-from nono.policy.learning.agent_programs import INSTALLED
+from nono.policy.learning.agent_programs import INSTALLED, state_directories
+from nono.policy.path_expansion import PathContext
 from nono.printable import shell_word
 
 ENTRIES_MAX = 10_000  # of one agent; directories count, because a command can make any number of them
@@ -31,19 +32,15 @@ class Looked(NamedTuple):
     unread: Mapping[str, Inode]
 
 
-def places_of(capabilities: CapabilitySet, home: str) -> dict[str, str]:
-    """Return the directories of programs that the run may change, each with the state directory around it.
-
-    home: The directory of the person.
-    """
+def places_of(capabilities: CapabilitySet, paths: PathContext) -> dict[str, str]:
+    """Return the directories of programs that the run may change, each with the state directory around it."""
     writing = [grant for grant in capabilities.grants if grant.access.writes]
     found: dict[str, str] = {}
     for state, name in INSTALLED:
-        # A state directory that is a link stands in the grants by what it leads to.
-        around = os.path.realpath(join(home, state))
-        path = join(around, name)
-        if accesses(writing, around) is not None or accesses(writing, path) is not None:
-            found[path] = around
+        for around in state_directories(state, paths, os.path.realpath):
+            path = join(around, name)
+            if accesses(writing, around) is not None or accesses(writing, path) is not None:
+                found[path] = around
     return found
 
 

@@ -10,8 +10,8 @@ from nono.launch.around.repository_files import Inode, LookError, RepositoryFile
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import CapabilitySet
 from nono.policy.files.grants import accesses
-from nono.policy.learning.agent_programs import HOMES, IN_HOMES, IN_PROJECTS, differences
-from nono.policy.path_expansion import ancestry
+from nono.policy.learning.agent_programs import HOMES, IN_HOMES, IN_PROJECTS, differences, state_directories
+from nono.policy.path_expansion import PathContext, ancestry
 from nono.printable import shell_word
 
 FILE_BYTES_MAX = 8 << 20  # Claude Code keeps its history beside its servers
@@ -30,19 +30,16 @@ class Looked(NamedTuple):
     unread: Mapping[str, Inode]
 
 
-def places_of(capabilities: CapabilitySet, home: str) -> dict[str, tuple[str, ...]]:
+def places_of(capabilities: CapabilitySet, paths: PathContext) -> dict[str, tuple[str, ...]]:
     """Return the directories in which the run may change an agent's settings, and the names of these there.
 
     An agent looks for those of a project in the directory where it is started, and some in those above. That
     is the working directory here, one above it, or another that a person has granted.
-
-    home: The directory of the person.
     """
     writing = [grant for grant in capabilities.grants if grant.access.writes]
-    homes = [join(home, name) for name in HOMES]
-    # A state directory that is a link stands in the grants by what it leads to.
+    homes = [path for each in HOMES for path in state_directories(each, paths, os.path.realpath)]
     found: dict[str, tuple[str, ...]] = {
-        path: IN_HOMES for each in homes if accesses(writing, path := os.path.realpath(each)) is not None
+        path: IN_HOMES for path in homes if accesses(writing, path) is not None
     }
     named = [grant.path for grant in writing if grant.is_users and grant.is_dir and grant.path not in found]
     above = sorted(ancestry(capabilities.workdir), key=len, reverse=True)

@@ -8,6 +8,7 @@ import pytest
 
 from nono.launch.around import surroundings
 from nono.policy.capability import Access, Grant
+from nono.policy.path_expansion import PathContext
 from support.host_facts import PROXIED
 
 
@@ -20,7 +21,9 @@ def test_no_directory_is_made_in_a_state_that_is_mounted_read_only(
     state = tmp_path / ".claude"
     (state / "ide").mkdir(parents=True)
     grants = (Grant(str(state), Access.READWRITE, True, "profile", str(state)),)
-    own = surroundings._rendezvous(PROXIED._replace(grants=grants), str(tmp_path))
+    home = str(tmp_path)
+    paths = PathContext(home, home, home, {"HOME": home})
+    own = surroundings._rendezvous(PROXIED._replace(grants=grants), paths)
     names = {Path(grant.path).name for grant in own}
     assert "ide" in names
     assert ("session-env" in names) == (not is_read_only)

@@ -1,13 +1,26 @@
-"""nono.policy.learning.agent_programs: what the settings of agents make them run."""
+"""nono.policy.learning.agent_programs: what the settings of agents make them run, and where these are."""
 
 from __future__ import annotations
 
 import json
+from posixpath import normpath
 
 import pytest
 
-from nono.policy.learning.agent_programs import PARTS_MAX, Differences, differences
+from nono.policy.learning.agent_programs import (
+    HOMES,
+    INSTALLED,
+    MOVED,
+    PARTS_MAX,
+    RENDEZVOUS,
+    SNAPSHOTS,
+    Differences,
+    differences,
+    state_directories,
+)
+from nono.policy.path_expansion import PathContext
 
+HOME = "/home/ada"
 HOOKS = {"hooks": {"SessionStart": [{"hooks": [{"type": "command", "command": "curl evil"}]}]}}
 SERVER = {"mcpServers": {"x": {"command": "x"}}}
 NOTHING = Differences((), ())
@@ -160,3 +173,37 @@ def test_what_cannot_be_parsed_is_an_error(name: str, content: bytes) -> None:
 def test_dots_in_the_values_of_a_document_are_no_parts_of_keys() -> None:
     told = b'hooks = "one. two."\n' + b'prompt = "' + b"a. " * 4_000 + b'"\n'
     assert differences("config.toml", b"", told).new == ("hooks",)
+
+
+@pytest.mark.parametrize(
+    ("state", "variables", "moved"),
+    [
+        (".claude", {"CLAUDE_CONFIG_DIR": "/data/claude"}, ["/data/claude"]),
+        (".codex", {"CODEX_HOME": "/data/codex/"}, ["/data/codex"]),
+        (".codex", {"CODEX_HOME": "codex"}, ["/work/codex"]),
+        (".codex", {"CODEX_HOME": ""}, []),
+        (".codex", {"CODEX_HOME": f"{HOME}/.codex"}, []),
+        (".codex", {"QWEN_HOME": "/data/qwen"}, []),
+        (".gemini", {"GEMINI_CLI_HOME": "/data"}, ["/data/.gemini"]),
+        (".qwen", {"QWEN_HOME": "/data/qwen"}, ["/data/qwen"]),
+        (".config/opencode", {"XDG_CONFIG_HOME": "/data"}, ["/data/opencode"]),
+        (".config/opencode", {"OPENCODE_CONFIG_DIR": "/data/mine"}, ["/data/mine"]),
+        (".cache/opencode", {"XDG_CACHE_HOME": "/data"}, ["/data/opencode"]),
+        (".local/share/opencode", {"XDG_DATA_HOME": "/data"}, ["/data/opencode"]),
+    ],
+)
+def test_a_variable_adds_where_an_agent_keeps_its_state(
+    state: str, variables: dict[str, str], moved: list[str]
+) -> None:
+    paths = PathContext(HOME, "/work", "/work", {"HOME": HOME, **variables})
+    assert state_directories(state, paths, normpath) == [f"{HOME}/{state}", *moved]
+
+
+def test_a_state_to_which_two_links_lead_is_one() -> None:
+    paths = PathContext(HOME, "/", "/", {"HOME": HOME, "CODEX_HOME": "/data/codex"})
+    assert state_directories(".codex", paths, lambda _: "/dotfiles") == ["/dotfiles"]
+
+
+def test_every_state_that_is_moved_is_one_that_is_looked_for() -> None:
+    watched = (state for state, *_ in (*INSTALLED, *RENDEZVOUS, *SNAPSHOTS))
+    assert set(MOVED) == {*HOMES, *watched}

@@ -13,8 +13,10 @@ from nono.kernel import open_path
 from nono.launch.around.left import agent_installs
 from nono.launch.around.left.agent_installs import look, places_of, sentences
 from nono.policy.capability import Access, Grant
+from nono.policy.path_expansion import PathContext
 from support.host_facts import PROXIED
 
+PATHS = PathContext("/home/ada", "/work", "/work", {"HOME": "/home/ada"})
 RELEASE = "app-server-daemon/releases/1"
 Change = Callable[[Path], object]
 
@@ -131,7 +133,7 @@ def test_too_many_programs_are_told_by_the_next_run_too_but_no_link_of_the_perso
 def test_programs_are_looked_for_where_the_run_may_write() -> None:
     def granted(access: Access) -> dict[str, str]:
         grants = (Grant("/home/ada/.codex", access, True, "profile", "/home/ada/.codex"),)
-        return places_of(PROXIED._replace(grants=grants), "/home/ada")
+        return places_of(PROXIED._replace(grants=grants), PATHS)
 
     names = ("packages", "plugins")
     assert granted(Access.READWRITE) == {f"/home/ada/.codex/{name}": "/home/ada/.codex" for name in names}
@@ -141,8 +143,9 @@ def test_programs_are_looked_for_where_the_run_may_write() -> None:
 def test_programs_are_looked_for_where_a_grant_of_the_directory_alone_or_a_link_leads(tmp_path: Path) -> None:
     def granted(path: Path) -> dict[str, str]:
         grants = (Grant(str(path), Access.READWRITE, True, "profile", str(path)),)
-        return places_of(PROXIED._replace(grants=grants), str(tmp_path))
+        return places_of(PROXIED._replace(grants=grants), paths)
 
+    paths = PATHS._replace(home=str(tmp_path))
     state = tmp_path / "dotfiles/codex"
     state.mkdir(parents=True)
     (tmp_path / ".codex").symlink_to(state)

@@ -12,9 +12,11 @@ from nono.kernel import open_path
 from nono.launch.around.left.agent_settings import look, places_of, sentences
 from nono.policy.capability import Access, Grant
 from nono.policy.learning.agent_programs import IN_HOMES, IN_PROJECTS
+from nono.policy.path_expansion import PathContext
 from support.host_facts import PROXIED
 
 HOME, WORK = "/home/ada", "/home/ada/work/one"
+PATHS = PathContext(HOME, WORK, WORK, {"HOME": HOME})
 
 
 def granted(
@@ -39,13 +41,13 @@ def test_settings_of_projects_are_looked_for_where_an_agent_may_be_started(
     grants: list[Grant], projects: list[str]
 ) -> None:
     capabilities = PROXIED._replace(workdir=WORK, grants=tuple(grants))
-    assert places_of(capabilities, HOME) == dict.fromkeys(projects, IN_PROJECTS)
+    assert places_of(capabilities, PATHS) == dict.fromkeys(projects, IN_PROJECTS)
 
 
 def test_settings_of_a_person_are_looked_for_in_the_state_of_an_agent() -> None:
     grants = (granted(f"{HOME}/.claude", "profile"), granted(f"{HOME}/.other", "group:other"))
     capabilities = PROXIED._replace(workdir=WORK, grants=grants)
-    assert places_of(capabilities, HOME) == {f"{HOME}/.claude": IN_HOMES}
+    assert places_of(capabilities, PATHS) == {f"{HOME}/.claude": IN_HOMES}
 
 
 def test_a_look_that_fails_is_no_difference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -138,6 +138,7 @@ def test_a_file_in_the_place_of_snapshots_is_told_of_if_the_run_has_made_it(tmp_
         ("/data/opencode", Access.READWRITE, ["/data/opencode/snapshot"]),
         ("/data/opencode/snapshot", Access.READWRITE, ["/data/opencode/snapshot"]),
         ("/data/opencode", Access.READ, []),
+        ("/home/ada/.local/share/opencode", Access.READWRITE, ["/home/ada/.local/share/opencode/snapshot"]),
         ("/data/kilo", Access.READWRITE, ["/data/kilo/snapshot"]),
         ("/home/ada/.gemini", Access.READWRITE, ["/home/ada/.gemini/history"]),
         ("/home/ada/.claude", Access.READWRITE, []),
@@ -146,7 +147,7 @@ def test_a_file_in_the_place_of_snapshots_is_told_of_if_the_run_has_made_it(tmp_
 def test_snapshots_are_watched_where_the_run_may_write_them(
     path: str, access: Access, found: list[str]
 ) -> None:
-    paths = PathContext("/home/ada", "/work", "/work", {"XDG_DATA_HOME": "/data"})
+    paths = PathContext("/home/ada", "/work", "/work", {"HOME": "/home/ada", "XDG_DATA_HOME": "/data"})
     grant = Grant(path, access, True, "profile", path)
     assert [place.path for place in snapshots_of([grant], paths)] == found
 
