@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from nono.named_tuple import NamedTuple
 
 MAX_HELLO_BYTES = 16 * 1024  # records and headers together; post-quantum key shares take about 2 KiB
+# Each piece that arrives is parsed with all before it, however small it is. Clients send one record, or a few
+# to hide the name from a network.
+MAX_RECORDS = 64
 _HANDSHAKE = 22
 _CLIENT_HELLO = 1
 _SERVER_NAME = 0  # RFC 6066 section 3
@@ -64,10 +67,10 @@ class _Reader:
 
 
 def parse(received: bytes) -> Hello | NeedMore | NotTls:
-    """Judge everything received so far, from the first byte. Bounded by MAX_HELLO_BYTES."""
+    """Judge everything received so far, from the first byte. Bounded by MAX_HELLO_BYTES and MAX_RECORDS."""
     message = bytearray()
     position = 0
-    while True:
+    for _ in range(MAX_RECORDS):
         record = received[position : position + 5]
         fault = _record_fault(record)
         if fault is not None:
@@ -87,6 +90,7 @@ def parse(received: bytes) -> Hello | NeedMore | NotTls:
         position += 5 + length
         if len(record) < 5 or position > len(received):
             return NotTls("the ClientHello is too large") if len(received) > MAX_HELLO_BYTES else NeedMore()
+    return NotTls("the ClientHello is in too many records")
 
 
 def _record_fault(header: bytes) -> str | None:

@@ -23,6 +23,7 @@ from nono.policy.endpoints.policy import EndpointPolicy, EndpointRule
 from nono.policy.schema.route_rules import Inject
 from nono.secret import Secret
 from support.proxy.http2_stage import KEY, h2_stage
+from support.proxy.interception import connect, intercepting
 from support.proxy.thread import PHANTOM, TIMEOUT_S, Client, a_route, proxy
 from support.running.pace import slowness
 from support.servers.http1 import Received, upstream
@@ -381,6 +382,27 @@ def test_no_reads_of_tiny_frames_from_many_clients_take_the_loop() -> None:
                     client.flush()
             answers = [client.answer(number) for client, number in zip(clients, numbers, strict=True)]
             assert {answer.status for answer in answers} == {200}
+    judge(clock.worst_s)
+
+
+@tried_again
+def test_no_hellos_in_tiny_records_take_the_loop() -> None:
+    hello = b"\x01\x00\x3f\xf0" + bytes(2_600)
+    records = b"".join(b"\x16\x03\x01\x00\x01%c" % octet for octet in hello)
+    route = a_route(443, host="api.test", scheme="https")
+    with intercepting(route) as p, ExitStack() as stack:
+        clients = [stack.enter_context(Client(p.port)) for _ in range(20)]
+        for client in clients:
+            client.send(connect("api.test:443"))
+            assert client.head()[0] == 200
+        with p.clocked() as clock:
+            with p.standing_still():
+                for client in clients:
+                    client.send(records)
+            assert all(client.rest()[:1] == b"\x15" for client in clients)  # an alert
+        with p.inside("api.test", 443):
+            pass
+    assert p.recording.decisions().count(("deny", "intercept_handshake_failed")) == len(clients)
     judge(clock.worst_s)
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nono.proxy.handshake.client_hello import MAX_HELLO_BYTES, Hello, NeedMore, NotTls, parse
+from nono.proxy.handshake.client_hello import MAX_HELLO_BYTES, MAX_RECORDS, Hello, NeedMore, NotTls, parse
 
 
 def hello_for(name: str | None, curve: str | None = None) -> bytes:
@@ -70,9 +70,17 @@ def test_every_prefix_of_a_hello_needs_more() -> None:
     assert all(parse(HELLO[:end]) == NeedMore() for end in range(len(HELLO)))
 
 
-@given(st.integers(min_value=1, max_value=600))
+@given(st.integers(min_value=-(-len(HELLO[5:]) // MAX_RECORDS), max_value=600))
 def test_a_hello_split_over_records_has_the_same_name(size: int) -> None:
     assert parse(in_records(HELLO[5:], size)) == Hello("api.example.com", has_x25519=True)
+
+
+def test_a_hello_in_more_records_than_any_client_sends_is_refused() -> None:
+    message = HELLO[5:]
+    for records, found in ((MAX_RECORDS, Hello), (MAX_RECORDS + 1, NotTls)):
+        rest = records - 1
+        received = in_records(message[:-rest], len(message)) + in_records(message[-rest:], 1)
+        assert isinstance(parse(received), found)
 
 
 @pytest.mark.parametrize(
@@ -98,8 +106,9 @@ def test_anything_else_is_not_tls(received: bytes) -> None:
 
 
 def test_what_never_completes_is_refused_at_the_limit() -> None:
-    unending = in_records(b"\x01\x00\x3f\xff", 1) + b"\x16\x03\x01\x00\x01\x00" * (MAX_HELLO_BYTES // 6)
-    assert isinstance(parse(unending + b"\x16\x03\x01\x00\x01\x00"), NotTls)
+    unending = in_records(b"\x01\x00\x3f\xf0" + bytes(MAX_HELLO_BYTES), 1000)
+    assert parse(unending[:MAX_HELLO_BYTES]) == NeedMore()
+    assert isinstance(parse(unending[: MAX_HELLO_BYTES + 1]), NotTls)
 
 
 @given(st.binary(max_size=200))
