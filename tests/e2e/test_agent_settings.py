@@ -109,6 +109,24 @@ def test_the_program_with_which_codex_outside_runs_commands_is_told(person: Nono
     assert "this run set environments in" in line
 
 
+@pytest.mark.parametrize(
+    ("content", "told_of"),
+    [
+        ("extensions:\\n  x: {type: stdio, cmd: /tmp/x}", "this run set extensions in"),
+        ("GOOSE_PROVIDER: mine", "this run set GOOSE_PROVIDER in"),
+        ("{extensions: {}}", "cannot tell what an agent outside runs now"),
+        ("# a comment", None),
+    ],
+)
+def test_what_goose_outside_starts_or_sends_a_key_to_is_told(
+    person: NonoRun, content: str, told_of: str | None
+) -> None:
+    """It starts the command of each extension that is enabled."""
+    lines = told(person, f"printf '{content}' > ~/.config/goose/config.yaml", {"extends": "goose"})
+    assert [told_of in line for line in lines if told_of] == ([True] if told_of else [])
+    assert len(lines) == (1 if told_of else 0)
+
+
 def test_settings_that_run_nothing_are_not_told(person: NonoRun) -> None:
     assert told(person, 'echo \'{"model": "x"}\' > ~/.claude/settings.json') == []
 

@@ -1,7 +1,7 @@
 """Find what the settings of coding agents make them run, or give a key to, in sessions outside too.
 
-Sources: the settings of Claude Code, Codex, Gemini CLI (Qwen Code), opencode and Copilot CLI. What a hook or
-a server that is named there does can change without its settings.
+Sources: the settings of Claude Code, Codex, Gemini CLI (Qwen Code), opencode, Copilot CLI and goose. What a
+hook or a server that is named there does can change without its settings.
 """
 
 from __future__ import annotations
@@ -17,12 +17,16 @@ if TYPE_CHECKING:
     from nono.policy.path_expansion import PathContext
 
 # Of agents, relative to the home directory.
-HOMES = (".claude", ".codex", ".gemini", ".qwen", ".copilot", ".openclaw", ".config/opencode", ".cursor")
+HOMES = (
+    ".claude", ".codex", ".gemini", ".qwen", ".copilot", ".openclaw", ".config/opencode", ".cursor",
+    ".config/goose",
+)  # fmt: skip
 # Where they are if a person has set these variables.
 MOVED = {
     ".cache/opencode": ("$XDG_CACHE_HOME/opencode",),
     ".claude": ("$CLAUDE_CONFIG_DIR",),
     ".codex": ("$CODEX_HOME",),
+    ".config/goose": ("$XDG_CONFIG_HOME/goose", "$GOOSE_PATH_ROOT/config"),
     ".config/opencode": ("$XDG_CONFIG_HOME/opencode", "$OPENCODE_CONFIG_DIR"),
     ".copilot": ("$COPILOT_HOME",),
     ".cursor": ("$CURSOR_CONFIG_DIR",),
@@ -36,6 +40,7 @@ IN_HOMES = (
     "settings.json", "settings.local.json", ".claude.json", ".config.json", "config.toml", "hooks.json",
     "opencode.json", "opencode.jsonc", "config.json", "openclaw.json", "mcp-config.json", "mcp.json",
     "remote-settings.json", "tui.json", "environments.toml", "plugins/installed_plugins.json", ".env",
+    "config.yaml",
 )  # fmt: skip
 IN_PROJECTS = (
     ".claude/settings.json", ".claude/settings.local.json", ".mcp.json", ".codex/config.toml",
@@ -131,6 +136,8 @@ def _programs(name: str, content: bytes) -> dict[str, str]:
         raise ValueError("a document of too many parts")
     if name == ".env":
         return _variables(content)
+    if name.endswith(".yaml"):
+        return _yaml(content)
     # Imported here: few runs change such a file.
     import json
 
@@ -159,6 +166,29 @@ def _variables(content: bytes) -> dict[str, str]:
             name = variable[1]
         found.setdefault(name, []).append(line)
     return {name: "\n".join(lines) for name, lines in found.items()}
+
+
+def _yaml(content: bytes) -> dict[str, str]:
+    """Return what a file of goose sets, by the names at its top. A change that means nothing may be found.
+
+    Raises ValueError if its names may not be those that begin its lines: in quotes or braces, indented, in a
+    second document.
+    """
+    # Imported here, as `json` above.
+    import re
+
+    named = re.compile(r"([A-Za-z_][\w.-]{0,99}):(?:\s|$)")
+    found: dict[str, list[str]] = {}
+    lines: list[str] | None = None
+    for line in content.decode().splitlines():
+        if (match := named.match(line)) is not None:
+            lines = found.setdefault(match[1], [])
+        elif lines is None and (not line.strip() or line.startswith("#") or line.rstrip() == "---"):
+            continue
+        elif lines is None or (line and not line.startswith((" ", "\t", "#", "- "))):
+            raise ValueError("names that cannot be told")
+        lines.append(line)
+    return {name: "\n".join(lines).rstrip() for name, lines in found.items()}
 
 
 def _toml(content: bytes) -> dict[str, Any]:

@@ -207,3 +207,42 @@ def test_a_state_to_which_two_links_lead_is_one() -> None:
 def test_every_state_that_is_moved_is_one_that_is_looked_for() -> None:
     watched = (state for state, *_ in (*INSTALLED, *RENDEZVOUS, *SNAPSHOTS))
     assert set(MOVED) == {*HOMES, *watched}
+
+
+GOOSE = "# mine\nGOOSE_MODEL: gpt-4o\nextensions:\n  x:\n    args:\n    - a\nlast: 1\n"
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        pytest.param(("- a", "- b"), ["extensions"], id="below"),
+        pytest.param(("last: 1", "last:\n- 1"), ["last"], id="a list beside its name"),
+        pytest.param(("last: 1", "last: 1\nOPENAI_HOST: http://x"), ["OPENAI_HOST"], id="new"),
+        pytest.param(("last: 1", 'last: "1\n#2"'), ["last"], id="no comment, but a string"),
+        pytest.param(("# mine\n", "---\n\n"), [], id="before the first"),
+    ],
+)
+def test_what_goose_is_set_to_is_told_by_name(change: tuple[str, str], told: list[str]) -> None:
+    found = differences("config.yaml", GOOSE.encode(), GOOSE.replace(*change).encode())
+    assert found == Differences(tuple(told), ())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param('"extensions": {}\n', id="in quotes"),
+        pytest.param("{extensions: {}}\n", id="in braces"),
+        pytest.param("  extensions: {}\n", id="indented"),
+        pytest.param("? extensions\n: {}\n", id="a complex name"),
+        pytest.param("!!str extensions: {}\n", id="with a tag"),
+        pytest.param("a: 1\n---\nextensions: {}\n", id="in a second document"),
+        pytest.param("a: 1\n...\nextensions: {}\n", id="behind the end of a document"),
+        pytest.param("a: 1\n<<: *x\n", id="merged"),
+        pytest.param('a: 1\n"\\x65xtensions": {}\n', id="escaped"),
+        pytest.param("a: 1\N{NEXT LINE}'extensions': {}\n", id="after another line break"),
+        pytest.param("\N{ZERO WIDTH NO-BREAK SPACE}a: 1\n", id="after a byte order mark"),
+    ],
+)
+def test_names_in_yaml_that_cannot_be_told_are_an_error(text: str) -> None:
+    with pytest.raises(ValueError, match="cannot be told"):
+        differences("config.yaml", b"", text.encode())
