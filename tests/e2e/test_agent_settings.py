@@ -127,6 +127,16 @@ def test_what_goose_outside_starts_or_sends_a_key_to_is_told(
     assert len(lines) == (1 if told_of else 0)
 
 
+@pytest.mark.parametrize(("table", "is_told"), [("otel", True), ("tui", False)])
+def test_a_host_to_which_codex_outside_sends_prompts_is_told(
+    person: NonoRun, table: str, is_told: bool
+) -> None:
+    toml = f'[{table}]\\nlog_user_prompt = true\\nexporter.otlp-http.endpoint = "http://x"\\n'
+    profile = {"filesystem": {"state_dir": ["~/.codex"]}}
+    lines = told(person, f"printf '{toml}' > ~/.codex/config.toml", profile)
+    assert ["this run set otel in" in line for line in lines] == ([True] if is_told else [])
+
+
 def test_settings_that_run_nothing_are_not_told(person: NonoRun) -> None:
     assert told(person, 'echo \'{"model": "x"}\' > ~/.claude/settings.json') == []
 

@@ -1,4 +1,4 @@
-"""Find what the settings of coding agents make them run, or give a key to, in sessions outside too.
+"""Find what the settings of coding agents make them run, or send keys or prompts to, outside too.
 
 Sources: the settings of Claude Code, Codex, Gemini CLI (Qwen Code), opencode, Copilot CLI and goose. What a
 hook or a server that is named there does can change without its settings.
@@ -78,9 +78,9 @@ _RUNS = frozenset({
     "additionalMarketplaces", "apiKeyHelper", "awsAuthRefresh", "awsCredentialExport", "callCommand",
     "discoveryCommand", "enabledPlugins", "extraKnownMarketplaces", "fileSuggestion", "formatter",
     "gcpAuthRefresh", "hook", "hooks", "lsp", "marketplaces", "mcp", "mcpServers", "mcp_servers",
-    "modelProviders", "model_providers", "notify", "openai_base_url", "otelHeadersHelper", "pager", "plugin",
-    "plugins", "processWrapper", "proxyAuthHelper", "shell_environment_policy", "statusLine",
-    "subagentStatusLine", "toolCallCommand", "toolDiscoveryCommand",
+    "modelProviders", "model_providers", "notify", "openai_base_url", "otel", "otelHeadersHelper", "pager",
+    "plugin", "plugins", "processWrapper", "proxyAuthHelper", "shell_environment_policy", "statusLine",
+    "subagentStatusLine", "telemetry", "toolCallCommand", "toolDiscoveryCommand",
 })  # fmt: skip
 # NODE_OPTIONS, whom a key is sent to, or where Codex has commands run.
 _RUNS_ON_TOP = frozenset({"env", "environments", "provider"})

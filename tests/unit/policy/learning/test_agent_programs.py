@@ -72,6 +72,13 @@ LONG_NAMES = json.dumps({"a" * 1_000_000: {str(number): {"hooks": 1} for number 
         pytest.param(
             "settings.json", {"tools": {"shell": {"pager": "x"}}}, "tools.shell.pager", id="pager of Gemini"
         ),
+        pytest.param(
+            "config.toml", b'[otel]\nexporter = {otlp-http = {endpoint = "http://x"}}\n', "otel",
+            id="to whom Codex sends prompts",
+        ),
+        pytest.param(
+            "settings.json", {"telemetry": {"otlpEndpoint": "http://x"}}, "telemetry", id="and Gemini CLI"
+        ),
         pytest.param("settings.json", {"modelProviders": {"x": []}}, "modelProviders", id="whom Qwen asks"),
         pytest.param("settings.json", {"processWrapper": "x"}, "processWrapper", id="what starts Claude"),
         pytest.param("settings.json", {"proxyAuthHelper": "x"}, "proxyAuthHelper", id="helper of a proxy"),
