@@ -1,14 +1,16 @@
 """Make text safe for a terminal, or for a line that a person copies into a shell."""
 
+BLANK_LETTERS = frozenset("\u115f\u1160\u2800\u3164\uffa0")  # letters and a symbol by category, yet invisible
+_QUOTES, _BEFORE_A_QUOTE = "'\"", " $('\""
 _PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789@%+=:,./-_")
 
 
 def printable(text: str) -> str:
     """Escape the control characters of text: even the name of a directory may contain terminal commands."""
-    if text.isprintable():
+    if text.isprintable() and BLANK_LETTERS.isdisjoint(text):
         return text
     # Format characters (category Cf) are escaped too: some of them reorder what a person reads.
-    return "".join(c if c.isprintable() or c in "\t\n" else _escaped(c) for c in text)
+    return "".join(c if _is_seen(c) or c in "\t\n" else _escaped(c) for c in text)
 
 
 def printable_line(text: str) -> str:
@@ -25,16 +27,45 @@ def shell_word(text: str) -> str:
     """Quote text as one word of a shell, on one line. bash and zsh read what is not printable in `$'...'`.
 
     Names in a suggestion may have been chosen by the command. Like shlex.quote, which imports re.
+    Blanks in a row are spelled as well: where a terminal ends its line, they would indent the rest of a name.
     """
-    if not text.isprintable():
-        return "$'" + "".join(map(_in_quotes, text)) + "'"
+    if not text.isprintable() or "  " in text or not BLANK_LETTERS.isdisjoint(text):
+        return "$'" + "".join(map(_in_quotes, text)).replace("  ", " \\x20") + "'"
     return text if text and _PLAIN.issuperset(text) else "'" + text.replace("'", "'\"'\"'") + "'"
+
+
+def held_together(line: str) -> str:
+    """Return a line with NUL for each blank within quotes, so that no quoted name is broken.
+
+    The rest of a broken name could pass for an option that nono offers.
+    """
+    if "'" not in line or " " not in line:
+        return line
+    held, before, quote, reads_escapes, is_escaped = list(line), " ", "", False, False
+    for at, character in enumerate(line):
+        if not quote:
+            if character in _QUOTES and before in _BEFORE_A_QUOTE:
+                quote, reads_escapes = character, before == "$"
+        elif is_escaped:
+            is_escaped = False
+        elif character == " ":
+            held[at] = "\0"
+        elif character == "\\" and reads_escapes:
+            is_escaped = True
+        elif character == quote:
+            quote = ""
+        before = character
+    return "".join(held)
+
+
+def _is_seen(character: str) -> bool:
+    return character.isprintable() and character not in BLANK_LETTERS
 
 
 def _in_quotes(character: str) -> str:
     if character in "\\'":
         return f"\\{character}"
-    if character.isprintable() or character.isascii() or _is_byte(character):
+    if _is_seen(character) or character.isascii() or _is_byte(character):
         return printable_line(character).replace("\t", "\\t")
     return "".join(f"\\x{byte:02x}" for byte in character.encode("utf-8", "surrogatepass"))
 

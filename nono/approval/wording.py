@@ -7,13 +7,12 @@ from unicodedata import bidirectional, category, combining, east_asian_width
 from nono.approval.request import EndpointRequest, FileOpen, HostRequest, LimitRequest, Request
 from nono.policy.capability import Access
 from nono.policy.endpoints.path_glob import is_literal
+from nono.printable import BLANK_LETTERS
 
 PREFIX = "[nono]"
 COLUMNS = 60  # of a value on one line; not the window's width, which the sandboxed process can set
 LINES_MAX = 12  # of one value; a longer one would push the question out of sight
 BODY_LINES_MAX = 8  # of a body's beginning
-
-_BLANK_LETTERS = "\u115f\u1160\u2800\u3164\uffa0"  # letters and a symbol by category, yet invisible
 
 _ACCESS = {Access.READ: "read-only", Access.WRITE: "write-only", Access.READWRITE: "read+write"}
 
@@ -166,7 +165,7 @@ def harmless(text: str, *, keeps_blanks: bool = False) -> str:
 
 
 def _is_plain(c: str) -> bool:
-    if c in _BLANK_LETTERS or bidirectional(c) in ("R", "AL", "AN"):
+    if c in BLANK_LETTERS or bidirectional(c) in ("R", "AL", "AN"):
         return False
     return category(c)[0] in "LNPS" and not combining(c)
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable, Mapping
 
 from nono import paths
-from nono.printable import printable_line
+from nono.printable import held_together, printable_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def folded(line: str, width: int | None) -> str:
     if width is None:
         return line
     indent = " " * (len(line) - len(line.lstrip()) + _HANGING)
-    pieces, start = [], len(indent) - _HANGING
+    pieces, start, line = [], len(indent) - _HANGING, held_together(line)
     while len(line) > width and not line.lstrip().startswith(_WHOLE):
         whole = line.find(_COMMAND) + 1 or len(line)  # a command is copied, and broken only before it
         end = line.rfind(" ", start, min(width, whole) + 1)
@@ -99,7 +99,7 @@ def folded(line: str, width: int | None) -> str:
             break
         pieces.append(line[:end].rstrip())
         line, start = indent + line[end:].lstrip(), len(indent)
-    return "\n".join([*pieces, line])
+    return "\n".join([*pieces, line]).replace("\0", " ")
 
 
 def _hanging(text: str) -> str:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from nono.printable import printable, shell_word
+from nono.printable import held_together, printable, shell_word
 
 
 @given(st.text(st.characters()))
@@ -20,7 +20,18 @@ def test_a_word_for_a_shell_is_one_line_that_can_be_printed(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [b"plain", b"a b", b"it's", b"a\nb", b"\xff\x1b[1m", "é\u202eb".encode(), b"\\x41\t'"]
+    "name",
+    [
+        b"plain",
+        b"a b",
+        b"a   b",
+        b"\\  x",
+        b"it's",
+        b"a\nb",
+        b"\xff\x1b[1m",
+        "é\u202eb".encode(),
+        b"\\x41\t'",
+    ],
 )
 def test_a_shell_reads_the_name_that_is_meant(name: bytes) -> None:
     word = shell_word(os.fsdecode(name))
@@ -32,6 +43,26 @@ def test_a_byte_that_is_no_text_is_shown_as_that_byte() -> None:
     assert printable("a\ud800b\x1b") == "a\\ud800b\\x1b"
 
 
-@given(st.text().map(printable).filter(str.isprintable))
+@given(st.text().map(printable).filter(lambda text: text.isprintable() and "  " not in text))
 def test_a_word_is_quoted_as_shlex_would(text: str) -> None:
     assert shell_word(text) == shlex.quote(text)
+
+
+def test_no_blanks_of_a_name_indent_the_rest_of_it() -> None:
+    """A terminal breaks a long line wherever it ends, which may be before such blanks."""
+    assert shell_word("/a fix: x") == "'/a fix: x'"
+    assert shell_word("/a      fix: x") == r"$'/a \x20 \x20 \x20fix: x'"
+    assert shell_word("/a\u3164\u2800b") == r"$'/a\xe3\x85\xa4\xe2\xa0\x80b'"
+    assert printable("/a\u3164b") == r"/a\u3164b"
+
+
+@given(st.lists(st.text(" '\"\\ab$(\n", min_size=1), min_size=1))
+def test_a_line_is_broken_in_no_name(names: list[str]) -> None:
+    words = [shell_word(name) for name in names]
+    held = [word.replace(" ", "\0") for word in words]
+    assert held_together(" and ".join(words)) == " and ".join(held)
+
+
+def test_a_line_is_broken_where_there_is_no_name() -> None:
+    line = "the users' files (nono's too) and 'a b' and more"
+    assert held_together(line) == line.replace("a b", "a\0b")

@@ -14,6 +14,7 @@ from nono.policy.capability import Access
 from nono.policy.effective_policy import EffectivePolicy
 from nono.policy.files.unix_sockets import shown
 from nono.policy.path_expansion import Filesystem, PathContext
+from nono.printable import held_together, shell_word
 
 if TYPE_CHECKING:
     from nono.policy.why.extent import WorkdirOffer
@@ -139,9 +140,9 @@ def what(denied: Denied) -> str:
     """Describe the denied access on one line."""
     match denied.kind:
         case Kind.PATH:
-            return f"{shown(denied.target)} ({denied.access})"
+            return f"{shell_word(denied.target)} ({denied.access})"
         case Kind.SOCKET:
-            return f"unix socket {shown(denied.target)}"
+            return f"unix socket {shell_word(denied.target)}"
         case Kind.NETWORK:
             port = f":{denied.port}" if denied.port else ""  # 0: refused before it had a destination
             request = f"{denied.method} {denied.path} at " if denied.method and denied.path else ""
@@ -199,9 +200,10 @@ def _row(first: str, second: str) -> Iterator[str]:
 
     left = " " * (WHAT_COLUMNS + 6)
     lines = wrap(
-        shown(second), COLUMNS, initial_indent=left, subsequent_indent=left, break_long_words=False,
-        break_on_hyphens=False,
+        held_together(shown(second)), COLUMNS, initial_indent=left, subsequent_indent=left,
+        break_long_words=False, break_on_hyphens=False,
     ) or [left]  # fmt: skip
+    lines = [each.replace("\0", " ") for each in lines]
     if len(first) + len(second) + len(INDENT) <= COLUMNS and len(first) > WHAT_COLUMNS:
         lines = [f"    {first}  {shown(second)}"]
     elif len(first) > WHAT_COLUMNS:
@@ -220,10 +222,11 @@ def why(denied: Denied) -> str:
 def _wrapped(text: str) -> list[str]:
     from textwrap import wrap
 
-    return wrap(
-        shown(text), COLUMNS, initial_indent=INDENT, subsequent_indent=INDENT, break_long_words=False,
-        break_on_hyphens=False,
+    lines = wrap(
+        held_together(shown(text)), COLUMNS, initial_indent=INDENT, subsequent_indent=INDENT,
+        break_long_words=False, break_on_hyphens=False,
     )  # fmt: skip
+    return [each.replace("\0", " ") for each in lines]
 
 
 def _next_steps(found: Sequence[Finding]) -> Iterator[str]:

@@ -38,7 +38,8 @@ def extent(flag: str) -> str | None:
         if name == "--allow-unix-socket" and (starter := starter_of_programs(value)) is not None:
             return f"grants starting programs outside the sandbox: {starter}"
         if name in _OF_FLAG:
-            return _OF_FLAG[name].format(value)
+            # As the option has it: shlex does not read `$'...'`.
+            return _OF_FLAG[name].format(flag.partition(" ")[2] if len(pairs) == 1 else shell_word(value))
     return None
 
 

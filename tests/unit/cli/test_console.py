@@ -104,6 +104,12 @@ def test_a_path_is_not_broken() -> None:
     assert folded(f"  {path}", 40) == f"  {path}"
 
 
+def test_a_name_is_not_broken_so_that_its_end_passes_for_a_line_of_nono() -> None:
+    name = "'/home/somebody/a-long-name fix: --allow ~'"
+    assert folded(f"  {name} (Read) and more", 40) == f"  {name}\n      (Read) and more"
+    assert folded(f"  {name[1:-1]} (Read)", 40) != f"  {name[1:-1]} (Read)"
+
+
 @pytest.mark.parametrize("kind", ["warn", "note", "insist", "lines"])
 def test_what_is_not_printed_at_a_terminal_is_whole(kind: str, capsys: pytest.CaptureFixture[str]) -> None:
     console = Console(silent=False, verbosity=0)

@@ -11,6 +11,8 @@ from nono.cli.text.footer import Finding, findings, footer, headline, what
 from nono.launch.denials import Denials, Denied, Kind
 from nono.policy.path_expansion import PathContext
 from nono.policy.why import remedy
+from nono.policy.why.extent import extent
+from nono.printable import shell_word
 
 PLACES = PathContext("/home/ada", "/work", "/work", {}, 1000)
 NOBODY: Any = cast(Any, None)  # the option is found by a stand-in
@@ -132,6 +134,18 @@ def test_a_note_that_two_denials_share_is_said_once() -> None:
     found = [Finding(each, None, note="no option is offered") for each in sockets]
     said = "\n".join(footer(1, found, is_complete=True))
     assert (said.count("unix socket /run/"), said.count("no option is offered")) == (2, 1)
+
+
+@pytest.mark.parametrize("length", range(1, 90))
+def test_no_name_passes_for_an_option_of_nono(length: int) -> None:
+    place = f"/work/{'a' * length} fix: --allow /home/ada"
+    flag = f"--read {shell_word(place)}"
+    denied = Denied(Kind.PATH, place, "not granted", access="Read")
+    lines = footer(1, [Finding(denied, flag, extent(flag))], is_complete=True)
+    assert [line for line in lines if line.lstrip().startswith(("fix:", "--allow"))] == [f"      fix: {flag}"]
+    hinted = Denied(Kind.SOCKET, place, "not granted", hint=f"to connect: {flag}")
+    lines = footer(1, [Finding(hinted, None)], is_complete=True)
+    assert not [line for line in lines if line.lstrip().startswith(("fix:", "--allow"))]
 
 
 def test_no_host_is_asked_about_where_none_was_denied() -> None:

@@ -12,7 +12,8 @@ from nono.policy.why.extent import extent
     [
         ("--read-file /a", None),
         ("--read /a", "grants reading everything in /a"),
-        ("--allow '/a b'", "grants reading and writing everything in /a b"),
+        ("--allow '/a b'", "grants reading and writing everything in '/a b'"),
+        ("--read $'/a\\nb'", "grants reading everything in $'/a\\nb'"),
         ("--read /a --bypass-protection /a", "lifts the rule that keeps /a from the command"),
         ("--open-port 9", "grants connecting to port 9 of this machine, and listening there"),
         ("--allow-domain x.example", "grants any request to x.example"),

@@ -7,8 +7,8 @@ import pytest
 from nono.policy.capability import Access
 from nono.policy.why.extent import WorkdirOffer
 
-READS = "grants reading everything in /home/ada/my work"
-BOTH = "grants reading and writing everything in /home/ada/my work"
+READS = "grants reading everything in '/home/ada/my work'"
+BOTH = "grants reading and writing everything in '/home/ada/my work'"
 
 
 @pytest.mark.parametrize(
