@@ -202,6 +202,8 @@ def test_a_program_that_an_agent_runs_outside_is_told_once_a_run_has_replaced_it
         (".config/opencode", "plugin/x.js", True),
         (".config/opencode", "tools/x.js", True),
         (".config/opencode", "themes/x.js", False),
+        (".config/goose", "custom_providers/openai.json", True),
+        (".config/goose", "memory/openai.json", False),
         (".claude", "plugins/cache/x/y/1/hooks/hooks.json", True),
         (".claude", "plugins/data/x/hooks.json", False),
         (".codex", "plugins/cache/x/plugin.json", True),
@@ -210,7 +212,10 @@ def test_a_program_that_an_agent_runs_outside_is_told_once_a_run_has_replaced_it
 def test_what_extends_an_agent_outside_is_told_once_a_run_has_laid_it(
     person: NonoRun, state: str, file: str, is_told: bool
 ) -> None:
-    """Gemini CLI and Qwen Code start what an extension names, opencode imports what it finds there."""
+    """Gemini CLI and Qwen Code start what an extension names, opencode imports what it finds there.
+
+    goose sends the key of a provider to the host in the file of its name.
+    """
     profile = {"filesystem": {"state_dir": [f"~/{state}"]}}
     script = f"cd ~/{state}; mkdir -p {file.rpartition('/')[0]}; echo x > {file}"
     lines = told(person, script, profile)

@@ -48,12 +48,13 @@ IN_PROJECTS = (
     "opencode.jsonc", ".opencode/opencode.json", ".opencode/opencode.jsonc", "tui.json",
     ".opencode/tui.json", ".gemini/.env", ".qwen/.env",
 )  # fmt: skip
-# Directories, each in one of state, with programs that an agent starts, or with code that it imports.
+# Directories, each in one of state, with programs that an agent starts, code that it imports, or hosts that
+# it sends a key to (a file of goose there takes the place of a provider that it brings).
 INSTALLED = (
     (".codex", "packages"), (".codex", "plugins"), (".claude", "local"), (".claude", "plugins/cache"),
     (".gemini", "extensions"), (".qwen", "extensions"), (".cache/opencode", "bin"),
     (".config/opencode", "plugin"), (".config/opencode", "plugins"), (".config/opencode", "tool"),
-    (".config/opencode", "tools"),
+    (".config/opencode", "tools"), (".config/goose", "custom_providers"),
 )  # fmt: skip
 # The same with repositories in which an agent outside calls git to keep what a project held, and how many
 # levels below they are.

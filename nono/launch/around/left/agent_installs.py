@@ -1,4 +1,4 @@
-"""Say which programs a run has changed that coding agents keep with their settings, and run outside."""
+"""Say which programs a run has changed that coding agents keep with their settings, and obey outside."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from nono.printable import shell_word
 ENTRIES_MAX = 10_000  # of one agent; directories count, because a command can make any number of them
 NAMES_MAX = 3
 
-_CHANGED = "this run changed {names} in {path}: an agent outside runs the programs there"
+_CHANGED = "this run changed {names} in {path}: an agent outside runs or obeys what is there"
 _UNREADABLE = (
-    "whether this run changed programs in {path} cannot be told: look there, an agent outside runs them"
+    "whether this run changed programs in {path} cannot be told: look there, an agent outside obeys it"
 )
 _NOT_LOOKED = (
     "whether this run changed programs of agents cannot be told ({reason}): look at those in {paths}"

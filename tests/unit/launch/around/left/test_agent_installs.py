@@ -67,7 +67,7 @@ def led_elsewhere(packages: Path) -> None:
 )
 def test_a_changed_program_is_told(packages: Path, change: Change, name: str) -> None:
     assert told(packages, change) == [
-        f"this run changed {name} in {packages}: an agent outside runs the programs there"
+        f"this run changed {name} in {packages}: an agent outside runs or obeys what is there"
     ]
 
 
@@ -116,7 +116,7 @@ def test_what_cannot_be_looked_at_is_told(
     monkeypatch.setattr(agent_installs, "ENTRIES_MAX", 8)
     assert told(packages, change) == [
         f"whether this run changed programs in {packages} cannot be told: "
-        "look there, an agent outside runs them"
+        "look there, an agent outside obeys it"
     ]
 
 
