@@ -214,3 +214,23 @@ def test_a_run_says_that_a_socket_of_another_run_is_not_held(
     assert second.outcomes()["handed"] == "ok"
     said = [str(event) for event in second.events if event["type"] == "not_enforced"]
     assert any("a TCP socket that another run of yours" in each for each in said)
+
+
+@pytest.mark.needs("namespaces")
+@pytest.mark.parametrize(
+    ("flags", "entered"), [((), "EPERM"), ((NO_NAMESPACES,), "ok")], ids=["namespaces", "without"]
+)
+def test_what_a_program_outside_hands_in_for_reading_is_written_only_if_it_has_no_path(
+    flags: tuple[str, ...], entered: str, sandbox: NonoRun, stage: Path
+) -> None:
+    meeting, not_granted = stage / "meeting", sandbox.user.home / "not-granted"
+    not_granted.write_text("mine")
+    sandbox.give(not_granted)
+    hand, take = (
+        program("files.opened_anew", act, f"{meeting}/socket", *more)
+        for act, *more in (("hand", str(not_granted)), ("take",))
+    )
+    with sandbox.started(hand, sandboxed=False) as outside:
+        second = sandbox.run(take, flags=("--block-net", f"--allow={meeting}", *flags))
+        outside.communicate(timeout=TIMEOUT_S)
+    assert second.outcomes() == {"file": "EACCES", "memory": "ok", "pipe": "ok", "namespace": entered}
