@@ -470,7 +470,7 @@ def test_a_name_forges_no_line_of_a_warning(stage: Stage) -> None:
     os.makedirs(os.path.join(os.fsencode(stage.root), deep))
     with stage.recorded() as taken:
         (sentence,) = uncovered(taken)
-    assert r"/a\n  [nono] all is well\x1b[2K/d" in sentence
+    assert r"/a\n \x20[nono] all is well\x1b[2K/d" in sentence
     assert sentence.isprintable()
 
 
