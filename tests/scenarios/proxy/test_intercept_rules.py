@@ -100,6 +100,19 @@ def test_a_refusal_names_the_option_that_would_allow_the_request() -> None:
         assert (verdict.refusal.status, verdict.refusal.hint) == (403, option), way
 
 
+def test_the_option_is_for_the_rules_that_denied_the_request() -> None:
+    """Not for another service of the host, nor for another port than the one that a path is granted at."""
+    alpha = a_route(443, host="api.test", scheme="https", base_path="/v1")
+    beta = a_route(443, service="beta", host="api.test", scheme="https", base_path="/v1", endpoints=READS)
+    denied = Site(alpha, beta).inside(b"/v1/admin")
+    assert isinstance(denied, Refused)
+    assert denied.refusal.hint == "--allow-endpoint beta:GET:/v1/admin"
+    scopes = tuple(Scope("api.test", port, "https", READS) for port in (8443, 443))
+    elsewhere = Site(scopes=scopes).inside(b"/v1/admin")
+    assert isinstance(elsewhere, Refused)
+    assert elsewhere.refusal.hint == "--allow-domain https://api.test:8443/v1/admin"  # the first of them
+
+
 def test_no_option_is_named_where_a_rule_denies_the_request() -> None:
     verdict = a_site(rules("allow", deny=["GET /v1/admin"])).inside(b"/v1/admin", KEY)
     assert isinstance(verdict, Refused)
