@@ -8,6 +8,7 @@ import pytest
 
 from nono.launch.around import surroundings
 from nono.policy.capability import Access, Grant
+from nono.policy.environment.inheritance import EnvironmentRules
 from nono.policy.path_expansion import PathContext
 from support.host_facts import PROXIED
 
@@ -27,3 +28,9 @@ def test_no_directory_is_made_in_a_state_that_is_mounted_read_only(
     names = {Path(grant.path).name for grant in own}
     assert "ide" in names
     assert ("session-env" in names) == (not is_read_only)
+
+
+@pytest.mark.parametrize("is_passed", [False, True])
+def test_a_search_path_that_a_person_insists_on_stays_as_it_is(is_passed: bool) -> None:
+    rules = EnvironmentRules(passed=frozenset({"PATH"}) if is_passed else frozenset())
+    assert surroundings._search_path(rules, {"PATH": "/bin"}) == (None if is_passed else "/bin")

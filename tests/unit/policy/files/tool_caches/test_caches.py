@@ -250,6 +250,18 @@ def test_a_tool_that_installs_for_the_person_adds_nothing_to_the_search_path(mak
     found = caches(make_fs(directories=(usual,)), READ_WRITE, writing, PATH=f"{usual}/bin")
     assert found is not None
     assert found.programs == ()
+    assert "GOMODCACHE" not in variables(found)  # where GOPATH stays, it needs no name
+
+
+def test_of_a_list_the_first_directory_is_where_go_writes(make_fs: MakeFilesystem) -> None:
+    first, second = "/data/a", "/data/b"
+    fs = make_fs(directories=(first, second))
+    both, search_path = f"{first}:{second}", f"{first}/bin"
+    writing = [Grant(each, Access.READWRITE, True, "user", each) for each in (first, second)]
+    assert "GOPATH" not in variables(caches(fs, READ_WRITE, writing[0], GOPATH=both))
+    found = caches(fs, READ_WRITE, writing[1], GOPATH=both, PATH=search_path)
+    assert found is not None
+    assert found.programs == (variables(found)["GOPATH"] + "/bin",)
 
 
 def test_modules_of_the_person_that_are_granted_stay_in_use_where_go_writes_elsewhere(
