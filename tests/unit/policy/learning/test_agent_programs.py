@@ -113,6 +113,7 @@ def test_a_file_that_comes_to_stand_for_another_is_told_whatever_it_holds(
 ) -> None:
     after = json.dumps({"theme": "dark", **SERVER}).encode()
     assert differences(name, b"", after) == Differences(told, ())
+    assert differences(name, b"", b"\n") == NOTHING
     assert differences(name, after, json.dumps({"theme": "light", **SERVER}).encode()) == NOTHING
     assert differences(name, after, b"") == Differences((), ("mcpServers",))
 
