@@ -71,3 +71,26 @@ def test_no_frame_that_arrives_is_described(monkeypatch: pytest.MonkeyPatch) -> 
 
     assert asyncio.run(run()) == [16 * 1024]
     assert described == []
+
+
+def test_few_of_the_requests_in_one_read_are_in_a_piece() -> None:
+    """Each takes a tenth of a millisecond to begin, and others wait until the piece is taken."""
+    client = H2Connection(H2Configuration())
+    client.initiate_connection()
+    fields = [(":method", "GET"), (":scheme", "https"), (":authority", "a.test"), (":path", "/")]
+
+    async def run() -> list[int]:
+        session = Session(client_side=False, stream_window=1 << 16, held=HeldBytes(0), max_streams=100)
+        session.start(_Transport())
+        assert [*session.receive(client.data_to_send())]
+        for stream_id in range(1, 200, 2):
+            client.send_headers(stream_id, fields, end_stream=True)
+        rest, heads = client.data_to_send(), list[int]()
+        while rest:
+            piece, rest = rest[: session.next_size()], rest[session.next_size() :]
+            heads.append(sum(isinstance(event, HeadReceived) for event in session.receive(piece)))
+        return heads
+
+    heads = asyncio.run(run())
+    assert sum(heads) == 100
+    assert max(heads) <= 40
