@@ -107,7 +107,6 @@ def test_a_run_that_is_over_leaves_no_descriptor_open(log: AuditLog, sink: Colle
 def test_a_collector_that_comes_back_gets_what_it_missed(
     log: AuditLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "SEND_TIMEOUT_S", 0.2)
     monkeypatch.setattr(module, "RETRY_S", 0.1)
     port = unused_port()
     with carrying(log, Orders(otlp=f"http://127.0.0.1:{port}")) as channel:
