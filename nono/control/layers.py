@@ -51,6 +51,8 @@ class Hosts:
             if isinstance(judged_with, Allow):
                 return None
             return Refused(f"{judged_with.reason}, and a denial beats every grant", judged_with.hint)
+        if current.allow is not None and not any(allowed.covers(rule) for allowed in current.allow):
+            return None  # it adds the other ports
         by = "no rule restricts hosts" if verdict.rule is None else f"{verdict.rule} from {verdict.origin}"
         return Refused(f"{wanted.target} is allowed already: {by}")
 

@@ -73,6 +73,19 @@ def test_a_host_is_added_where_that_opens_it(target: str, said: str | None) -> N
 
 
 @pytest.mark.parametrize(
+    ("target", "is_allowed_already"),
+    [("a.test:443", True), ("a.test", False), ("c.b.test", True), ("c.b.test:80", True)],
+)
+def test_a_host_allowed_on_one_port_can_be_allowed_on_every_port(
+    target: str, is_allowed_already: bool
+) -> None:
+    allowed = tuple(parse_rule(entry, "--allow-domain") for entry in ("a.test:443", "*.b.test"))
+    hosts = Hosts(LiveHosts(HostFilter(allowed)), lambda: 0, None)
+    refused = hosts.refusal(Wanted("allow", "host", target, Access.READ, None))
+    assert (refused is not None and "allowed already" in refused.reason) is is_allowed_already
+
+
+@pytest.mark.parametrize(
     ("ports", "leaves"),
     [(None, False), (PortGrants(), False), (PortGrants(connect=united([22])), True)],
     ids=["fixed", "none", "one"],
