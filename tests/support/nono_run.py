@@ -277,7 +277,14 @@ def nono_run(*, as_root: bool = False, homes: str = "/var/tmp") -> Iterator[Nono
         yield NonoRun(user, home / "project")
     finally:
         _end_daemons(home)
+        _remove_temporary_directories(home)
         shutil.rmtree(home)
+
+
+def _remove_temporary_directories(home: Path) -> None:
+    """Remove what killed supervisors left in /tmp, which `nono ps` of this home would have removed."""
+    for record in home.glob(".local/state/nono/sessions/*.json"):
+        shutil.rmtree(f"/tmp/nono-{record.stem}", ignore_errors=True)
 
 
 def _end_daemons(home: Path) -> None:
