@@ -66,14 +66,15 @@ def header_slots(headers: Iterable[Header], names: frozenset[bytes] = KEY_HEADER
 
 
 def _target_slots(route: Route, target: bytes) -> list[Slot]:
-    """Return the slots in the route's own place in the target. Raises key_slot.AmbiguousQueryError."""
-    accept = route.accept
+    """Return the slots in the route's own places in the target. Raises key_slot.AmbiguousQueryError."""
+    accept, names = route.accept, route.key_params
+    found: list[Slot] = []
     if accept.mode == "url_path":
         slot = _path_slot(route, accept, target)
-        return [] if slot is None else [(_key(target, slot),)]
+        found += [] if slot is None else [(_key(target, slot),)]
     if accept.mode == "query_param":
-        return [(value,) for value in key_slot.query_values(accept.query_param, target) if value]
-    return []
+        names = (accept.query_param, *names)
+    return found + [(value,) for name in names for value in key_slot.query_values(name, target) if value]
 
 
 class Slots:
@@ -195,10 +196,16 @@ def check(route: Route, presented: Slots, routes: RouteTable) -> Presented | Ref
     if route.inject.mode == "url_path" and _path_slot(route, route.inject, neutral) is None:
         error = f"the path has no place for the key: it must hold {route.inject.path_pattern}"
         return Refusal(400, error, host, "path_pattern")
-    return Presented(neutral, _MECHANISMS.get(route.accept.mode, "phantom_header"))
+    return Presented(neutral, _mechanism(route, presented))
 
 
 _MECHANISMS: dict[str, Mechanism] = {"url_path": "phantom_path", "query_param": "phantom_query"}
+
+
+def _mechanism(route: Route, presented: Slots) -> Mechanism:
+    if route.key_params and not header_slots(presented.headers, route.key_headers):
+        return "phantom_query"
+    return _MECHANISMS.get(route.accept.mode, "phantom_header")
 
 
 def _neutral(route: Route, target: bytes) -> bytes:
@@ -211,6 +218,8 @@ def _neutral(route: Route, target: bytes) -> bytes:
     for side in (accept, inject):
         if side.mode == "query_param":
             target = key_slot.without_query(side.query_param, target)
+    for name in route.key_params:
+        target = key_slot.without_query(name, target)
     if injects_in_path:
         slot = _path_slot(route, inject, target)
         target = target if slot is None else key_slot.fill_path(target, slot, key_slot.PLACEHOLDER)

@@ -28,6 +28,18 @@ if TYPE_CHECKING:
 # The last two are GitLab's and Azure's.
 KEY_HEADERS = frozenset((b"authorization", b"x-api-key", b"x-goog-api-key", b"private-token", b"api-key"))
 
+# APIs that take the key of such a header in the query as well: half of Google's clients send it there.
+_PARAM_OF_HEADER = {"x-goog-api-key": "key", "private-token": "private_token"}
+_PARAM_OF_HOST = {"gitlab.com": "private_token"}
+
+
+def _key_params(inject: Inject, host: str) -> tuple[str, ...]:
+    """Return the query parameters in which the API also takes the key that `inject` puts into a header."""
+    if inject.mode != "header":
+        return ()
+    name = _PARAM_OF_HEADER.get(inject.header.lower()) or _PARAM_OF_HOST.get(host)
+    return () if name is None else (name,)
+
 
 # The requests that may share a connection: those with the credential of one service and, because a login may
 # have several accounts, the same phantom fields. None: those without a credential.
@@ -98,11 +110,13 @@ class Route:
     drains: bool = False  # its upstream is known to read every request body
     login: LoginCredential | None = None  # the credential itself, if it comes from captured logins
     key_headers: frozenset[bytes] = field(init=False, repr=False)  # lower case: those that can hold a key
+    key_params: tuple[str, ...] = field(init=False, repr=False)  # of the query, which can hold one as well
 
     def __post_init__(self) -> None:
         names = (self.accept.header, self.inject.header)
         keys = KEY_HEADERS.union(name.lower().encode("ascii") for name in names)
         object.__setattr__(self, "key_headers", keys)
+        object.__setattr__(self, "key_params", _key_params(self.inject, self.origin.host))
         if (self.credential is None) != (self.phantom is None):
             raise ValueError(f"route {self.service!r}: a phantom exists exactly when the credential does")
         address = ip_literal(self.origin.host)

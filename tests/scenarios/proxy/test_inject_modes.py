@@ -118,6 +118,19 @@ def test_another_key_in_the_slot_reaches_neither_upstream_nor_record(
     assert server.connections == []
 
 
+def test_googles_key_may_stand_in_the_query_and_a_key_of_the_childs_own_may_not() -> None:
+    google = Inject(header="x-goog-api-key", format="{}")
+    with ways(google, google) as (server, p):
+        assert ask(server, p, f"/send?key={PHANTOM}&a=1").status == 200
+        assert [event["auth_mechanism"] for event in p.recording.network[-2:]] == ["phantom_query"] * 2
+        assert ask(server, p, "/send?key=sk-own&a=1").status == 401
+        beside = ask(server, p, "/send?key=sk-own&a=1", f"x-goog-api-key: {PHANTOM}\r\n")
+        assert (beside.status, p.recording.network[-1]["decision"]) == (403, "deny")
+    assert [(each.target, each.fields[1:]) for each in server.requests] == [
+        (b"/send?a=1", [(b"x-goog-api-key", REAL.encode())])
+    ] * 2
+
+
 def test_a_pattern_may_be_written_anew_for_the_upstream() -> None:
     inject = URL_PATH._replace(path_replacement="/api/{}/v2/")
     with ways(URL_PATH, inject) as (server, p):

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from dataclasses import replace
 
 import pytest
 
+from nono.policy.schema.route_rules import Inject
 from nono.proxy.http.message import Header
 from nono.proxy.http.refusal import Refusal
 from nono.proxy.verdict.phantoms import Presented, Slots, check, check_elsewhere, proxy_authorised
-from nono.proxy.verdict.routes import RouteTable
+from nono.proxy.verdict.routes import Origin, Route, RouteTable
 from nono.secret import Secret
 from support.proxy.thread import PHANTOM, TOKEN, FakeCredential, a_route
 
@@ -100,6 +102,26 @@ def test_a_phantom_in_the_query_is_refused_even_beside_the_header() -> None:
     assert status_of(own, target=b"/v1?alt=sse") == 200
     assert status_of(own, target=b"/v1?key=" + PHANTOM.encode()) == 403
     assert status_of(own, target=b"/v1?key=" + OTHER.encode().replace(b"-", b"%2D")) == 403
+
+
+GOOGLE = a_route(1, inject=Inject(header="x-goog-api-key", format="{}"))
+GITLAB = replace(a_route(443), origin=Origin("https", "gitlab.com", 443))
+
+
+@pytest.mark.parametrize(
+    ("route", "name"), [(GOOGLE, "key"), (GITLAB, "private_token")], ids=["google", "gitlab"]
+)
+def test_a_phantom_where_the_api_takes_a_key_in_the_query_is_accepted_and_removed(
+    route: Route, name: str
+) -> None:
+    def shown(key: str, *headers: Header) -> Presented | Refusal:
+        return check(route, Slots(headers, f"/v1?alt=sse&{name}={key}".encode()), RouteTable((route, BETA)))
+
+    own = (b"Authorization", b"Bearer " + PHANTOM.encode())
+    assert shown(PHANTOM) == Presented(b"/v1?alt=sse", "phantom_query")
+    assert shown(PHANTOM, own) == Presented(b"/v1?alt=sse", "phantom_header")
+    refused = [shown("sk-of-somebody-else"), shown("sk-of-somebody-else", own), shown(OTHER)]
+    assert [each.status for each in refused if isinstance(each, Refusal)] == [401, 403, 403]
 
 
 def test_a_refusal_names_no_key() -> None:
