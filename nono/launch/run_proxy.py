@@ -13,7 +13,6 @@ from contextlib import (
 )
 
 from nono.credentials.phantom import make_session_token
-from nono.kernel import process
 from nono.launch.proxy.assembly import Assembly, assemble, config_of
 from nono.launch.proxy.exposed import loaded_keys, warn_of_arguments, withhold
 from nono.launch.proxy.front import front_of, listening
@@ -137,4 +136,6 @@ def _take_socket(run: RunContext, number: int) -> socket.socket:
     # Imported here: few runs have a network of their own.
     import socket
 
-    return socket.socket(fileno=process.duplicate_descriptor(run.launcher.pid, number))
+    from nono.kernel import threads
+
+    return socket.socket(fileno=threads.duplicate_descriptor(run.launcher.pid, number))

@@ -70,7 +70,7 @@ def _probe(connection: _socket.socket, request: channel.Message) -> channel.Mess
     with probe.probed(network=network, private_network=private_network) as facts:
         channel.send(connection.fileno(), {"facts": facts.to_message()})
         # Imports the modules that are most likely needed next, while the supervisor is busy.
-        from nono.kernel import clone  # noqa: F401 - imported for later
+        from nono.kernel import namespaces  # noqa: F401 - imported for later
         from nono.sandbox import init  # noqa: F401 - imported for later
 
     channel.send(connection.fileno(), {"probe_ended": True})
@@ -86,14 +86,14 @@ def _take_namespaces(connection: _socket.socket, lifeline_end: int, request: cha
     if not isinstance(view, dict):
         raise ValueError("namespaces without a view")
     # Imported here: not every run has namespaces.
-    from nono.kernel import clone, namespaces
+    from nono.kernel import namespaces
     from nono.sandbox.init import fork_init, wait_for_view
 
     holds_all = namespaces.leave_processes()
     answer = fork_init(
         PrivateView.from_message(view), lifeline_end, makes_sockets=bool(request["makes_sockets"])
     )
-    moved_to = clone.fork_sibling()
+    moved_to = namespaces.fork_sibling()
     if moved_to:
         channel.send(connection.fileno(), {"moved_to": moved_to})
         os._exit(0)

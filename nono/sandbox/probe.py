@@ -187,8 +187,11 @@ def _attempt_in_child(attempt: Callable[[], int], children: ExitStack) -> _Refus
     step, _, said = answer.decode("utf-8", "surrogateescape").partition(":")
     if step != MADE:
         return _Refused(said, step)
+    # Imported here: a run without a listener takes no descriptor of another process.
+    from nono.kernel import threads
+
     try:
-        os.close(process.duplicate_descriptor(child.pid, int(said)))
+        os.close(threads.duplicate_descriptor(child.pid, int(said)))
     except OSError as error:
         # Without the numbers, which mean nothing outside and differ each time.
         return _Refused(os_error(error.errno or 0, "pidfd_getfd").strerror or "pidfd_getfd")

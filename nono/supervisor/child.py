@@ -199,12 +199,15 @@ class Child:
     def _end_tracer(self) -> None:
         """Kill the process that traces the command, if the command has started it."""
         if self.exit_code is None:
+            # Imported here: few commands are traced.
+            from nono.kernel import threads
+
             with suppress(OSError), ExitStack() as stack:
-                tracer = process.thread_group_id(process.tracer_thread(self.pid))
+                tracer = threads.thread_group_id(threads.tracer_thread(self.pid))
                 pidfd = os.pidfd_open(tracer)
                 stack.callback(os.close, pidfd)
                 # Asked once more: meanwhile it may have ended, and its number be another's.
-                if process.thread_group_id(process.tracer_thread(self.pid)) != tracer:
+                if threads.thread_group_id(threads.tracer_thread(self.pid)) != tracer:
                     return
                 if tracer in below(os.getpid(), all_processes()):
                     signal.pidfd_send_signal(pidfd, signal.SIGKILL)

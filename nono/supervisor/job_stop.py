@@ -16,7 +16,7 @@ from contextlib import asynccontextmanager, suppress
 
 import anyio
 
-from nono.kernel.process import signal_thread
+from nono.kernel.threads import signal_thread
 from nono.named_tuple import NamedTuple
 from nono.sessions.processes import ProcessStat, all_processes, below, process_stat, seccomp_filters
 

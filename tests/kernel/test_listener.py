@@ -11,7 +11,7 @@ import struct
 
 import pytest
 
-from nono.kernel import filters, notify, process, seccomp
+from nono.kernel import filters, notify, seccomp, threads
 from nono.kernel.libc import syscall
 from nono.kernel.uapi.process import MSG_FASTOPEN
 from nono.kernel.uapi.seccomp import AUDIT_ARCH, SYSCALL_NUMBERS
@@ -20,7 +20,7 @@ from support.running.needs import require
 
 MACHINE = os.uname().machine
 NUMBERS = SYSCALL_NUMBERS[MACHINE]
-READER = process.MemoryReader(4096)
+READER = threads.MemoryReader(4096)
 NOWHERE = ("127.0.0.1", 9)
 
 
@@ -50,7 +50,7 @@ def test_a_connect_carried_out_for_the_caller_leaves_it_connected() -> None:
 
         with supervised(talk) as run:
             call = run.next()
-            with socket.socket(fileno=process.duplicate_descriptor(call.tid, call.args[0])) as duplicate:
+            with socket.socket(fileno=threads.duplicate_descriptor(call.tid, call.args[0])) as duplicate:
                 assert notify.is_valid(run.listener, call.id)
                 assert not os.get_inheritable(duplicate.fileno())
                 duplicate.connect(server.getsockname())

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from nono.kernel import filters, notify, process, seccomp
+from nono.kernel import filters, notify, process, seccomp, threads
 from nono.kernel.libc import syscall, syscall_number
 from nono.kernel.uapi import seccomp as uapi
 from nono.kernel.uapi.process import PIDFD_THREAD
@@ -184,8 +184,8 @@ def test_descriptors_of_a_thread_are_found_without_its_pidfd_of_6_9() -> None:
         raw = errno_of(lambda: os.close(os.pidfd_open(call.tid, PIDFD_THREAD)))
         assert raw in (0, errno.EINVAL)
         expect((6, 9), (6, 8), raw == 0)
-        os.close(process.duplicate_descriptor(call.tid, 0))
-        copier = process.DescriptorCopier()
+        os.close(threads.duplicate_descriptor(call.tid, 0))
+        copier = threads.DescriptorCopier()
         os.close(copier.copy(call.tid, 0))
         copier.close()
         notify.respond(run.listener, call.id, value=9)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from nono.kernel import filters, process, seccomp
+from nono.kernel import filters, process, seccomp, threads
 from nono.kernel.libc import prctl, syscall, syscall_number
 from nono.kernel.uapi.process import (
     PR_GET_CHILD_SUBREAPER,
@@ -30,7 +30,7 @@ from support.forked import Child, child, errno_of, in_child
 from support.running.leftovers import descriptors
 from support.running.needs import require
 
-READER = process.MemoryReader(4096)
+READER = threads.MemoryReader(4096)
 
 THEIRS = 900
 """Number under which a child has a file open, beyond what a worker has; 1024 is the usual limit."""
@@ -102,7 +102,7 @@ def test_an_undumpable_process_can_be_looked_into_by_nobody_of_its_uid() -> None
     def look_at_parent_undumpable() -> int:
         process.set_dumpable(False)
         pid = os.getpid()
-        return int(in_child(lambda: errno_of(lambda: process.duplicate_descriptor(pid, 0))))
+        return int(in_child(lambda: errno_of(lambda: threads.duplicate_descriptor(pid, 0))))
 
     assert in_child(look_at_parent_undumpable) == errno.EPERM
 
@@ -154,9 +154,9 @@ def test_the_thread_group_of_a_thread_is_its_process() -> None:
     try:
         assert started.wait(10)
         assert tids[0] != os.getpid()
-        assert process.thread_group_id(tids[0]) == os.getpid()
+        assert threads.thread_group_id(tids[0]) == os.getpid()
         assert process.thread_count() >= 2
-        duplicate = process.duplicate_descriptor(tids[0], 0)
+        duplicate = threads.duplicate_descriptor(tids[0], 0)
         try:
             assert os.path.sameopenfile(duplicate, 0)
             assert not os.get_inheritable(duplicate)
@@ -179,35 +179,35 @@ def test_a_kernel_without_thread_pidfds_is_asked_for_the_process(monkeypatch: py
         return pidfd_open(pid)
 
     monkeypatch.setattr(os, "pidfd_open", before_6_9)
-    os.close(process.duplicate_descriptor(os.getpid(), 0))
+    os.close(threads.duplicate_descriptor(os.getpid(), 0))
     assert [pid for pid, _ in asked] == [os.getpid()] * 2
 
 
 @pytest.mark.needs("pidfd_getfd")
 def test_a_descriptor_that_is_not_open_is_an_error() -> None:
     with pytest.raises(OSError, match=r"pidfd_getfd\(\d+, 987\): .* \[EBADF\]"):
-        process.duplicate_descriptor(os.getpid(), 987)
+        threads.duplicate_descriptor(os.getpid(), 987)
 
 
 def test_a_thread_that_is_gone_is_an_error() -> None:
     with child(lambda: 0) as ended:
         ended.wait()
-        assert errno_of(lambda: process.duplicate_descriptor(ended.pid, 0)) == errno.ESRCH
+        assert errno_of(lambda: threads.duplicate_descriptor(ended.pid, 0)) == errno.ESRCH
         assert errno_of(lambda: READER.read(ended.pid, 4096, 1)) == errno.ESRCH
-        assert errno_of(lambda: process.thread_group_id(ended.pid)) == errno.ESRCH
+        assert errno_of(lambda: threads.thread_group_id(ended.pid)) == errno.ESRCH
 
 
 @contextmanager
-def copier() -> Iterator[process.DescriptorCopier]:
+def copier() -> Iterator[threads.DescriptorCopier]:
     require("pidfd_getfd")
-    made = process.DescriptorCopier()
+    made = threads.DescriptorCopier()
     try:
         yield made
     finally:
         made.close()
 
 
-def told_apart(copies: process.DescriptorCopier, tid: int, number: int) -> bytes:
+def told_apart(copies: threads.DescriptorCopier, tid: int, number: int) -> bytes:
     """Return the content of the file that tid has open as number."""
     copy = copies.copy(tid, number)
     try:
@@ -341,10 +341,10 @@ def test_a_kernel_without_thread_pidfds_has_none_kept(monkeypatch: pytest.Monkey
 def test_threads_are_kept_up_to_a_limit_until_the_end() -> None:
     before = len(descriptors())
     with copier() as copies:
-        for _ in range(process.PIDFDS_MAX + 5):
+        for _ in range(threads.PIDFDS_MAX + 5):
             with child(signal.pause) as each:
                 os.close(copies.copy(each.pid, 0))
-        assert len(descriptors()) <= before + process.PIDFDS_MAX
+        assert len(descriptors()) <= before + threads.PIDFDS_MAX
     assert len(descriptors()) == before
 
 

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from nono.kernel import filters, notify, process, seccomp
+from nono.kernel import filters, notify, seccomp, threads
 from support.running.needs import require
 from support.running.pace import PACE
 
@@ -99,7 +99,7 @@ def supervised(work: Callable[[], Any]) -> Iterator[Supervised]:
 
     with ours, theirs, child(listen_and_work) as started:
         ours.settimeout(LIMIT_S)
-        listener = process.duplicate_descriptor(started.pid, int.from_bytes(ours.recv(4), "little"))
+        listener = threads.duplicate_descriptor(started.pid, int.from_bytes(ours.recv(4), "little"))
         try:
             ours.send(b"!")
             yield Supervised(started, listener)

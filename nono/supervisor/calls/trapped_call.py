@@ -12,7 +12,7 @@ import socket
 import struct
 from contextlib import suppress
 
-from nono.kernel import notify, process
+from nono.kernel import notify, threads
 from nono.kernel.uapi.inet_diag import SO_COOKIE
 from nono.supervisor.verdict.adjudicator import Refuse
 from nono.supervisor.verdict.syscall_args import SOCKADDR_STORAGE_BYTES, unsigned
@@ -80,8 +80,8 @@ class TrappedCalls:
 
     def __init__(self, listener: int) -> None:
         self._listener = listener
-        self._memory = process.MemoryReader(SOCKADDR_STORAGE_BYTES)
-        self._descriptors = process.DescriptorCopier()
+        self._memory = threads.MemoryReader(SOCKADDR_STORAGE_BYTES)
+        self._descriptors = threads.DescriptorCopier()
 
     def close(self) -> None:
         self._descriptors.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from nono.kernel import process
+from nono.kernel import threads
 from nono.supervisor.calls.caller import CallerContext, caller_context, open_root
 
 
@@ -13,7 +13,7 @@ class TrappedCommand:
 
     def __init__(self, pid: int, number: int) -> None:
         # With pidfd_getfd, because the listener would trap a sendmsg that passes it.
-        self._listener = process.duplicate_descriptor(pid, number)
+        self._listener = threads.duplicate_descriptor(pid, number)
         try:
             self.standing: CallerContext = caller_context(pid)
             self._root = open_root(pid)

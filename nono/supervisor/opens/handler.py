@@ -19,7 +19,7 @@ from anyio.abc import TaskGroup
 
 from nono.approval.request import Approver, FileOpen
 from nono.audit.event import Event, Recorder
-from nono.kernel import capabilities, open_path, process
+from nono.kernel import capabilities, open_path, threads
 from nono.kernel.notify import Notification
 from nono.kernel.uapi import open as uapi
 from nono.named_tuple import NamedTuple
@@ -163,7 +163,7 @@ class FileOpens:
             access,
             found.kind or "file",
             call.truncates,
-            process.thread_group_id(notification.tid),
+            threads.thread_group_id(notification.tid),
         )
         # After the last look-up by tid, because the tid may have been reused before that.
         if not self._answers.is_awaited(notification):

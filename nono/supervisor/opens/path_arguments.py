@@ -7,7 +7,7 @@ import os
 import stat
 
 from nono.approval.request import FileKind
-from nono.kernel import open_path, process
+from nono.kernel import open_path, threads
 from nono.kernel.notify import Notification
 from nono.kernel.uapi import open as uapi
 from nono.policy.capability import Access
@@ -50,7 +50,7 @@ class PathArguments:
 
     def __init__(self, root: int) -> None:
         self._root = root
-        self._memory = process.MemoryReader(uapi.PATH_MAX)
+        self._memory = threads.MemoryReader(uapi.PATH_MAX)
 
     def open_call(self, notification: Notification, name: str) -> OpenCall:
         """Read the arguments of an open once. OSError, ValueError: they are malformed or unreadable."""

@@ -15,7 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from nono.audit.event import Recorder
-from nono.kernel import open_path, process
+from nono.kernel import open_path, threads
 from nono.kernel.notify import Notification
 from nono.kernel.uapi import open as uapi
 from nono.supervisor.calls.answers import Answers
@@ -97,7 +97,7 @@ class ThreadNames:
         call = self._arguments.open_call(notification, name)
         if not _writes(call.flags) or call.resolve or not call.path.endswith(b"comm"):
             return False
-        group, caller = process.numbers_inside(notification.tid)
+        group, caller = threads.numbers_inside(notification.tid)
         thread = thread_named(_absolute(notification.tid, call), group, caller)
         if thread is None or caller_context(notification.tid) != self._command.caller_context:
             return False  # another process's, or the caller may see another /proc there

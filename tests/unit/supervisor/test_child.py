@@ -40,6 +40,7 @@ with child.supervise(os.posix_spawn("/bin/true", ["true"], {}), None) as started
 # The tracer is another process by the time it would be killed: its number has been given away.
 REUSED = """
 import os
+from nono.kernel import threads
 from nono.supervisor import child
 
 bystander = os.posix_spawn("/bin/sleep", ["sleep", "60"], {})
@@ -47,8 +48,8 @@ gone = os.posix_spawn("/bin/true", ["true"], {})
 os.waitpid(gone, 0)
 with child.supervise(os.posix_spawn("/bin/sleep", ["sleep", "60"], {}), None) as started:
     tracers = iter([bystander, bystander, gone])
-    child.process.tracer_thread = lambda tid: next(tracers)
-    child.process.thread_group_id = lambda tid: tid
+    threads.tracer_thread = lambda tid: next(tracers)
+    threads.thread_group_id = lambda tid: tid
     started._end_tracer()  # still its tracer
     print(os.waitstatus_to_exitcode(os.waitpid(bystander, 0)[1]))
     bystander = os.posix_spawn("/bin/sleep", ["sleep", "60"], {})
