@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import select
-import shutil
 import signal
 import subprocess
 import sys
@@ -20,7 +19,7 @@ from typing import Any
 import pytest
 
 from nono.kernel import landlock
-from support.ordinary_user import UNPRIVILEGED_ID, OrdinaryUser
+from support.ordinary_user import UNPRIVILEGED_ID, OrdinaryUser, remove_home
 from support.running import fork_server
 from support.running.fork_server import NONO as NONO
 from support.running.needs import require_for
@@ -277,14 +276,7 @@ def nono_run(*, as_root: bool = False, homes: str = "/var/tmp") -> Iterator[Nono
         yield NonoRun(user, home / "project")
     finally:
         _end_daemons(home)
-        _remove_temporary_directories(home)
-        shutil.rmtree(home)
-
-
-def _remove_temporary_directories(home: Path) -> None:
-    """Remove what killed supervisors left in /tmp, which `nono ps` of this home would have removed."""
-    for record in home.glob(".local/state/nono/sessions/*.json"):
-        shutil.rmtree(f"/tmp/nono-{record.stem}", ignore_errors=True)
+        remove_home(home)
 
 
 def _end_daemons(home: Path) -> None:

@@ -141,7 +141,14 @@ def ordinary_user() -> Iterator[OrdinaryUser]:
             user.give(directory)
         yield user
     finally:
-        shutil.rmtree(home)
+        remove_home(home)
+
+
+def remove_home(home: Path) -> None:
+    """Remove a home, and what its killed supervisors left in /tmp, which `nono ps` of it would have found."""
+    for record in home.glob(".local/state/nono/sessions/*.json"):
+        shutil.rmtree(f"/tmp/nono-{record.stem}", ignore_errors=True)
+    shutil.rmtree(home)
 
 
 def as_ordinary_user(
