@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import select
 import signal
 import sys
 import termios
@@ -27,6 +26,7 @@ from nono.approval.tty import (
 )
 from nono.printable import printable
 from nono.sessions.detach_key import DetachKeys
+from nono.typed.waiting import wait_for
 
 LINE_BYTES_MAX = 1024
 # Undoes an alternate screen or a hidden cursor that an ended program left; recover_sequence() does the rest.
@@ -167,9 +167,9 @@ class TerminalPrompt:
         for wait in steps:
             match wait:
                 case Wait.WRITABLE:
-                    select.select([], [self._terminal], [])
+                    wait_for(writing=self._terminal)
                 case Wait.READABLE:
-                    select.select([self._terminal], [], [])
+                    wait_for(reading=self._terminal)
                 case Wait.SHOWN:
                     time.sleep(SHOWN_S)
 

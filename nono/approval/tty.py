@@ -8,7 +8,7 @@ import termios
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from nono import typed_line
+from nono.typed import line as typed_line
 
 NOTIFIED_MAX = 120  # characters
 SHOWN_S = 0.4  # delay before a key counts as an answer to the new text

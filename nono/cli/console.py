@@ -142,7 +142,7 @@ def can_ask() -> bool:
     if not (os.isatty(0) and os.isatty(2)):
         return False
     # Imported here: without a terminal nobody is asked.
-    from nono.typed_line import in_front
+    from nono.typed.line import in_front
 
     return in_front()
 
@@ -155,8 +155,10 @@ def agrees(question: str) -> bool:
     """
     # Imported here: most commands ask nothing.
     from nono.approval.ask import is_yes
+    from nono.typed.waiting import wait_for
 
     print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+    wait_for(reading=0)
     return is_yes(sys.stdin.readline().strip())
 
 

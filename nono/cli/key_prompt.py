@@ -11,7 +11,7 @@ from nono.credentials.resolver import Place
 from nono.credentials.store.locks import SYSTEMD_CREDS
 from nono.credentials.values.content import require_credential
 from nono.secret import Secret
-from nono.typed_line import read_hidden
+from nono.typed.line import read_hidden
 
 
 class TerminalKeyPrompt:

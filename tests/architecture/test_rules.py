@@ -38,7 +38,7 @@ SLOW_TO_IMPORT = {
 NOT_TO_WRAP = {
     "contextlib", "enum", "functools", "json", "nono.policy.ownership", "nono.policy.profile.store",
     "nono.policy.schema.constraints",
-    "nono.policy.schema.routes", "nono.typed_line", "re", "signal", "socket", "typing",
+    "nono.policy.schema.routes", "nono.typed", "re", "signal", "socket", "typing",
 }  # fmt: skip
 # What serves is imported once a command is starting; the rest by the runs that use it.
 NOT_TO_LISTEN = {

@@ -11,7 +11,7 @@ from nono.credentials.store.box import Lock, key_from, new_key, new_salt
 from nono.credentials.values.errors import CredentialUnavailable
 from nono.digests import sha256
 from nono.secret import Secret
-from nono.typed_line import in_front, read_hidden
+from nono.typed.line import in_front, read_hidden
 
 SYSTEMD_CREDS, PASSPHRASE = "systemd-creds", "passphrase"
 TIMEOUT_S = 10.0  # for systemd-creds, which may ask a TPM

@@ -147,11 +147,14 @@ def wait_for_start(ahead: Ahead, patience_s: float | None) -> Mapping[str, objec
 
     patience_s: The longest time to wait; None: no limit.
     """
+    # Imported here: only a detached session is waited for.
+    from nono.typed.waiting import wait_for
+
     _stop_together(ahead.pid, lambda: False)
     lent = Lent() if os.isatty(0) else None
     with closing(ahead.connection) as connection:
         try:
-            said = connection.recv(READ_BYTES) if select.select([connection], [], [], patience_s)[0] else None
+            said = connection.recv(READ_BYTES) if wait_for(connection, timeout_s=patience_s) else None
         except KeyboardInterrupt:
             os.kill(ahead.pid, signal.SIGINT)
             os.waitpid(ahead.pid, 0)

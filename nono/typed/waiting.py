@@ -1,0 +1,54 @@
+"""Wait until something can be read or written, so that no signal goes unnoticed.
+
+Python runs the handler of a signal between two of its own instructions. A signal that comes after the last of
+them, but before the system call, does not interrupt that call: Ctrl-C would have no effect until it returns.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from _typeshed import FileDescriptorLike
+
+_HANDLED_BYTES = 4096
+
+
+def wait_for(
+    reading: FileDescriptorLike | None = None,
+    writing: FileDescriptorLike | None = None,
+    timeout_s: float | None = None,
+) -> bool:
+    """Wait until one of the two is ready. Returns False if timeout_s has passed.
+
+    Raises what the handler of a signal raises, KeyboardInterrupt for SIGINT. For the main thread only. After
+    a signal whose handler raises nothing, the wait goes on, and timeout_s begins anew.
+    """
+    readers = [] if reading is None else [reading]
+    writers = [] if writing is None else [writing]
+    with _handled_signals() as handled:
+        while True:
+            readable, writable, _ = select.select([handled, *readers], writers, [], timeout_s)
+            if handled not in readable:
+                return bool(readable or writable)
+            os.read(handled, _HANDLED_BYTES)  # what was to be done about them has been done
+
+
+@contextmanager
+def _handled_signals() -> Iterator[int]:
+    """Yield a descriptor that is readable once a signal has come for which Python has a handler."""
+    reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        before = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+        try:
+            yield reader
+        finally:
+            signal.set_wakeup_fd(before)
+    finally:
+        os.close(reader)
+        os.close(writer)
