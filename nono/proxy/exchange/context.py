@@ -39,7 +39,8 @@ if TYPE_CHECKING:
     from nono.policy.hosts.live_hosts import LiveHosts
     from nono.proxy.conversation.run_turns import OnTurn, RunTurns
     from nono.proxy.conversation.watch import TurnWatch
-    from nono.proxy.flows.recorder import Flow, FlowRecorder
+    from nono.proxy.flows.flow import Flow
+    from nono.proxy.flows.recorder import FlowRecorder
     from nono.proxy.http.message import RequestHead
 
 

@@ -15,7 +15,7 @@ from nono.proxy.usage.meter import Usage, UsageMeter
 from nono.proxy.verdict.verdict import Forward
 
 if TYPE_CHECKING:
-    from nono.proxy.flows.recorder import Flow
+    from nono.proxy.flows.flow import Flow
 
 
 class Inspection:

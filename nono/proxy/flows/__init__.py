@@ -1,4 +1,4 @@
-"""Record exchanges: `recorder` writes a file for mitmweb, `redact` removes credentials from it.
+"""Record exchanges: `recorder` writes a file for mitmweb, and `flow` collects each exchange in it.
 
-`netstrings` splits such a file again.
+`redact` removes credentials from a flow, and `netstrings` splits such a file again.
 """

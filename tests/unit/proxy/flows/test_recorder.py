@@ -16,7 +16,8 @@ from mitmproxy import http
 from mitmproxy.io import FlowReader
 
 from nono.proxy.flows import recorder as recorder_module
-from nono.proxy.flows.recorder import Flow, FlowRecorder
+from nono.proxy.flows.flow import Flow
+from nono.proxy.flows.recorder import FlowRecorder
 from nono.proxy.flows.redact import BEYOND_BYTES, MAX_BODY_BYTES
 from nono.proxy.http.message import Header
 
