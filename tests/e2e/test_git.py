@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from e2e.test_documents import blocks
 from support.clients.run import Stage, let_through, refused_by_proxy, refused_connects, service, stage
 from support.nono_run import Ended
 from support.servers.git import ENVIRONMENT, REPOSITORY, GitServer, git, git_server
+from support.servers.package_indexes import basic
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 
 KEY = "ghp_canary_of_github"
 AUTHORIZATION = f"token {KEY}"
+BASIC_KEY = f"x-access-token:{KEY}"
 CLONED = "cloned"
 
 
@@ -160,3 +164,45 @@ def test_a_phantom_in_the_userinfo_of_the_url_becomes_the_key(made: Stage, close
     cloned = by_route(made, closed_server, script)
     assert cloned.exit_code == 0, cloned.stderr
     assert_the_key_came_alone(closed_server)
+
+
+@pytest.fixture
+def basic_server(tmp_path: Path, made: Stage) -> Iterator[GitServer]:
+    tls = made.authority.server_context("localhost")
+    with git_server(tmp_path, tls, required=basic(BASIC_KEY)) as server:
+        yield server
+
+
+def with_the_profile_of_the_page(made: Stage, server: GitServer, script: str, **laid_over: object) -> Ended:
+    """Run `script` under the profile of docs/agents.md for git over https, with this server for its host."""
+    host = f"https://localhost:{server.upstream.port}"
+    [text] = [block for block in blocks("docs/agents.md", "json") if "git-https" in block]
+    profile = json.loads(text.replace("https://github.com", host))
+    profile["network"]["allow_domain"] = [granted(server)]
+    entry = profile["network"]["custom_credentials"]["git-https"]
+    entry |= {"credential_key": "env://REAL_KEY", "tls_ca": made.authority.ca_file, **laid_over}
+    return made.runner.run(
+        ("sh", "-c", f"url={host}/{REPOSITORY}; {script}"),
+        profile=profile,
+        environment=ENVIRONMENT | {"REAL_KEY": BASIC_KEY},
+    )
+
+
+def test_git_pulls_and_pushes_over_https_with_a_key_that_is_not_inside(
+    made: Stage, basic_server: GitServer
+) -> None:
+    script = (
+        "git clone -q $url cloned && cd cloned && git commit -q --allow-empty -m new && git push -q && env"
+    )
+    run = with_the_profile_of_the_page(made, basic_server, script)
+    assert run.exit_code == 0, run.stderr
+    assert basic_server.head == git("rev-parse", "HEAD", cwd=made.project / CLONED)
+    assert KEY not in run.stdout + run.stderr
+
+
+def test_git_over_https_stays_within_the_rules_of_its_entry(made: Stage, basic_server: GitServer) -> None:
+    rules = [{"method": "*", "path": "/another.git/**"}]
+    run = with_the_profile_of_the_page(made, basic_server, "git clone -q $url cloned", endpoint_rules=rules)
+    assert run.exit_code == 128
+    assert basic_server.upstream.requests == []
+    assert {category for category, _ in refused_by_proxy(run)} == {"endpoint_policy"}
