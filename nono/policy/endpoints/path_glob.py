@@ -14,24 +14,16 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 
 from nono.named_tuple import NamedTuple
+from nono.policy.endpoints.path_readings import ESCAPE, OCTET, segments_of
 
 MAX_LENGTH = 1024  # characters of a pattern
 MAX_BRANCHES = 64  # expansions of its braces
 
-_ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
 _LITERAL = r"[A-Za-z0-9._~!$&'()*+,;=:@-]"  # pchar without escapes, RFC 3986 section 3.3
 _UNRESERVED = r"[A-Za-z0-9._~-]"
 _NEVER_SENT = (0x00, 0x0A, 0x0D, 0x2F, 0x5C)  # requests with these escaped are refused before any rule
-_QUERY_MARK = r"[?#]"  # decoded; some gateways decode a path before they split it
 _QUERY = re.compile(r"\?[A-Za-z0-9_.~%-]+=", re.ASCII)  # in a pattern: what somebody meant as a query
-_FORMAT = re.compile(
-    r"(?<=.)\.(?:atom|csv|html?|ics|js|jsonp?|pdf|rss|txt|xml|ya?ml)\Z", re.ASCII | re.IGNORECASE
-)
-# Matches what some server might read differently from `exact`: an escape, a parameter, a dot that ends a
-# segment or begins a format, a number with another spelling.
-_READ_OTHERWISE = re.compile(r"[%;]|\.(?:/|\Z)|\.[A-Za-z]+/?\Z|/[+0]|\d_|\.0", re.ASCII)
 _MARKS = frozenset("*?[{}\\")  # not read as themselves in a pattern
-_OCTET = 0x100  # an escaped octet in a path becomes the single character chr(_OCTET + octet)
 
 
 class _Chunk(NamedTuple):
@@ -75,7 +67,7 @@ class PathGlob(NamedTuple):
     branches: tuple[tuple[Run, ...], ...]
 
     def matches(self, segments: Sequence[str]) -> bool:
-        """Return True if the pattern matches a path split by `exact`, or one of its `readings`."""
+        """Return True if the pattern matches a path split by `path_readings`."""
         return any(_fits(runs, segments) for runs in self.branches)
 
 
@@ -97,94 +89,6 @@ def compile_glob(pattern: str, *, ignores_case: bool = False) -> PathGlob:
     # With re.ASCII, octets above 0x7F, which are non-ASCII letters here, are not folded.
     flags = re.DOTALL | (re.IGNORECASE | re.ASCII if ignores_case else 0)
     return PathGlob(tuple(_runs(text, flags) for text in texts))
-
-
-def exact(path: str) -> list[str]:
-    """Split a canonical path into segments as sent; a trailing slash makes no difference."""
-    text = _ESCAPE.sub(lambda found: chr(_OCTET + int(found[1], 16)), path) if "%" in path else path
-    return _segments(text)
-
-
-def readings(path: str) -> list[list[str]]:
-    """Return the ways in which servers split a canonical path, from `exact` to the most lenient."""
-    found = [exact(path)]
-    if _READ_OTHERWISE.search(path) is None:
-        return found
-    found.append(loose(path))
-    for read in (_trimmed, _without_format):
-        if (other := read(found[-1])) != found[-1]:
-            found.append(other)
-    return found + [other for each in found if (other := [*map(_as_number, each)]) != each]
-
-
-def loose(path: str) -> list[str]:
-    """Split a path as a lenient server may read it.
-
-    Decodes escapes, ends a segment at a path parameter (";x") and the path at an escaped "?" or "#", resolves
-    dot segments.
-    """
-    read: list[str] = []
-    for segment in _segments(path):
-        name = _ESCAPE.sub(_decoded, segment.partition(";")[0]).partition(";")[0]
-        name, ends = _before_query(name)
-        if name == "..":
-            del read[-1:]
-        elif name not in ("", "."):
-            read.append(name)
-        if ends:
-            break
-    return read
-
-
-def may_be_below(base: str, path: str) -> bool:
-    """Return True if a lenient server may take a canonical path for one at or below `base`.
-
-    A base without a name is that of every path.
-    """
-    names = [segment.lower() for segment in loose(base)]
-    return any([segment.lower() for segment in read[: len(names)]] == names for read in readings(path))
-
-
-def _before_query(name: str) -> tuple[str, bool]:
-    found = re.search(_QUERY_MARK, name)
-    return (name, False) if found is None else (name[: found.start()], True)
-
-
-def _trimmed(segments: Sequence[str]) -> list[str]:
-    """Drop trailing dots and blanks of a name, as servers on Windows do."""
-    names = [segment.rstrip(". \t") for segment in segments]
-    return [name for name in names if name]
-
-
-def _without_format(segments: Sequence[str]) -> list[str]:
-    """Drop the suffix with which clients of some frameworks (Rails, Spring) request a format."""
-    if not segments:
-        return []
-    return [*segments[:-1], _FORMAT.sub("", segments[-1])]
-
-
-def _as_number(name: str) -> str:
-    """Return a number as plain digits.
-
-    Servers that convert identifiers (Werkzeug, pydantic, JavaScript) treat 07, +7, 7.0, 0_7 and the digits of
-    other scripts as 7.
-    """
-    whole, _, fraction = name.strip().partition(".")
-    octets = bytes(ord(each) & 0xFF for each in whole.removeprefix("+").replace("_", ""))
-    digits = octets.decode("utf-8", "replace")
-    if fraction.strip("0") or not digits.isdecimal():
-        return name
-    return "".join(str(int(each)) for each in digits).lstrip("0") or "0"
-
-
-def _segments(path: str) -> list[str]:
-    trimmed = path.removesuffix("/")
-    return trimmed.split("/")[1:] if trimmed else []
-
-
-def _decoded(found: re.Match[str]) -> str:
-    octet = int(found[1], 16)
-    return chr(octet if octet < 0x80 else _OCTET + octet)
 
 
 def _fits(runs: tuple[Run, ...], segments: Sequence[str]) -> bool:
@@ -248,7 +152,7 @@ def _find(text: str, wanted: str) -> int | None:
 def _runs(text: str, flags: int) -> tuple[Run, ...]:
     runs: list[Run] = []
     run: list[_Segment] = []
-    for part in _segments(text):
+    for part in segments_of(text):
         if part == "**":
             runs.append(tuple(run))
             run = []
@@ -314,7 +218,7 @@ def _literal(character: str) -> str:
 
 
 def _octet(text: str) -> str:
-    found = _ESCAPE.fullmatch(text)
+    found = ESCAPE.fullmatch(text)
     if found is None:
         raise ValueError("'%' is followed by two hexadecimal digits, and is itself written %25")
     octet = int(found[1], 16)
@@ -322,4 +226,4 @@ def _octet(text: str) -> str:
         raise ValueError(f"no request that is let through has {text} in its path")
     if re.fullmatch(_UNRESERVED, chr(octet), re.ASCII):
         raise ValueError(f"{text} is judged and sent as {chr(octet)!r}: write that")
-    return chr(_OCTET + octet)
+    return chr(OCTET + octet)

@@ -6,11 +6,13 @@ import re
 from collections.abc import Sequence
 
 from nono.named_tuple import NamedTuple
-from nono.policy.endpoints.path_glob import PathGlob, compile_glob, exact, readings
+from nono.policy.endpoints.path_readings import exact, readings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Literal
+
+    from nono.policy.endpoints.path_glob import PathGlob
 
 type Decision = Literal["allow", "approve", "deny"]
 
@@ -31,8 +33,9 @@ class _RuleFields(NamedTuple):
 class EndpointRule(_RuleFields):
     """One entry of a list. Raises ValueError for an invalid method, or a path pattern that cannot match."""
 
-    _glob: PathGlob
-    _caseless: PathGlob | None  # None until it is needed
+    if TYPE_CHECKING:  # a state is read by the annotations of its records, and these are no fields
+        _glob: PathGlob
+        _caseless: PathGlob | None  # None until it is needed
 
     def __new__(
         cls,
@@ -47,7 +50,7 @@ class EndpointRule(_RuleFields):
             raise ValueError(f"{method!a} is not a method")
         made = tuple.__new__(cls, (method, path, backend, reason, timeout_s, lift))
         try:
-            made._glob = compile_glob(path)
+            made._glob = _compiled(path)
         except ValueError as error:
             raise ValueError(f"path {path!a}: {error}") from None
         made._caseless = None
@@ -69,13 +72,20 @@ class EndpointRule(_RuleFields):
             return False
         caseless = self._caseless
         if caseless is None:
-            caseless = self._caseless = compile_glob(self.path, ignores_case=True)
+            caseless = self._caseless = _compiled(self.path, ignores_case=True)
         # Without regard to case a set like [!a] excludes more, so try both.
         globs = (caseless, self._glob) if "[" in self.path else (caseless,)
         return any(glob.matches(segments) for segments in read for glob in globs)
 
     def _is_for(self, method: str) -> bool:
         return self.method == "*" or self.method.upper() == method.upper()
+
+
+def _compiled(path: str, *, ignores_case: bool = False) -> PathGlob:
+    # Imported here: many runs have no rule.
+    from nono.policy.endpoints.path_glob import compile_glob
+
+    return compile_glob(path, ignores_case=ignores_case)
 
 
 class EndpointVerdict(NamedTuple):

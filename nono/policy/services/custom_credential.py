@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from math import isfinite
 
 from nono.policy.endpoints.entry import rule_problems
-from nono.policy.endpoints.path_glob import exact
+from nono.policy.endpoints.path_readings import exact
 from nono.policy.hosts.hostname import HostError
 from nono.policy.hosts.upstream import is_loopback, parse_upstream
 from nono.policy.schema.route_rules import AwsAuth, OAuth2Client, UpgradeRule

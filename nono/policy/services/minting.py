@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache
 
-from nono.policy.endpoints.path_glob import readings
+from nono.policy.endpoints.path_readings import readings
 from nono.policy.endpoints.policy import DEFAULT_LABEL, EndpointRule, EndpointVerdict
 
 # Only where these calls are, below a project or group: a file or a package may have the same name.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-from nono.policy.endpoints.path_glob import loose
+from nono.policy.endpoints.path_readings import loose
 
 Provider = Literal["openai", "anthropic", "gemini"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from nono.policy.endpoints.path_glob import may_be_below
+from nono.policy.endpoints.path_readings import may_be_below
 from nono.policy.endpoints.policy import EndpointPolicy, EndpointVerdict, most_allowed
 from nono.policy.endpoints.remedy import host_option, remedy, service_option
 from nono.policy.hosts.endpoint_scope import at_another_port

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nono.named_tuple import NamedTuple
-from nono.policy.endpoints.path_glob import may_be_below
+from nono.policy.endpoints.path_readings import may_be_below
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
