@@ -16,7 +16,8 @@ from nono.cli.args import argparse_parser
 from nono.cli.key_prompt import how_kept, new_passphrase
 from nono.cli.shapes.printed import printed_list
 from nono.credentials import resolver
-from nono.credentials.logins.token_store import LoginStore, StoredToken
+from nono.credentials.logins.stored import StoredToken
+from nono.credentials.logins.token_store import LoginStore
 from nono.credentials.resolver import Place
 from nono.credentials.values.reference import check_name
 from nono.errors import CredentialError

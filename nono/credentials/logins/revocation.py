@@ -16,7 +16,8 @@ from nono import __version__
 from nono.credentials.logins.agent_files import AgentFile, InsideLogin, Revocation
 from nono.credentials.logins.importing import forget_login
 from nono.credentials.logins.renewal_lock import renewal_lock
-from nono.credentials.logins.token_store import LoginStore, StoredToken, Tokens
+from nono.credentials.logins.stored import StoredToken, Tokens
+from nono.credentials.logins.token_store import LoginStore
 from nono.named_tuple import NamedTuple
 
 _TIMEOUT_S = 10.0

@@ -10,7 +10,8 @@ from functools import partial
 from nono.credentials.logins.phantom import field_with_tokens, nonce_of, nonces_in_field
 from nono.credentials.logins.renewal_lock import renewal_lock
 from nono.credentials.logins.request import LoginRefusedError
-from nono.credentials.logins.token_store import Granted, LoginStore, Stored
+from nono.credentials.logins.stored import Stored
+from nono.credentials.logins.token_store import Granted, LoginStore
 from nono.credentials.values.credential import LeakDetector, RequestFacts
 from nono.credentials.values.errors import CredentialUnavailable
 from nono.credentials.values.injection import HeadersInjection

@@ -13,7 +13,7 @@ from typing import Any
 import anyio
 import pytest
 
-from nono.credentials.logins import token_store
+from nono.credentials.logins import stored
 from nono.credentials.logins.phantom import (
     MARK,
     PhantomError,
@@ -25,7 +25,8 @@ from nono.credentials.logins.phantom import (
     nonces_in_field,
 )
 from nono.credentials.logins.request import LoginRefusedError
-from nono.credentials.logins.token_store import MAX_TOKENS, TTL_S, LoginStore
+from nono.credentials.logins.stored import MAX_TOKENS, TTL_S
+from nono.credentials.logins.token_store import LoginStore
 from nono.credentials.logins.tokens import LoginTokens
 from nono.credentials.store import private_file
 from nono.credentials.values.errors import CredentialUnavailable
@@ -143,7 +144,7 @@ def test_what_expired_is_gone_after_the_next_login(store: LoginStore) -> None:
 
 
 def test_the_oldest_go_when_there_are_too_many(store: LoginStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(token_store, "MAX_TOKENS", 3)
+    monkeypatch.setattr(stored, "MAX_TOKENS", 3)
     assert MAX_TOKENS == 4096
     add(store, "real-1", "real-2", "real-3", "real-4")
     add(store, "real-2")  # in use again
@@ -154,7 +155,7 @@ def test_the_oldest_go_when_there_are_too_many(store: LoginStore, monkeypatch: p
 def test_the_oldest_go_when_they_are_too_long_together(
     store: LoginStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(token_store, "_MAX_TEXT_BYTES", 10)
+    monkeypatch.setattr(stored, "MAX_TEXT_BYTES", 10)
     add(store, "aaaaaa", "bbbbbb")
     assert [token.real for token in store.read().values()] == [Secret("bbbbbb")]
 

@@ -12,7 +12,8 @@ import anyio.from_thread
 import pytest
 
 from nono.credentials.logins.request import LoginRefusedError, new_grant
-from nono.credentials.logins.token_store import Granted, LoginStore, Stored
+from nono.credentials.logins.stored import Stored
+from nono.credentials.logins.token_store import Granted, LoginStore
 from nono.credentials.logins.tokens import LoginTokens
 from nono.policy.hosts.upstream import Upstream
 from nono.policy.services.oauth_routes import TokenEndpoint
