@@ -24,6 +24,7 @@ from nono.credentials.values.reference import (
 from nono.credentials.values.tripwire import tripwire_for, unwatched_warning
 from nono.errors import CredentialError
 from nono.named_tuple import NamedTuple
+from nono.policy.builtin.shipped import readers_of_variables
 from nono.policy.schema.route_rules import AwsAuth, Capture, OAuth2Client
 from nono.policy.services.credential_service import CredentialService
 from nono.printable import shell_word
@@ -158,8 +159,9 @@ class Loader(NamedTuple):
         """
         if not isinstance(reference, EnvironmentReference) or self.environ.get(reference.name):
             return None
-        with suppress(CredentialError):
-            return self._read(parse_reference(service.name), warnings)
+        for name in dict.fromkeys((service.name, _name_of_reader(service, reference))):
+            with suppress(CredentialError):
+                return self._read(parse_reference(name), warnings)
         # Imported here, as below: few services have such a login.
         from nono.credentials.logins.service_key import login_key
 
@@ -193,11 +195,20 @@ class Loader(NamedTuple):
                 from nono.credentials.logins.service_key import program_of
 
                 program = program_of(service.name)
-                stored = f"nono credential set {shell_word(service.name)}, or export {name}"
+                stored_as = shell_word(_name_of_reader(service, EnvironmentReference(name)))
+                stored = f"nono credential set {stored_as}, or export {name}"
                 if program is None:
                     return stored
                 return f"{stored}, or log in with nono run --profile {program} -- {program} auth login"
         return None
+
+
+def _name_of_reader(service: CredentialService, reference: EnvironmentReference) -> str:
+    """Return the shipped service that reads the same variable; the name of this one if there is none.
+
+    Under that name a key is usually stored, so that one key serves `github` and git at github.com.
+    """
+    return readers_of_variables().get(reference.name, service.name)
 
 
 def _static(service: CredentialService, secret: Secret, warnings: list[str]) -> StaticCredential:

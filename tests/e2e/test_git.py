@@ -19,7 +19,7 @@ pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git is not 
 
 KEY = "ghp_canary_of_github"
 AUTHORIZATION = f"token {KEY}"
-BASIC_KEY = f"x-access-token:{KEY}"
+BASIC_KEY = f"oauth2:{KEY}"
 CLONED = "cloned"
 
 
@@ -61,14 +61,14 @@ def test_git_works_through_a_tunnel_to_a_granted_host(made: Stage, server: GitSe
     assert (made.project / CLONED / "README").read_text() == "hello\n"
     assert set(let_through(cloned)) == {("connect", "localhost")}
 
-    server.commit("NEWS", "fresh\n")
+    server.repository.commit("NEWS", "fresh\n")
     pulled = tunnelled(made, granted(server), "git", "-C", CLONED, "pull", "--quiet")
     assert pulled.exit_code == 0, pulled.stderr
     assert (made.project / CLONED / "NEWS").read_text() == "fresh\n"
 
     pushed = push(made, server, "MINE", "echo mine")
     assert pushed.exit_code == 0, pushed.stderr
-    assert git("show", "main:MINE", cwd=server.repository) == "mine"
+    assert git("show", "main:MINE", cwd=server.repository.path) == "mine"
 
 
 def test_a_push_of_many_megabytes_arrives_whole(made: Stage, server: GitServer) -> None:
@@ -77,8 +77,8 @@ def test_a_push_of_many_megabytes_arrives_whole(made: Stage, server: GitServer) 
     pushed = push(made, server, "BIG", "head -c 8000000 /dev/urandom")
     assert pushed.exit_code == 0, pushed.stderr
     assert b"chunked" in [request.value(b"transfer-encoding") for request in server.upstream.requests]
-    sent = git("hash-object", str(made.project / CLONED / "BIG"), cwd=server.repository)
-    assert git("rev-parse", "main:BIG", cwd=server.repository) == sent
+    sent = git("hash-object", str(made.project / CLONED / "BIG"), cwd=server.repository.path)
+    assert git("rev-parse", "main:BIG", cwd=server.repository.path) == sent
 
 
 def test_git_is_not_asked_for_the_session_token(made: Stage, server: GitServer) -> None:
@@ -176,15 +176,15 @@ def basic_server(tmp_path: Path, made: Stage) -> Iterator[GitServer]:
 def with_the_profile_of_the_page(made: Stage, server: GitServer, script: str, **laid_over: object) -> Ended:
     """Run `script` under the profile of docs/agents.md for git over https, with this server for its host."""
     host = f"https://localhost:{server.upstream.port}"
-    [text] = [block for block in blocks("docs/agents.md", "json") if "git-https" in block]
-    profile = json.loads(text.replace("https://github.com", host))
+    [text] = [block for block in blocks("docs/agents.md", "json") if "git-gitlab" in block]
+    profile = json.loads(text.replace("https://gitlab.com", host))
     profile["network"]["allow_domain"] = [granted(server)]
-    entry = profile["network"]["custom_credentials"]["git-https"]
+    entry = profile["network"]["custom_credentials"]["git-gitlab"]
     entry |= {"credential_key": "env://REAL_KEY", "tls_ca": made.authority.ca_file, **laid_over}
     return made.runner.run(
         ("sh", "-c", f"url={host}/{REPOSITORY}; {script}"),
         profile=profile,
-        environment=ENVIRONMENT | {"REAL_KEY": BASIC_KEY},
+        environment=ENVIRONMENT | {"REAL_KEY": KEY},
     )
 
 
@@ -196,7 +196,7 @@ def test_git_pulls_and_pushes_over_https_with_a_key_that_is_not_inside(
     )
     run = with_the_profile_of_the_page(made, basic_server, script)
     assert run.exit_code == 0, run.stderr
-    assert basic_server.head == git("rev-parse", "HEAD", cwd=made.project / CLONED)
+    assert basic_server.repository.head == git("rev-parse", "HEAD", cwd=made.project / CLONED)
     assert KEY not in run.stdout + run.stderr
 
 

@@ -34,7 +34,7 @@ def injection_of(inject: Inject, secret: Secret) -> Injection:
         case "header":
             return HeaderInjection(inject.header, inject.format, secret)
         case "basic_auth":
-            return HeaderInjection(inject.header, "{}", _basic(secret))
+            return HeaderInjection(inject.header, "{}", _basic(_pair(inject.format, secret)))
         case "url_path":
             return PathInjection(inject.path_pattern, inject.path_replacement, secret)
         case "query_param":
@@ -145,6 +145,11 @@ class QueryInjection:
 
         value = quote(self._secret.reveal(), safe="").encode("ascii")
         return Injected(key_slot.with_query(self._name, request.target, value), [])
+
+
+def _pair(format: str, secret: Secret) -> Secret:
+    """Return ``user:password``: `format` around the secret if it is of that form, else the secret itself."""
+    return Secret(format.replace("{}", secret.reveal())) if ":" in format else secret
 
 
 def _basic(secret: Secret) -> Secret:

@@ -92,6 +92,7 @@ def profile_names() -> tuple[str, ...]:
         "copilot-cli",
         "copilot-github",
         "gh",
+        "git-github",
         "goose",
         "linux-host-compat",
         "mise-dev",

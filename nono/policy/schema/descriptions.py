@@ -123,7 +123,7 @@ _BY_OBJECT: Mapping[str, Mapping[str, str]] = {
         "credential_key": "Where the key is: an account of the keyring, or env://, file:///, op://, bw://, cmd://.",
         "inject_mode": "Where in a request the key stands.",
         "inject_header": "The header for it.",
-        "credential_format": "What the header holds, with {} for the key.",
+        "credential_format": "What the header holds, with {} for the key; in basic_auth USER:{}.",
         "env_var": "The variable that holds the phantom; where left out, as credential_key names it.",
         "base_url_env_var": "The variable that holds the route's URL.",
         "tls_ca": "A PEM file of certificates that are trusted for this upstream too.",

@@ -18,7 +18,8 @@ class Inject(NamedTuple):
     """Position of a key in a request, read on the child's side and written on the upstream's.
 
     header and format apply to header and basic_auth, each other field to its own mode. format, path_pattern
-    and path_replacement hold "{}" exactly once.
+    and path_replacement hold "{}" exactly once. With basic_auth, a format with a colon is the user and the
+    password, as in "oauth2:{}"; any other says nothing, and the key is both.
     """
 
     mode: InjectMode = "header"

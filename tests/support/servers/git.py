@@ -1,4 +1,4 @@
-"""Serve one bare repository over TLS: git-http-backend(1) as the only page of an upstream."""
+"""Make one bare repository, and serve it over TLS by git-http-backend(1)."""
 
 from __future__ import annotations
 
@@ -24,54 +24,75 @@ ENVIRONMENT = {
 
 
 def git(*arguments: str, cwd: Path) -> str:
-    """Run git without the machine's configuration and return its output. CalledProcessError if it failed."""
+    """Run git without the machine's configuration and return its output. CalledProcessError if it failed.
+
+    What another user owns is taken, because root looks at what an ordinary user has cloned.
+    """
     environment = {"PATH": os.environ.get("PATH", os.defpath), **ENVIRONMENT}
     ended = subprocess.run(
-        ("git", *arguments), cwd=cwd, env=environment, capture_output=True, text=True, timeout=60, check=True
+        ("git", "-c", "safe.directory=*", *arguments),
+        cwd=cwd,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
     )
     return ended.stdout.strip()
 
 
-@dataclass
-class GitServer:
-    """The repository, and the server in front of it, which keeps what arrives."""
+@dataclass(frozen=True)
+class GitRepository:
+    """A bare repository with one commit, into which may be pushed."""
 
-    repository: Path
-    upstream: HttpUpstream
+    path: Path
 
-    @property
-    def url(self) -> str:
-        return f"https://localhost:{self.upstream.port}/{REPOSITORY}"
+    @classmethod
+    def made(cls, directory: Path) -> GitRepository:
+        """Create it in a directory, and beside it the one in which its commits are made."""
+        made = cls(directory / REPOSITORY)
+        git("init", "--quiet", "--bare", "--initial-branch=main", str(made.path), cwd=directory)
+        git("config", "http.receivepack", "true", cwd=made.path)
+        made.commit("README", "hello\n")
+        return made
 
     @property
     def head(self) -> str:
         """Return the commit of the branch main."""
-        return git("rev-parse", "main", cwd=self.repository)
+        return git("rev-parse", "main", cwd=self.path)
 
     def commit(self, name: str, text: str) -> None:
-        """Add a commit to main, bypassing the server."""
-        work = self.repository.parent / "work"
+        """Add a commit to main, bypassing every server."""
+        work = self.path.parent / "work"
         if not work.exists():
-            git("clone", "--quiet", str(self.repository), str(work), cwd=self.repository.parent)
+            git("clone", "--quiet", str(self.path), str(work), cwd=self.path.parent)
         (work / name).write_text(text)
         git("add", name, cwd=work)
         git("commit", "--quiet", "-m", f"add {name}", cwd=work)
         git("push", "--quiet", "origin", "HEAD:main", cwd=work)
 
 
+@dataclass
+class GitServer:
+    """A repository, and the server in front of it, which keeps what arrives."""
+
+    repository: GitRepository
+    upstream: HttpUpstream
+
+    @property
+    def url(self) -> str:
+        return f"https://localhost:{self.upstream.port}/{REPOSITORY}"
+
+
 @contextmanager
 def git_server(directory: Path, tls: ssl.SSLContext, *, required: str | None = None) -> Iterator[GitServer]:
-    """Yield a running server with one commit, removed when the block is left.
+    """Yield a running server, stopped when the block is left; its files stay in `directory`.
 
     required: The Authorization field without which the answer is 401; None: no field is required.
     """
-    repository = directory / REPOSITORY
-    git("init", "--quiet", "--bare", "--initial-branch=main", str(repository), cwd=directory)
-    git("config", "http.receivepack", "true", cwd=repository)
+    repository = GitRepository.made(directory)
     with upstream(HttpBackend(directory, required), tls) as server:
-        served = GitServer(repository, server)
-        served.commit("README", "hello\n")
-        yield served
+        yield GitServer(repository, server)
 
 
 @dataclass(frozen=True, slots=True)

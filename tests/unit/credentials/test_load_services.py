@@ -228,6 +228,20 @@ def test_what_is_stored_takes_the_place_of_a_variable_that_is_not_set(
     assert injection(of_variable).inject(REQUEST).headers == [(b"x-api-key", b"set")]
 
 
+GIT = ANTHROPIC._replace(name="git", credential_key="env://GITHUB_TOKEN", env_vars=("GIT_TOKEN",))
+
+
+@pytest.mark.parametrize(("name", "is_found"), [("github", True), ("git", True), ("gitlab", False)])
+def test_a_variable_that_is_not_set_stands_for_the_stored_key_of_whoever_reads_it(
+    environ: dict[str, str], name: str, is_found: bool
+) -> None:
+    resolver.save(name, Secret("stored"), environ)
+    (loaded,) = load([GIT], environ)
+    assert isinstance(loaded.outcome, Loaded) is is_found
+    if isinstance(loaded.outcome, Missing):
+        assert loaded.outcome.hint == "nono credential set github, or export GITHUB_TOKEN"
+
+
 class Person(NamedTuple):
     """uses: says yes to a variable. typed: the key for any other question."""
 

@@ -139,6 +139,18 @@ def test_basic_is_the_whole_secret_in_base64(secret: str) -> None:
     assert (scheme, b64decode(encoded).decode()) == (b"Basic", secret)
 
 
+@pytest.mark.parametrize(
+    ("format", "secret", "expected"),
+    [("oauth2:{}", "key", "oauth2:key"), ("{}:", "key", "key:"), ("Basic {}", "user:key", "user:key")],
+)
+def test_basic_takes_the_key_alone_where_the_format_gives_the_user(
+    format: str, secret: str, expected: str
+) -> None:
+    """A format without a colon, as other programs write it for a whole field, says nothing."""
+    [(_, written)] = injection_of(BASIC._replace(format=format), Secret(secret)).inject(request()).headers
+    assert b64decode(written.removeprefix(b"Basic ")).decode() == expected
+
+
 @pytest.mark.parametrize("secret", ["", "user", "us\ner:pass", "user:pa\0ss"], ids=repr)
 def test_basic_refuses_a_malformed_user_or_password(secret: str) -> None:
     with pytest.raises(CredentialUnavailable):

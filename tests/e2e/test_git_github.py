@@ -1,0 +1,112 @@
+"""The profile git-github: git pulls from github.com and pushes to it with a token that is not inside."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support.agents.stage import AgentStage, agent_stage
+from support.clients.run import refused_by_proxy
+from support.nono_run import Ended
+from support.servers.git import ENVIRONMENT, REPOSITORY, GitRepository, HttpBackend, git
+from support.servers.http1 import Received
+from support.servers.package_indexes import basic
+
+TOKEN = "ghp_canaryOfGit0123456789abcdefghijklmnop"
+PAIR = f"x-access-token:{TOKEN}"
+URL = f"https://github.com/{REPOSITORY}"
+DOWNLOAD = "/someone/program/releases/download/v1/program"
+PUSH = f"git clone -q {URL} cloned && cd cloned && git commit -q --allow-empty -m new && git push -q"
+pytestmark = [
+    pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed"),
+    pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a provider its own name"),
+]
+
+
+class GitHub:
+    """github.com with one private repository, and a file that anybody may download."""
+
+    def __init__(self, repositories: Path) -> None:
+        self.backend = HttpBackend(repositories, basic(PAIR))
+        self.seen: list[tuple[str, bytes | None]] = []  # path and Authorization of each request
+
+    def __call__(self, request: Received) -> None:
+        path = request.target.decode().partition("?")[0]
+        self.seen.append((path, request.value(b"authorization")))
+        if path.startswith(f"/{REPOSITORY}"):
+            self.backend(request)
+            return
+        request.read_body()
+        request.connection.respond(200, b"downloaded\n")
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> GitRepository:
+    return GitRepository.made(tmp_path)
+
+
+@pytest.fixture
+def github(repository: GitRepository) -> GitHub:
+    return GitHub(repository.path.parent)
+
+
+@pytest.fixture
+def stage(github: GitHub) -> Iterator[AgentStage]:
+    with agent_stage(["github.com"], github, mounts={}, login=".git-credentials") as stage:
+        yield stage
+
+
+def inside(stage: AgentStage, script: str, **variables: str) -> Ended:
+    identity = {name: value for name, value in ENVIRONMENT.items() if "CONFIG" not in name}
+    given = {"GITHUB_TOKEN": TOKEN, **identity, **variables}
+    return stage.run("git-github", ["sh", "-c", script], environment=given)
+
+
+def test_git_pulls_and_pushes_with_a_token_that_is_not_inside(
+    stage: AgentStage, github: GitHub, repository: GitRepository
+) -> None:
+    run = inside(stage, f"{PUSH} && env")
+    assert run.exit_code == 0, run.stderr
+    assert repository.head == git("rev-parse", "HEAD", cwd=stage.project / "cloned")
+    assert TOKEN not in run.stdout + run.stderr
+    assert stage.files_with(TOKEN) == set()
+    assert {sent for _, sent in github.seen} == {None, basic(PAIR).encode()}
+
+
+def test_the_token_may_be_the_stored_key_of_github(stage: AgentStage, repository: GitRepository) -> None:
+    stage.nono("credential", "set", "github", stdin=TOKEN)
+    run = inside(stage, PUSH, GITHUB_TOKEN="")
+    assert run.exit_code == 0, run.stderr
+    assert repository.head == git("rev-parse", "HEAD", cwd=stage.project / "cloned")
+
+
+def test_a_helper_of_the_person_is_not_asked(stage: AgentStage, repository: GitRepository) -> None:
+    """As `gh auth setup-git` leaves it; gh would give the placeholder of another service."""
+    helper = "!echo username=x; echo password=of-another-helper; :"
+    stage.furnish({".gitconfig": f'[credential "https://github.com"]\n\thelper = "{helper}"\n'})
+    run = inside(stage, PUSH)
+    assert run.exit_code == 0, run.stderr
+    assert repository.head == git("rev-parse", "HEAD", cwd=stage.project / "cloned")
+
+
+def test_a_key_of_the_commands_own_does_not_arrive(stage: AgentStage, github: GitHub) -> None:
+    run = inside(stage, f"git clone -q https://x:its-own@github.com/{REPOSITORY} cloned")
+    assert run.exit_code == 128
+    assert {sent for _, sent in github.seen} == {None}
+    assert refused_by_proxy(run) == [("authentication_failed", "github.com")]
+
+
+def test_what_anybody_may_download_needs_no_token(stage: AgentStage, github: GitHub) -> None:
+    run = inside(stage, f"curl -sS https://github.com{DOWNLOAD}")
+    assert (run.exit_code, run.stdout) == (0, "downloaded\n"), run.stderr
+    assert github.seen == [(DOWNLOAD, None)]
+
+
+def test_the_start_without_a_token_is_refused_and_says_where_one_goes(stage: AgentStage) -> None:
+    run = inside(stage, PUSH, GITHUB_TOKEN="")
+    assert run.exit_code != 0
+    assert "nono credential set github, or export GITHUB_TOKEN" in run.stderr
