@@ -36,7 +36,7 @@ _GIT_RUNS = {
     "removed_hooks": "git outside no longer runs these hooks: ",
     "removed_settings": "git outside no longer runs what these named: ",
     "steps": "git runs outside once a rebase or a cherry-pick goes on: ",
-    "exposed": "git outside may trust another machine by these: ",
+    "exposed": "git outside may trust another machine or give away a password by these: ",
     "worktree": "git outside writes files of the repository to: ",
     "redirected": "git outside uses the hooks and settings of another repository",
 }

@@ -21,7 +21,8 @@ _SENTENCES: dict[RepositoryChange, str] = {
     "removed_hooks": "this run removed or disabled hooks in {path}; git outside no longer runs {names}",
     "removed_settings": "this run removed {names} from {path}: git outside no longer runs what it named",
     "steps": "this run left a rebase or cherry-pick in {path} that runs these commands outside: {names}",
-    "exposed": "this run set {names} in {path}: by it git outside may trust another machine",
+    "exposed": "this run set {names} in {path}: by it git outside may trust another machine"
+    " or give away a password",
     "worktree": "this run set core.worktree in {path}: git outside writes files of the repository to {names}",
     "redirected": "this run made {path} lead git to another repository, whose hooks git runs outside",
     "unreadable": "after this run nono cannot tell what git outside runs by {path}: look at it",

@@ -42,7 +42,8 @@ def _git(event: Fields) -> str:
     if what == "redirected":
         return f"git is led to another repository by {event.get('path')}"
     if what == "exposed":
-        return f"git may trust another machine by {event.get('count')} settings in {event.get('path')}"
+        settings = f"{event.get('count')} settings in {event.get('path')}"
+        return f"git may trust another machine or give away a password by {settings}"
     if what == "worktree":
         return f"git writes to another directory by {event.get('path')}"
     change, kind = ("removed", what.removeprefix("removed_")) if "removed" in what else ("changed", what)

@@ -14,7 +14,8 @@ _RUN_PROGRAMS = {
         "alternaterefscommand", "askpass", "editor", "fsmonitor", "gitproxy", "hookspath", "pager",
         "sshcommand",
     ),
-    "credential": ("helper",),
+    # The others are of Git Credential Manager.
+    "credential": ("bitbuckethelper", "githubhelper", "gitlabhelper", "helper", "uihelper"),
     "delta": ("pager",),  # dandavison/delta, often core.pager
     "diff": ("command", "external", "guitool", "textconv", "tool"),
     "difftool": ("cmd", "path"),
@@ -56,9 +57,12 @@ _LEAD = {
     "url": ("insteadof", "pushinsteadof"),
 }
 # Settings by which git may give a password to another machine, or take a file from one: curl writes the
-# cookies of whatever machine git speaks with to the file that http.cookieFile names.
+# cookies of whatever machine git speaks with to the file that http.cookieFile names. By those of Git
+# Credential Manager, it sends a refresh token elsewhere, or writes passwords to a file that they name.
 _EXPOSE = {
-    "credential": ("protectprotocol",),
+    "credential": (
+        "httpproxy", "oauthtokenendpoint", "plaintextstorepath", "protectprotocol", "trace", "tracesecrets",
+    ),
     "http": (
         "cookiefile", "curloptresolve", "delegation", "emptyauth", "proxy", "proxysslcainfo", "savecookies",
         "sslcainfo", "sslcapath", "sslverify",
@@ -68,7 +72,11 @@ _EXPOSE = {
 # Without "=" a switch is on, with nothing behind it off; here both read as nothing.
 _STRICT = frozenset(
     [(name, on) for name in ("protectprotocol", "sslverify") for on in ("true", "yes", "on", "1")]
-    + [(name, off) for name in ("emptyauth", "savecookies") for off in ("false", "no", "off", "0")]
+    + [
+        (name, off)
+        for name in ("emptyauth", "savecookies", "trace", "tracesecrets")
+        for off in ("false", "no", "off", "0")
+    ]
 )
 _PUSHED = frozenset({"pushdefault", "pushremote", "remote"})
 _SWITCHES = frozenset({"", "true", "false", "yes", "no", "on", "off", "0", "1"})

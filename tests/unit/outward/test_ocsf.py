@@ -155,7 +155,7 @@ def test_every_kind_of_event_has_a_class_of_its_own() -> None:
 @pytest.mark.parametrize(
     ("what", "message"),
     [
-        ("exposed", "git may trust another machine by 2 settings in /p/.git/config"),
+        ("exposed", "git may trust another machine or give away a password by 2 settings in /p/.git/config"),
         ("worktree", "git writes to another directory by /p/.git/config"),
         ("redirected", "git is led to another repository by /p/.git/config"),
         ("settings", "changed: 2 settings in /p/.git/config"),

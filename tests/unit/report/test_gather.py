@@ -302,6 +302,6 @@ def test_what_git_outside_no_longer_runs_is_named() -> None:
         "git outside uses the hooks and settings of another repository",
         "git outside no longer runs what these named: core.hooksPath",
         "git outside writes files of the repository to: /home/ada",
-        "git outside may trust another machine by these: http.proxy",
+        "git outside may trust another machine or give away a password by these: http.proxy",
         "git outside runs something else, which nono cannot read",
     ]

@@ -26,6 +26,13 @@ PLAIN = '[core]\n\tbare = false\n\teditor = vim\n[remote "origin"]\n\turl = http
         ("[alias]\n\tst = !./run", "alias.st"),
         ('[filter "a]b"]\n\tclean = ./run', "filter.a]b.clean"),
         ('[credential "https://host.example"]\n\thelper = !./run', "credential.https://host.example.helper"),
+        ("[credential]\n\tuiHelper = ./run", "credential.uiHelper"),
+        (
+            '[credential "https://h.example"]\n\tgitHubHelper = ./r',
+            "credential.https://h.example.gitHubHelper",
+        ),
+        ("[credential]\n\tgitLabHelper = ./run", "credential.gitLabHelper"),
+        ("[credential]\n\tbitbucketHelper = ./run", "credential.bitbucketHelper"),
         ("[include]\n\tpath = ../settings", "include.path"),
         ('[submodule "s"]\n\tupdate = !./run', "submodule.s.update"),
         ("[core] # a comment\n\tpager = ./run", "core.pager"),
@@ -89,6 +96,14 @@ def test_a_setting_that_runs_none_is_not_told(added: str) -> None:
         ("[http]\n\tcurloptResolve = host.example:443:192.0.2.1", "http.curloptResolve"),
         ("[http]\n\tcookieFile = ../../.bashrc", "http.cookieFile"),
         ("[credential]\n\tprotectProtocol = false", "credential.protectProtocol"),
+        ("[credential]\n\thttpProxy = http://evil.example", "credential.httpProxy"),
+        ("[credential]\n\tplaintextStorePath = /p/store", "credential.plaintextStorePath"),
+        ("[credential]\n\ttrace = /p/log", "credential.trace"),
+        ("[credential]\n\ttraceSecrets = 1", "credential.traceSecrets"),
+        (
+            '[credential "https://host.example"]\n\toauthTokenEndpoint = http://evil.example',
+            "credential.https://host.example.oauthTokenEndpoint",
+        ),
     ],
 )
 def test_a_setting_by_which_a_password_goes_elsewhere_is_seen(added: str, name: str) -> None:
@@ -97,7 +112,14 @@ def test_a_setting_by_which_a_password_goes_elsewhere_is_seen(added: str, name: 
 
 
 @pytest.mark.parametrize(
-    "added", ["[http]\n\tsaveCookies = no", "[http]\n\tsslVerify = True", "[http]\n\tpostBuffer = 9"]
+    "added",
+    [
+        "[http]\n\tsaveCookies = no",
+        "[http]\n\tsslVerify = True",
+        "[http]\n\tpostBuffer = 9",
+        "[credential]\n\ttraceSecrets = false",
+        "[credential]\n\tuseHttpPath = true",
+    ],
 )
 def test_a_setting_that_keeps_passwords_is_not_told(added: str) -> None:
     assert newly_exposing(PLAIN, f"{PLAIN}{added}\n") == ()
