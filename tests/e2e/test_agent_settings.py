@@ -54,6 +54,40 @@ def test_hooks_are_told_wherever_an_agent_may_be_started(person: NonoRun, where:
 
 
 @pytest.mark.parametrize(
+    ("where", "is_told"),
+    [
+        (".github/copilot/settings.json", True),
+        (".github/copilot/settings.local.json", True),
+        (".github/copilot/other.json", False),
+        (".github/mcp.json", True),
+        (".github/lsp.json", True),
+    ],
+)
+def test_what_copilot_cli_outside_runs_in_a_project_is_told(
+    person: NonoRun, where: str, is_told: bool
+) -> None:
+    script = f"mkdir -p .github/copilot; echo H | sed s/hooks/lspServers/ > {where}"
+    lines = told(person, script)
+    assert ["this run set lspServers in" in line for line in lines] == ([True] if is_told else [])
+
+
+@pytest.mark.parametrize(
+    ("where", "is_told"),
+    [
+        (".github/hooks/below/any.json", True),
+        (".github/workflows/any.json", False),
+        (".opencode/plugin/any.js", True),
+        (".opencode/tools/any.js", True),
+        (".opencode/agent/any.md", False),
+    ],
+)
+def test_what_a_project_adds_to_an_agent_outside_is_told(person: NonoRun, where: str, is_told: bool) -> None:
+    """Copilot CLI runs the hooks in each file there, and opencode imports it, with the real key."""
+    lines = told(person, f"mkdir -p {where.rpartition('/')[0]}; echo x > {where}")
+    assert ["this run changed" in line for line in lines] == ([True] if is_told else [])
+
+
+@pytest.mark.parametrize(
     ("mode", "is_told"), [("defaultMode", True), ("allow", False)], ids=["asks nobody", "was allowed"]
 )
 def test_a_setting_by_which_an_agent_asks_nobody_is_told(person: NonoRun, mode: str, is_told: bool) -> None:
@@ -207,6 +241,8 @@ def test_a_program_that_an_agent_runs_outside_is_told_once_a_run_has_replaced_it
         (".claude", "plugins/cache/x/y/1/hooks/hooks.json", True),
         (".claude", "plugins/data/x/hooks.json", False),
         (".codex", "plugins/cache/x/plugin.json", True),
+        (".copilot", "hooks/x/any.json", True),
+        (".copilot", "logs/x/any.json", False),
     ],
 )
 def test_what_extends_an_agent_outside_is_told_once_a_run_has_laid_it(

@@ -40,13 +40,14 @@ IN_HOMES = (
     "settings.json", "settings.local.json", ".claude.json", ".config.json", "config.toml", "hooks.json",
     "opencode.json", "opencode.jsonc", "config.json", "openclaw.json", "mcp-config.json", "mcp.json",
     "remote-settings.json", "tui.json", "environments.toml", "plugins/installed_plugins.json", ".env",
-    "config.yaml",
+    "config.yaml", "lsp-config.json",
 )  # fmt: skip
 IN_PROJECTS = (
     ".claude/settings.json", ".claude/settings.local.json", ".mcp.json", ".codex/config.toml",
     ".codex/hooks.json", ".gemini/settings.json", ".qwen/settings.json", ".cursor/mcp.json", "opencode.json",
     "opencode.jsonc", ".opencode/opencode.json", ".opencode/opencode.jsonc", "tui.json",
-    ".opencode/tui.json", ".gemini/.env", ".qwen/.env",
+    ".opencode/tui.json", ".gemini/.env", ".qwen/.env", ".github/copilot/settings.json",
+    ".github/copilot/settings.local.json", ".github/lsp.json", ".github/mcp.json",
 )  # fmt: skip
 # Directories, each in one of state, with programs that an agent starts, code that it imports, or hosts that
 # it sends a key to (a file of goose there takes the place of a provider that it brings).
@@ -54,7 +55,11 @@ INSTALLED = (
     (".codex", "packages"), (".codex", "plugins"), (".claude", "local"), (".claude", "plugins/cache"),
     (".gemini", "extensions"), (".qwen", "extensions"), (".cache/opencode", "bin"),
     (".config/opencode", "plugin"), (".config/opencode", "plugins"), (".config/opencode", "tool"),
-    (".config/opencode", "tools"), (".config/goose", "custom_providers"),
+    (".config/opencode", "tools"), (".config/goose", "custom_providers"), (".copilot", "hooks"),
+)  # fmt: skip
+# The same in a project. Copilot CLI reads hooks from every JSON file below its own.
+INSTALLED_IN_PROJECTS = (
+    ".github/hooks", ".opencode/plugin", ".opencode/plugins", ".opencode/tool", ".opencode/tools",
 )  # fmt: skip
 # The same with repositories in which an agent outside calls git to keep what a project held, and how many
 # levels below they are.
@@ -78,10 +83,11 @@ _STANDS_IN = ".config.json"
 _RUNS = frozenset({
     "additionalMarketplaces", "apiKeyHelper", "awsAuthRefresh", "awsCredentialExport", "callCommand",
     "discoveryCommand", "enabledPlugins", "extraKnownMarketplaces", "fileSuggestion", "formatter",
-    "gcpAuthRefresh", "hook", "hooks", "lsp", "marketplaces", "mcp", "mcpServers", "mcp_servers",
-    "modelProviders", "model_providers", "notify", "openai_base_url", "otel", "otelHeadersHelper", "pager",
-    "plugin", "plugins", "processWrapper", "proxyAuthHelper", "shell_environment_policy", "statusLine",
-    "subagentStatusLine", "telemetry", "toolCallCommand", "toolDiscoveryCommand",
+    "gcpAuthRefresh", "hook", "hooks", "lsp", "lspServers", "marketplaces", "mcp", "mcpServers",
+    "mcp_servers", "modelProviders", "model_providers", "notify", "openai_base_url", "otel",
+    "otelHeadersHelper", "pager", "plugin", "plugins", "processWrapper", "proxyAuthHelper",
+    "shell_environment_policy", "statusLine", "subagentStatusLine", "telemetry", "toolCallCommand",
+    "toolDiscoveryCommand",
 })  # fmt: skip
 # NODE_OPTIONS, whom a key is sent to, or where Codex has commands run.
 _RUNS_ON_TOP = frozenset({"env", "environments", "provider"})

@@ -1,4 +1,4 @@
-"""Say which programs a run has changed that coding agents keep with their settings, and obey outside."""
+"""Say which programs a run has changed that coding agents find beside their settings, and obey outside."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ import stat
 from collections.abc import Iterator, Mapping
 from posixpath import join, relpath
 
+from nono.launch.around.left.agent_settings import projects_of
 from nono.launch.around.repository_files import Inode, LookError, RepositoryFiles, inode_of
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import CapabilitySet
 from nono.policy.files.grants import accesses
-from nono.policy.learning.agent_programs import INSTALLED, state_directories
+from nono.policy.learning.agent_programs import INSTALLED, INSTALLED_IN_PROJECTS, state_directories
 from nono.policy.path_expansion import PathContext
 from nono.printable import shell_word
 
-ENTRIES_MAX = 10_000  # of one agent; directories count, because a command can make any number of them
+ENTRIES_MAX = 10_000  # in one place; directories count, because a command can make any number of them
 NAMES_MAX = 3
 
 _CHANGED = "this run changed {names} in {path}: an agent outside runs or obeys what is there"
@@ -33,7 +34,7 @@ class Looked(NamedTuple):
 
 
 def places_of(capabilities: CapabilitySet, paths: PathContext) -> dict[str, str]:
-    """Return the directories of programs that the run may change, each with the state directory around it."""
+    """Return the directories of programs that the run may change, each with the one around it to look in."""
     writing = [grant for grant in capabilities.grants if grant.access.writes]
     found: dict[str, str] = {}
     for state, name in INSTALLED:
@@ -41,6 +42,8 @@ def places_of(capabilities: CapabilitySet, paths: PathContext) -> dict[str, str]
             path = join(around, name)
             if accesses(writing, around) is not None or accesses(writing, path) is not None:
                 found[path] = around
+    for project in projects_of(capabilities, set(found.values())):
+        found |= {join(project, name): project for name in INSTALLED_IN_PROJECTS}
     return found
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from posixpath import basename, join
 
 from nono.launch.around.repository_files import Inode, LookError, RepositoryFiles
@@ -41,12 +41,21 @@ def places_of(capabilities: CapabilitySet, paths: PathContext) -> dict[str, tupl
     found: dict[str, tuple[str, ...]] = {
         path: IN_HOMES for path in homes if accesses(writing, path) is not None
     }
-    named = [grant.path for grant in writing if grant.is_users and grant.is_dir and grant.path not in found]
-    above = sorted(ancestry(capabilities.workdir), key=len, reverse=True)
-    upward = [path for path in above if accesses(writing, path) is not None]
-    for path in dict.fromkeys((*upward, *named)):
+    for path in projects_of(capabilities, found):
         found[path] = (*found.get(path, ()), *IN_PROJECTS)
     return found
+
+
+def projects_of(capabilities: CapabilitySet, states: Container[str]) -> list[str]:
+    """Return the directories that the run may change and in which, or below, an agent may be started.
+
+    states: Directories of agents, of which none is a project because it is granted.
+    """
+    writing = [grant for grant in capabilities.grants if grant.access.writes]
+    named = [grant.path for grant in writing if grant.is_users and grant.is_dir and grant.path not in states]
+    above = sorted(ancestry(capabilities.workdir), key=len, reverse=True)
+    upward = [path for path in above if accesses(writing, path) is not None]
+    return list(dict.fromkeys((*upward, *named)))
 
 
 def look(places: Mapping[str, tuple[str, ...]]) -> Looked:

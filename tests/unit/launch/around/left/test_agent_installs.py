@@ -140,10 +140,22 @@ def test_programs_are_looked_for_where_the_run_may_write() -> None:
     assert granted(Access.READ) == {}
 
 
+def test_programs_are_looked_for_in_the_projects_that_the_run_may_change() -> None:
+    def granted(path: str, access: Access, source: str = "user") -> set[str]:
+        grants = (Grant(path, access, True, source, path),)
+        return set(places_of(PROXIED._replace(workdir="/work/one", grants=grants), PATHS).values())
+
+    assert granted("/work", Access.READWRITE) == {"/work/one", "/work"}
+    assert granted("/data", Access.READWRITE) == {"/data"}
+    assert granted("/data", Access.READWRITE, "group:system_write_linux") == set()
+    assert granted("/work", Access.READ) == set()
+
+
 def test_programs_are_looked_for_where_a_grant_of_the_directory_alone_or_a_link_leads(tmp_path: Path) -> None:
     def granted(path: Path) -> dict[str, str]:
         grants = (Grant(str(path), Access.READWRITE, True, "profile", str(path)),)
-        return places_of(PROXIED._replace(grants=grants), paths)
+        places = places_of(PROXIED._replace(grants=grants), paths)
+        return {place: around for place, around in places.items() if around == str(state)}
 
     paths = PATHS._replace(home=str(tmp_path))
     state = tmp_path / "dotfiles/codex"
