@@ -74,6 +74,7 @@ def test_what_copilot_cli_outside_runs_in_a_project_is_told(
 @pytest.mark.parametrize(
     ("where", "is_told"),
     [
+        (".codex/rules/any.rules", True),
         (".github/hooks/below/any.json", True),
         (".github/workflows/any.json", False),
         (".opencode/plugin/any.js", True),
@@ -82,7 +83,10 @@ def test_what_copilot_cli_outside_runs_in_a_project_is_told(
     ],
 )
 def test_what_a_project_adds_to_an_agent_outside_is_told(person: NonoRun, where: str, is_told: bool) -> None:
-    """Copilot CLI runs the hooks in each file there, and opencode imports it, with the real key."""
+    """Copilot CLI runs the hooks in each file there, and opencode imports it, with the real key.
+
+    By a rule, Codex runs a command outside its own sandbox and asks nobody.
+    """
     lines = told(person, f"mkdir -p {where.rpartition('/')[0]}; echo x > {where}")
     assert ["this run changed" in line for line in lines] == ([True] if is_told else [])
 
@@ -241,6 +245,8 @@ def test_a_program_that_an_agent_runs_outside_is_told_once_a_run_has_replaced_it
         (".claude", "plugins/cache/x/y/1/hooks/hooks.json", True),
         (".claude", "plugins/data/x/hooks.json", False),
         (".codex", "plugins/cache/x/plugin.json", True),
+        (".codex", "rules/any.rules", True),
+        (".gemini", "policies/any.toml", True),
         (".copilot", "hooks/x/any.json", True),
         (".copilot", "logs/x/any.json", False),
     ],
@@ -250,6 +256,7 @@ def test_what_extends_an_agent_outside_is_told_once_a_run_has_laid_it(
 ) -> None:
     """Gemini CLI and Qwen Code start what an extension names, opencode imports what it finds there.
 
+    By a rule, Codex runs a command outside its own sandbox, and Gemini CLI any command; they ask nobody.
     goose sends the key of a provider to the host in the file of its name.
     """
     profile = {"filesystem": {"state_dir": [f"~/{state}"]}}

@@ -49,17 +49,20 @@ IN_PROJECTS = (
     ".opencode/tui.json", ".gemini/.env", ".qwen/.env", ".github/copilot/settings.json",
     ".github/copilot/settings.local.json", ".github/lsp.json", ".github/mcp.json",
 )  # fmt: skip
-# Directories, each in one of state, with programs that an agent starts, code that it imports, or hosts that
-# it sends a key to (a file of goose there takes the place of a provider that it brings).
+# Directories, each in one of state, with programs that an agent starts, code that it imports, hosts that it
+# sends a key to (a file of goose there takes the place of a provider that it brings), or rules by which it
+# runs what a model says and asks nobody.
 INSTALLED = (
-    (".codex", "packages"), (".codex", "plugins"), (".claude", "local"), (".claude", "plugins/cache"),
-    (".gemini", "extensions"), (".qwen", "extensions"), (".cache/opencode", "bin"),
+    (".codex", "packages"), (".codex", "plugins"), (".codex", "rules"), (".claude", "local"),
+    (".claude", "plugins/cache"), (".gemini", "extensions"), (".gemini", "policies"),
+    (".qwen", "extensions"), (".cache/opencode", "bin"),
     (".config/opencode", "plugin"), (".config/opencode", "plugins"), (".config/opencode", "tool"),
     (".config/opencode", "tools"), (".config/goose", "custom_providers"), (".copilot", "hooks"),
 )  # fmt: skip
 # The same in a project. Copilot CLI reads hooks from every JSON file below its own.
 INSTALLED_IN_PROJECTS = (
-    ".github/hooks", ".opencode/plugin", ".opencode/plugins", ".opencode/tool", ".opencode/tools",
+    ".codex/rules", ".github/hooks", ".opencode/plugin", ".opencode/plugins", ".opencode/tool",
+    ".opencode/tools",
 )  # fmt: skip
 # The same with repositories in which an agent outside calls git to keep what a project held, and how many
 # levels below they are.
