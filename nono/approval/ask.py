@@ -26,7 +26,7 @@ from nono.approval.tty import (
 )
 from nono.printable import printable
 from nono.sessions.detach_key import DetachKeys
-from nono.typed.waiting import wait_for
+from nono.typed.waiting import unblocked, wait_for
 
 LINE_BYTES_MAX = 1024
 # Undoes an alternate screen or a hidden cursor that an ended program left; recover_sequence() does the rest.
@@ -190,9 +190,10 @@ def open_terminal(*, is_pristine: bool = False) -> Iterator[TerminalPrompt | Non
             if not is_ours:
                 yield None
                 return
-            # A run blocks them, to forward them to its command.
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT})
-            with line_mode(terminal, has_signals=is_pristine):
+            heeded = {signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT}
+            if is_pristine:
+                heeded.add(signal.SIGINT)  # otherwise ^C is no signal
+            with unblocked(heeded), line_mode(terminal, has_signals=is_pristine):
                 prompt = TerminalPrompt(terminal)
                 if is_pristine:
                     yield prompt

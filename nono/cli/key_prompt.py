@@ -10,8 +10,9 @@ from nono.credentials import resolver
 from nono.credentials.resolver import Place
 from nono.credentials.store.locks import SYSTEMD_CREDS
 from nono.credentials.values.content import require_credential
+from nono.errors import CredentialError
 from nono.secret import Secret
-from nono.typed.line import read_hidden
+from nono.typed.hidden import read_hidden
 
 
 class TerminalKeyPrompt:
@@ -29,7 +30,7 @@ class TerminalKeyPrompt:
         """Ask for the key and offer to store it; None for an empty answer."""
         try:
             text = read_hidden(f"  Key for {service} (not shown; Enter: none): ").strip()
-        except (EOFError, KeyboardInterrupt):
+        except EOFError:
             return None
         if not text:
             return None
@@ -43,16 +44,22 @@ class TerminalKeyPrompt:
 
 
 def new_passphrase() -> Secret | None:
-    """Ask twice for the passphrase of a new store. Returns None for an empty one."""
+    """Ask twice for the passphrase of a new store. Returns None for an empty one.
+
+    Raises CredentialError if the terminal is closed, or by Ctrl-D.
+    """
     _tell("  Nothing here can hold a key for nono's credentials: no keyring answers,")
     _tell("  nor does systemd-creds.")
-    while True:
-        typed = read_hidden("  Passphrase to encrypt them with (not shown; Enter: plain text): ")
-        if not typed:
-            return None
-        if read_hidden("  The same again: ") == typed:
-            return Secret(typed)
-        _tell("  These two differ.")
+    try:
+        while True:
+            typed = read_hidden("  Passphrase to encrypt them with (not shown; Enter: plain text): ")
+            if not typed:
+                return None
+            if read_hidden("  The same again: ") == typed:
+                return Secret(typed)
+            _tell("  These two differ.")
+    except EOFError:
+        raise CredentialError("no passphrase was typed; nothing was stored") from None
 
 
 def _tell(line: str) -> None:

@@ -1,1 +1,1 @@
-"""Read what a person types: whether one can answer, a line without echo, and waiting for it."""
+"""Read what a person types: whether anybody can answer, a line without echo, and the wait for it."""

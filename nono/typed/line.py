@@ -1,4 +1,4 @@
-"""Tell whether a person can answer on the terminal of standard input, and read a line without echo.
+"""Tell whether a person can answer on the terminal of standard input.
 
 A supervisor leads a session of its own, and the terminal of that session belongs to the command. Until the
 command runs, the supervisor asks at the terminal of the process that forked it.
@@ -7,10 +7,8 @@ command runs, the supervisor asks at the terminal of the process that forked it.
 from __future__ import annotations
 
 import os
-import termios
 
 _PGRP, _TTY, _FOREGROUND = 2, 4, 5  # field indexes of proc_pid_stat(5), counted after the name
-LINE_BYTES_MAX = 4096
 
 
 def is_own() -> bool:
@@ -41,25 +39,3 @@ def _parent_is_in_front() -> bool:
     device = numbers[_TTY]
     terminal = os.makedev((device >> 8) & 0xFFF, (device & 0xFF) | ((device >> 12) & 0xFFF00))
     return found == terminal and numbers[_PGRP] == numbers[_FOREGROUND]
-
-
-def read_hidden(question: str) -> str:
-    """Ask for a line without echo. Raises EOFError, or OSError if there is no terminal."""
-    if is_own() or not os.isatty(0):
-        # Imported here: few ask for a secret.
-        from getpass import getpass
-
-        return getpass(question)
-    before = termios.tcgetattr(0)
-    hidden = termios.tcgetattr(0)
-    hidden[3] &= ~termios.ECHO
-    termios.tcsetattr(0, termios.TCSAFLUSH, hidden)
-    try:
-        os.write(2, question.encode())
-        typed = os.read(0, LINE_BYTES_MAX)  # one line: the terminal is in line mode
-    finally:
-        termios.tcsetattr(0, termios.TCSAFLUSH, before)
-        os.write(2, b"\n")
-    if not typed.endswith(b"\n"):
-        raise EOFError
-    return typed[:-1].decode("utf-8", "surrogateescape")

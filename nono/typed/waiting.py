@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import select
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 TYPE_CHECKING = False
@@ -37,6 +37,16 @@ def wait_for(
             if handled not in readable:
                 return bool(readable or writable)
             os.read(handled, _HANDLED_BYTES)  # what was to be done about them has been done
+
+
+@contextmanager
+def unblocked(numbers: Iterable[int]) -> Iterator[None]:
+    """Let these signals act within the block. A run blocks them, to forward them to its command."""
+    before = signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager

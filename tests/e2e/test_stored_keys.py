@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import termios
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -75,6 +76,47 @@ def test_the_program_that_asks_for_a_key_keeps_its_memory_private(sandbox: NonoR
         limits = Path(f"/proc/{person.process.pid}/limits").read_text()
     line = next(line for line in limits.splitlines() if line.startswith("Max core file size"))
     assert (owner, line.split()[4:6]) == (0, ["0", "0"])
+
+
+def test_a_value_stays_unseen_after_its_question_was_stopped(sandbox: NonoRun) -> None:
+    with credential(sandbox, "set", "openai") as person:
+        person.wait_for(VALUE)
+        os.kill(person.process.pid, signal.SIGSTOP)
+        at_shell = person.other_end()
+        modes = termios.tcgetattr(at_shell)
+        modes[3] |= termios.ECHO  # as a shell sets it
+        termios.tcsetattr(at_shell, termios.TCSANOW, modes)
+        os.close(at_shell)
+        os.kill(person.process.pid, signal.SIGCONT)
+        while person.shown.count(VALUE) < 2:
+            person.wait_for_more()
+        assert answers(person, (VALUE, KEY.encode()), (NEW, b"")) == 0
+    assert KEY.encode() not in person.shown
+
+
+@pytest.mark.parametrize("asked", [VALUE, NEW, AGAIN], ids=["value", "passphrase", "again"])
+def test_nothing_is_stored_if_an_answer_ends_without_a_line(sandbox: NonoRun, asked: bytes) -> None:
+    with credential(sandbox, "set", "openai") as person:
+        for question, keys in ((VALUE, KEY.encode()), (NEW, b"open sesame"), (AGAIN, b"")):
+            person.wait_for(question)
+            if question == asked:
+                break
+            person.type(keys + b"\n")
+        person.type(b"\x04")
+        assert person.end() == 1
+    assert b"nothing was stored" in person.shown
+    assert b"Traceback" not in person.shown
+    assert not store(sandbox).exists()
+
+
+def test_an_interrupt_of_a_passphrase_is_no_wrong_passphrase(sandbox: NonoRun) -> None:
+    encrypt(sandbox)
+    forget_passphrases(sandbox)
+    with credential(sandbox, "list") as person:
+        person.wait_for(OLD)
+        person.type(b"\x03")
+        assert person.end() == 130
+    assert b"that is not its passphrase" not in person.shown
 
 
 def forget_passphrases(sandbox: NonoRun) -> None:

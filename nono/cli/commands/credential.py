@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import getpass
 import os
 import sys
 import time
@@ -25,6 +24,7 @@ from nono.kernel import process
 from nono.policy.builtin.shipped import network_policy
 from nono.printable import printable, printable_line
 from nono.secret import Secret
+from nono.typed.hidden import read_hidden
 
 if TYPE_CHECKING:
     from nono.policy.services.oauth_routes import OAuthRoute
@@ -147,7 +147,7 @@ def _set(name: str, environ: Mapping[str, str]) -> int:
 def _ask(name: str) -> Secret:
     """Read the value from the terminal or stdin, never from argv, which every process can read."""
     if sys.stdin.isatty():
-        text = getpass.getpass(f"Value of '{name}' (not shown): ")
+        text = _typed(name)
     else:
         text = sys.stdin.read(INPUT_BYTES_MAX + 1)
         if len(text) > INPUT_BYTES_MAX:
@@ -156,6 +156,13 @@ def _ask(name: str) -> Secret:
     if not text:
         raise CredentialError(f"the value of '{name}' is empty; nothing was stored")
     return Secret(text)
+
+
+def _typed(name: str) -> str:
+    try:
+        return read_hidden(f"Value of '{name}' (not shown): ")
+    except EOFError:
+        return ""
 
 
 def _list(environ: Mapping[str, str], *, as_json: bool) -> int:

@@ -11,7 +11,7 @@ from nono.credentials.store.box import Lock, key_from, new_key, new_salt
 from nono.credentials.values.errors import CredentialUnavailable
 from nono.digests import sha256
 from nono.secret import Secret
-from nono.typed.line import in_front, read_hidden
+from nono.typed.line import in_front
 
 SYSTEMD_CREDS, PASSPHRASE = "systemd-creds", "passphrase"
 TIMEOUT_S = 10.0  # for systemd-creds, which may ask a TPM
@@ -81,9 +81,12 @@ def _asked_for(lock: Lock, path: str, opens: Callable[[Secret], bool], *, may_as
             f"{path}: it is encrypted, and nobody is there to type its passphrase",
             hint="nono credential list, in a terminal, opens it for some hours",
         )
+    # Imported here: a passphrase is typed once in some hours.
+    from nono.typed.hidden import read_hidden
+
     try:
         typed = read_hidden("  Passphrase of nono's credentials (not shown): ")
-    except (EOFError, KeyboardInterrupt):
+    except EOFError:
         typed = ""
     key = key_from(Secret(typed), lock.value)
     if not opens(key):

@@ -31,7 +31,7 @@ def stand_in_front(ahead: Ahead) -> int:
     starter = _starter()
     viewer = fork_viewer(lent, lambda: _show(ahead, lent, starter))
     ahead.connection.close()
-    _stop_together(ahead.pid, lambda: bool(lent.session))
+    _stop_together(ahead.pid, lambda: bool(lent.session), lent)
     ended: dict[int, int] = {}
     finder.unload()
     while ahead.pid not in ended and ended.get(viewer, SEEN) == SEEN:
@@ -97,14 +97,19 @@ def _pass_on(received: signal.struct_siginfo, supervisor: int, viewer: int, lent
             os.kill(viewer, signal.SIGTERM)
 
 
-def _stop_together(supervisor: int, has_begun: Callable[[], bool]) -> None:
-    """Make Ctrl-Z stop the supervisor too while it asks, because it does not belong to this job."""
+def _stop_together(supervisor: int, has_begun: Callable[[], bool], lent: Lent | None) -> None:
+    """Make Ctrl-Z stop the supervisor too while it asks, because it does not belong to this job.
+
+    lent: The terminal at which it asks, whose modes are undone meanwhile; None: it asks nobody.
+    """
 
     def stop(number: int, _frame: object) -> None:
         asks = not has_begun()
         with suppress(ProcessLookupError):
             if asks:
                 os.kill(supervisor, signal.SIGSTOP)
+                if lent is not None:
+                    lent.restore()  # not every shell sets modes of its own
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
             signal.signal(number, stop)
@@ -150,8 +155,8 @@ def wait_for_start(ahead: Ahead, patience_s: float | None) -> Mapping[str, objec
     # Imported here: only a detached session is waited for.
     from nono.typed.waiting import wait_for
 
-    _stop_together(ahead.pid, lambda: False)
     lent = Lent() if os.isatty(0) else None
+    _stop_together(ahead.pid, lambda: False, lent)
     with closing(ahead.connection) as connection:
         try:
             said = connection.recv(READ_BYTES) if wait_for(connection, timeout_s=patience_s) else None

@@ -15,6 +15,7 @@ from nono.credentials.store import kernel_keyring, locks
 from nono.credentials.store.vault import Vault
 from nono.credentials.values.errors import CredentialUnavailable
 from nono.secret import Secret
+from nono.typed import hidden
 
 PASSPHRASE = "open sesame"
 CANARY = "canary-of-a-token"
@@ -42,7 +43,7 @@ def person(monkeypatch: pytest.MonkeyPatch) -> Person:
     monkeypatch.setattr(
         kernel_keyring, "keep", lambda name, value, seconds: person.kept.update({name: value})
     )
-    monkeypatch.setattr(locks, "read_hidden", person.type)
+    monkeypatch.setattr(hidden, "read_hidden", person.type)
     monkeypatch.setattr(locks, "_can_ask", lambda: True)
     return person
 
