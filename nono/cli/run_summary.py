@@ -41,7 +41,7 @@ def show(
     console.lines(summary.routes(resolved))
     console.lines(summary.approval(resolved, chosen))
     console.lines(summary.not_inherited(resolved.withheld, verbose=verbose, has_proxy=has_proxy))
-    for number in key_arguments(prepared.argv) if not resolved.services else ():
+    for number in key_arguments(prepared.argv):
         console.warn(
             f"argument {number} of the command looks like a key: other processes of this machine can read it "
             "there; --credential lets a command use a key that it never holds"

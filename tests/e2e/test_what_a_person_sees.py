@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ CHAT = {
     "choices": [],
     "usage": {"prompt_tokens": 1200, "completion_tokens": 34, "total_tokens": 1234},
 }
+TOKEN = "ghp_c4n4ryC4N4RYc4n4ryC4N4RYc4n4ryC4N4RY"
 ASK = 'curl -sS "$URL" -H "Authorization: Bearer $TOKEN" --data "{}"'
 
 
@@ -109,3 +111,13 @@ def test_a_key_that_comes_back_is_not_used_again(service: Intercepted) -> None:
     assert requests_of(service) == 1
     assert "the credential of 'demo' is frozen for the rest of this run" in run.stderr
     assert [event["service"] for event in run.events if event["type"] == "credential_frozen"] == ["demo"]
+
+
+@pytest.mark.parametrize("key", [KEY, TOKEN], ids=["another service's", "the service's own"])
+def test_a_token_on_the_command_line_is_warned_about_once(service: Intercepted, key: str) -> None:
+    service = replace(service, key=key)
+    warned = service.run(("true", TOKEN)).stderr
+    assert warned.count("can read it there") == 1
+    assert "argument 5 of the command looks like a key" in warned  # four words are put before the command
+    assert TOKEN not in warned
+    assert "can read it there" not in service.run(("true", TOKEN[:12])).stderr

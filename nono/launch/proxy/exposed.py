@@ -16,6 +16,7 @@ from nono.launch.session import Session
 from nono.named_tuple import NamedTuple
 from nono.policy.environment.inheritance import Withheld
 from nono.policy.environment.secret_names import says_secret
+from nono.policy.environment.secret_values import key_arguments
 from nono.secret import Secret
 
 LOADED_KEY = "loaded_key"
@@ -76,8 +77,13 @@ def withhold(
 
 
 def warn_of_arguments(keys: LoadedKeys, argv: Sequence[str], session: Session) -> None:
-    """Warn of a key on the command line, where the command and every process of this machine can read it."""
-    for name in dict.fromkeys(filter(None, map(keys.holder, argv))):
+    """Warn of a key on the command line, where the command and every process of this machine can read it.
+
+    Says nothing of an argument that has the shape of a key, of which the summary has warned already.
+    """
+    told = frozenset(key_arguments(argv))
+    others = (text for number, text in enumerate(argv) if number not in told)
+    for name in dict.fromkeys(filter(None, map(keys.holder, others))):
         session.warn(
             f"the command line holds the key of '{name}': the command and other processes can read it there"
         )
