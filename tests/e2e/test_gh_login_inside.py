@@ -163,7 +163,7 @@ def test_a_token_that_is_pasted_inside_is_not_for_the_profile_of_gh(scene: Scene
     scene.github.valid.add("ghp_pasted")
     run = scene.with_profile("gh auth login --with-token", stdin="ghp_pasted")
     assert run.exit_code != 0
-    assert "is not a phantom of a login" in " ".join(run.stderr.split())
+    assert "is not a placeholder of a login" in " ".join(run.stderr.split())
     assert scene.github.seen == []
     assert scene.stage.files_with("ghp_pasted") == set()
 

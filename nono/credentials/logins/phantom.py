@@ -83,7 +83,7 @@ def nonces_in(text: str) -> list[str]:
     nonces = [nonce_of(found[0]) for found in _PHANTOM.finditer(text)]
     whole = [nonce for nonce in nonces if nonce is not None]
     if len(whole) != len(MARK.findall(text)):
-        raise PhantomError("a phantom is incomplete, or has text attached to it")
+        raise PhantomError("a placeholder is incomplete, or has text attached to it")
     return whole
 
 

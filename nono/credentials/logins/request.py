@@ -40,7 +40,9 @@ def redeemed_body(endpoint: TokenEndpoint, body: bytes, token_of: TokenOf) -> by
         nonlocal redeemed
         nonce = nonce_of(value)
         if nonce is None:
-            raise LoginRefusedError("a field of a request to the token endpoint holds more than a phantom")
+            raise LoginRefusedError(
+                "a field of a request to the token endpoint holds more than a placeholder"
+            )
         redeemed = True
         return token_of(nonce).reveal()
 
@@ -56,7 +58,7 @@ def redeemed_body(endpoint: TokenEndpoint, body: bytes, token_of: TokenOf) -> by
         sent = _form(text, {".".join(path) for path in endpoint.request_nonce_fields}, redeem)
     if MARK.search(_plain(sent)):
         raise LoginRefusedError(
-            "a phantom is in no field of the token endpoint's request that takes one",
+            "a placeholder is in no field of the token endpoint's request that takes one",
             "name the field in request_nonce_fields of the provider",
         )
     return sent.encode("utf-8", "surrogateescape") if redeemed else body

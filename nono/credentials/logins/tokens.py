@@ -49,9 +49,9 @@ class LoginTokens:
         """Return the token. LoginRefusedError: it is unknown, expired, or not for `consumer` at `origin`."""
         token = self._current().tokens.get(nonce)
         if token is None or token.has_expired(time.time()):
-            raise LoginRefusedError("the phantom of a login is unknown or has expired", _LOG_IN)
+            raise LoginRefusedError("the placeholder of a login is unknown or has expired", _LOG_IN)
         if consumer not in token.consumers or (token.origins and origin not in token.origins):
-            raise LoginRefusedError(f"the phantom of a login is not for {origin}")
+            raise LoginRefusedError(f"the placeholder of a login is not for {origin}")
         return token.real
 
     def has_any_for(self, consumer: str, *, but_of: str | None) -> bool:

@@ -226,7 +226,7 @@ def unfit(service: str, host: str, reason: str) -> Refusal:
         reason,
         host,
         f"credential route {service!r}",
-        hint=f"send it unsigned, with the phantom of {service!r} alone",
+        hint=f"send it unsigned, with the placeholder of {service!r} alone",
         category="managed_credential_unavailable",
     )
 

@@ -39,7 +39,7 @@ def judge_intercepted(judge: Judge, head: RequestHead, inside: ConnectTarget) ->
         presented += login_phantoms.owners(routes, head.headers)
     if len(presented) > 1:
         names = " and ".join(repr(route.service) for route in presented)
-        error = f"the phantoms of {names} were sent together"
+        error = f"the placeholders of {names} were sent together"
         return Refused(entry, Refusal(403, error, host, "phantom", category="authentication_failed"))
     if presented or (has_key and routes):
         # No phantom of this host was presented: the key is the child's own, or another service's phantom.

@@ -273,7 +273,7 @@ def _own_key(route: Route, host: str) -> Refusal:
     if route.credential is None:
         return refusal.no_key(route.service, host)
     to = route.base_url_variable or route.service
-    return phantoms.no_phantom(route, host, f"send the phantom to the URL in {to}, or no key at all")
+    return phantoms.no_phantom(route, host, f"send the placeholder to the URL in {to}, or no key at all")
 
 
 def _upgrade_refused(route: Route, host: str, path: str) -> Refusal | None:

@@ -172,7 +172,7 @@ def check(route: Route, presented: Slots, routes: RouteTable) -> Presented | Ref
     phantom = route.phantom
     host = route.origin.host
     if phantom is None:
-        return _failed(401, f"no phantom exists for {route.service!r}", host, "check the credential")
+        return _failed(401, f"no placeholder exists for {route.service!r}", host, "check the credential")
     try:
         slots = presented.of(route)
         neutral = _neutral(route, presented.target)
@@ -186,13 +186,13 @@ def check(route: Route, presented: Slots, routes: RouteTable) -> Presented | Ref
     if not slots:
         return _misplaced(route) if is_astray else missing(route)
     if is_astray:
-        error = "a phantom was sent in the path or the query string, where this route has no key"
+        error = "a placeholder was sent in the path or the query string, where this route has no key"
         return _failed(403, error, host, "send it in a header")
     own = [_matches_any(phantom, slot) for slot in slots]
     if not any(own):
         return no_phantom(route, host, _hint(route))
     if not all(own):
-        return _failed(403, "a second key was sent beside the phantom", host, "send one key per request")
+        return _failed(403, "a second key was sent beside the placeholder", host, "send one key per request")
     if route.inject.mode == "url_path" and _path_slot(route, route.inject, neutral) is None:
         error = f"the path has no place for the key: it must hold {route.inject.path_pattern}"
         return Refusal(400, error, host, "path_pattern")
@@ -240,16 +240,16 @@ def owners(candidates: Sequence[Route], presented: Slots, routes: RouteTable) ->
 
 
 def missing(route: Route) -> Refusal:
-    return _failed(401, f"the phantom of {route.service!r} is missing", route.origin.host, _hint(route))
+    return _failed(401, f"the placeholder of {route.service!r} is missing", route.origin.host, _hint(route))
 
 
 def no_phantom(route: Route, host: str, hint: str) -> Refusal:
-    error = f"the key that was sent is not the phantom of {route.service!r}"
+    error = f"the key that was sent is not the placeholder of {route.service!r}"
     return _failed(401, error, host, hint)
 
 
 def _misplaced(route: Route) -> Refusal:
-    error = f"the phantom of {route.service!r} is in no place for a key"
+    error = f"the placeholder of {route.service!r} is in no place for a key"
     # A request that names an http host directly gets no credential, because plain http is not intercepted.
     to = f"to the URL in {route.base_url_variable}, " if route.origin.scheme == "http" else ""
     hint = f"send it {to}where the service's own clients send their key"
@@ -258,7 +258,7 @@ def _misplaced(route: Route) -> Refusal:
 
 def wrong_host(owner: Route, sent_to: str, host: str) -> Refusal:
     hint = f"send it to the URL in {owner.base_url_variable or owner.service}"
-    refusal = _failed(403, f"the phantom of {owner.service!r} was sent to {sent_to}", host, hint)
+    refusal = _failed(403, f"the placeholder of {owner.service!r} was sent to {sent_to}", host, hint)
     return refusal._replace(freezes=owner.service)
 
 

@@ -118,7 +118,7 @@ class Route:
         object.__setattr__(self, "key_headers", keys)
         object.__setattr__(self, "key_params", _key_params(self.inject, self.origin.host))
         if (self.credential is None) != (self.phantom is None):
-            raise ValueError(f"route {self.service!r}: a phantom exists exactly when the credential does")
+            raise ValueError(f"route {self.service!r}: a placeholder exists exactly when the credential does")
         address = ip_literal(self.origin.host)
         is_local = self.origin.host == "localhost" or (address is not None and address.is_loopback)
         if self.origin.scheme != "https" and not (self.origin.scheme == "http" and is_local):

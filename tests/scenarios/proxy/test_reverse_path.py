@@ -143,7 +143,7 @@ def test_a_phantom_at_another_service_freezes_only_its_own_credential() -> None:
         client.send(get("/beta/v1"))
         response = client.response()
         assert response.status == 403
-        assert "phantom of 'alpha' was sent to 'beta'" in json.loads(response.body)["error"]
+        assert "placeholder of 'alpha' was sent to 'beta'" in json.loads(response.body)["error"]
         client.send(get())
         response = client.response()
         assert (response.status, json.loads(response.body)["rule"]) == (403, "tripwire")

@@ -57,9 +57,11 @@ def check(
     if not fields and not keys:
         return missing(route)
     if not fields:
-        return _failed(401, f"the key that was sent is not a phantom of a login of {route.service!r}", host)
+        return _failed(
+            401, f"the key that was sent is not a placeholder of a login of {route.service!r}", host
+        )
     if not all(any(MARK.search(text) for text in key) for key in keys):
-        return _failed(403, "a second key was sent beside the phantom", host)
+        return _failed(403, "a second key was sent beside the placeholder", host)
     return Presented(target, "phantom_header", fields)
 
 
@@ -73,7 +75,7 @@ def presented(
 ) -> tuple[Header, ...] | Refusal:
     """Return the fields to redeem: for each name with a phantom, all its fields. Empty without a phantom."""
     if MARK.search(unquote_plus(target.decode("ascii", "replace"))):
-        return _failed(403, "the phantom of a login was sent in the path or the query string", host)
+        return _failed(403, "the placeholder of a login was sent in the path or the query string", host)
     other = phantoms.check_elsewhere(headers, target, host, routes, session_token)
     if other is not None:
         return other
@@ -83,9 +85,9 @@ def presented(
         return _failed(403, str(fault), host)
     names = {name.lower() for name, value in _for_upstream(headers) if nonces_in_field(value)}
     if names & _DESCRIPTIVE:
-        return _failed(403, "the phantom of a login was sent in a header that holds no key", host)
+        return _failed(403, "the placeholder of a login was sent in a header that holds no key", host)
     if len(nonces) > 1:
-        return _failed(403, "the phantoms of two tokens were sent together", host)
+        return _failed(403, "the placeholders of two tokens were sent together", host)
     refused = [refusal for nonce in nonces if (refusal := login.refusal(nonce))]
     if refused:
         return _failed(401, refused[0].reason, host)._replace(hint=refused[0].hint or _HINT)
@@ -96,7 +98,7 @@ def check_elsewhere(headers: Sequence[Header], target: bytes, host: str) -> Refu
     """Refuse a request that carries any login's phantom where none is redeemed; None if it carries none."""
     in_target = MARK.search(unquote_plus(target.decode("ascii", "replace")))
     if in_target or any(_shows_phantom(value) for _, value in headers):
-        return _failed(403, f"the phantom of a login was sent to {host}", host)
+        return _failed(403, f"the placeholder of a login was sent to {host}", host)
     return None
 
 

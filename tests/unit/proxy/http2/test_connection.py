@@ -201,7 +201,7 @@ def test_the_refusal_is_what_http1_answers() -> None:
         to_head = client.answer(client.request(method="HEAD", fields=[("authorization", "Bearer nonsense")]))
     assert (answer.status, answer.values("content-type")) == (401, ["application/json"])
     assert answer.values("www-authenticate") == ['Basic realm="nono"']
-    assert b"not the phantom of 'alpha'" in answer.body
+    assert b"not the placeholder of 'alpha'" in answer.body
     assert "connection" not in dict(answer.fields)
     assert (to_head.status, to_head.body) == (401, b"")
 

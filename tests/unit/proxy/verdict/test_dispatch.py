@@ -282,9 +282,9 @@ def test_a_route_in_the_clear_is_for_loopback_only(scheme: str, host: str) -> No
 def test_a_route_has_a_phantom_exactly_when_it_has_a_credential() -> None:
     origin = Origin("https", "api.test", 443)
     Route("a", origin, None, None)
-    with pytest.raises(ValueError, match="phantom"):
+    with pytest.raises(ValueError, match="placeholder"):
         Route("a", origin, None, Secret("x"))
-    with pytest.raises(ValueError, match="phantom"):
+    with pytest.raises(ValueError, match="placeholder"):
         Route("a", origin, FakeCredential(), None)
 
 

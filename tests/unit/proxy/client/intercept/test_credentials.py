@@ -43,8 +43,8 @@ def test_over_tls_on_both_sides_the_upstreams_certificate_must_be_its_own(tmp_pa
 
 KEYS = [
     pytest.param(b"", "missing", id="no key"),
-    pytest.param(OWN_KEY, "not the phantom", id="a key of the child's own"),
-    pytest.param(b"X-Api-Key: sk-own\r\n", "not the phantom", id="in another slot"),
+    pytest.param(OWN_KEY, "not the placeholder", id="a key of the child's own"),
+    pytest.param(b"X-Api-Key: sk-own\r\n", "not the placeholder", id="in another slot"),
     pytest.param(b"X-Other: " + PHANTOM.encode() + b"\r\n", "no place for a key", id="in no slot"),
 ]
 
@@ -82,7 +82,7 @@ def test_the_phantom_of_another_service_freezes_that_service() -> None:
             client.send(get(server.port, fields=b"X-Api-Key: " + BETA.encode() + b"\r\n"))
             response = client.response()
             assert response.status == 403
-            assert "phantom of 'beta' was sent to 'alpha'" in json.loads(response.body)["error"]
+            assert "placeholder of 'beta' was sent to 'alpha'" in json.loads(response.body)["error"]
             client.send(get(server.port))
             assert client.response().status == 200
             with Client(p.port) as outside:
