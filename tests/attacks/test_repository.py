@@ -292,6 +292,16 @@ def test_a_working_tree_elsewhere_is_told(runner: NonoRun) -> None:
     assert (runner.user.home / "victim/f").exists()
 
 
+def test_patches_that_are_written_elsewhere_are_told(runner: NonoRun) -> None:
+    """Fedora's shell reads every file in ~/.bashrc.d, and so runs the message of a commit."""
+    outside(runner, "git commit -qm one && mkdir ../victim")
+    said = inside(runner, "git config format.outputDirectory ../victim")
+    assert "git outside writes files of the repository to" in said
+    outside(runner, "git format-patch -q --root -1")
+    assert (runner.user.home / "victim/0001-one.patch").exists()
+    assert "this run" not in inside(runner, "git config format.signOff true")
+
+
 @pytest.mark.parametrize("act", ["git init -q .", "git init -q sub", "mkdir .git", "true"])
 def test_a_repository_in_which_git_runs_nothing_is_not_told(nowhere: NonoRun, act: str) -> None:
     said = inside(nowhere, act, "--allow=.")

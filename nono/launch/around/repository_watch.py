@@ -23,7 +23,7 @@ _SENTENCES: dict[RepositoryChange, str] = {
     "steps": "this run left a rebase or cherry-pick in {path} that runs these commands outside: {names}",
     "exposed": "this run set {names} in {path}: by it git outside may trust another machine"
     " or give away a password",
-    "worktree": "this run set core.worktree in {path}: git outside writes files of the repository to {names}",
+    "worktree": "by what this run set in {path}, git outside writes files of the repository to {names}",
     "redirected": "this run made {path} lead git to another repository, whose hooks git runs outside",
     "unreadable": "after this run nono cannot tell what git outside runs by {path}: look at it",
 }
@@ -75,22 +75,27 @@ def changes(repository: Repository, before: Seen, after: Seen) -> Iterator[Chang
 
 
 def _led_away(path: str, text: str, repository: Repository, seen: Seen) -> set[str]:
-    """Return the working trees that a file of settings names, but for those that name the repository too.
+    """Return the directories to which git writes what the repository holds, by a file of settings.
 
-    A checkout outside writes there, over ~/.bashrc for one. A submodule's tree has a pointer back.
+    They are working trees, but for those that name the repository too: a checkout outside writes there, over
+    ~/.bashrc for one. A submodule's tree has a pointer back. `git format-patch` writes to the others: a shell
+    that reads every file in ~/.bashrc.d runs the message of a commit, if its author is called `#`.
     """
-    if "worktree" not in text.lower():
+    lower = text.lower()
+    if "worktree" not in lower and "outputdirectory" not in lower:
         return set()
     # Imported here, as below: most runs change nothing.
     from nono.policy.git.settings import paths_of
 
     directory = dirname(path)
     places = {normpath(join(directory, each)) for each in paths_of(text, "core", "worktree")}
-    return {
+    trees = {
         place
         for place in places - {repository.top}
         if led_to(own := join(place, ".git"), seen.pointers.get(own, "")) != directory
     }
+    patches = filter(None, paths_of(text, "format", "outputdirectory"))
+    return trees | {normpath(join(repository.top, each)) for each in patches}
 
 
 def _of_settings(path: str, before: str, after: str) -> Iterator[Change]:

@@ -285,6 +285,14 @@ CHANGES: dict[str, tuple[str, Said]] = {
         "ln -s ../home l; git config core.worktree ../l",
         [("l/.git", "unreadable", ()), (".git/config", "worktree", ("l",))],
     ),
+    "where patches are written": (
+        "git config format.outputDirectory ../home",
+        [(".git/config", "worktree", ("../home",))],
+    ),
+    "where patches of a submodule are written": (
+        "git config -f .git/modules/a/b/config format.outputDirectory ../home",
+        [(".git/modules/a/b/config", "worktree", ("../home",))],
+    ),
     "where a checkout of a submodule writes": (
         "git config -f .git/modules/a/b/config core.worktree ../../../../../home",
         [(".git/modules/a/b/config", "worktree", ("../home",))],
@@ -322,6 +330,7 @@ def test_what_changes_what_git_runs_is_told(top: Path, act: str, expected: Said)
         "git config -f .git/modules/d/config core.worktree ../../../new",
         "echo x > scripts/other",
         'git config core.worktree "$PWD"',
+        "git config format.suffix .sh; git config format.outputDirectory ''",
         f"git init -q new; {LINKED} new; git -C new remote add origin https://host.example/a",
         f"{LINKED} sub; {LINKED} absent",
         "mkdir .git/remotes .git/branches; echo 'URL: https://host.example/a' > .git/remotes/up",
