@@ -118,6 +118,8 @@ def row(event: Fields, outcome: Fields | None = None) -> Row:
             why = reason(End(cause or "?", *others))
             where = f"exit code {_text(event.get('exit_code'))}: {why}"
             return _row(_time_of(event), "session ended", "", "", None, where)
+        case "enforced_by":
+            return _row(_time_of(event), "enforced by", "", "", None, _text(event.get("rung")))
         case "turn_began":
             where = f"turn {_text(event.get('turn'))} of {_text(event.get('service'))}"
             where += f" with {event['model']}" if event.get("model") else ""

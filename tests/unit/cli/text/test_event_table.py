@@ -110,6 +110,11 @@ def test_the_end_of_a_session_says_why() -> None:
     assert row.where == "exit code 143: stopped by nono stop (pid 7, uid 1000)"
 
 
+def test_what_enforces_a_run_is_named_without_our_word_for_it() -> None:
+    [row] = rows(event.enforced_by("notify"))
+    assert " ".join(row) == "enforced by notify"
+
+
 def test_a_turn_is_a_row_with_its_model() -> None:
     [row] = rows(model_events.turn_began(12, "anthropic", "claude-opus", 7))
     assert " ".join(row) == "turn began turn 12 of anthropic with claude-opus"
