@@ -249,9 +249,12 @@ def as_entry(host: str, port: int) -> str:
     """Return the entry that grants a canonical host on every port; on `port` alone if it is one bare word.
 
     A bare word may be the name of a group of hosts (`github`), and whoever asks for a host chooses its name.
+    On loopback each port is another program of this machine, so there an entry names the port as well.
     """
-    is_word = "." not in host and ":" not in host and host != "localhost"
-    return _spelled(host, port if is_word else None)
+    is_word = "." not in host and ":" not in host
+    address = ip_literal(host)
+    is_loopback = address is not None and address.is_loopback
+    return _spelled(host, port if is_word or is_loopback else None)
 
 
 def _spelled(host: str, port: int | None) -> str:

@@ -106,13 +106,15 @@ def test_no_fix_for_a_host_grants_a_group_of_that_name(group: str) -> None:
     ("host", "entry"),
     [
         ("x.example", "x.example"),
-        ("localhost", "localhost"),
         ("192.0.2.1", "192.0.2.1"),
         ("2001:db8::1", "[2001:db8::1]"),
         ("intranet", "intranet:443"),
+        ("localhost", "localhost:443"),
+        ("127.0.0.1", "127.0.0.1:443"),
+        ("::1", "[::1]:443"),
     ],
 )
-def test_only_a_name_that_may_be_a_groups_has_its_port(host: str, entry: str) -> None:
+def test_only_loopback_and_a_name_that_may_be_a_groups_have_their_port(host: str, entry: str) -> None:
     assert as_entry(host, 443) == entry
     assert parse_rule(entry, "").matches(host, 443)
 
@@ -234,6 +236,16 @@ def test_where_no_list_restricts_hosts_the_hint_grants_one_and_keeps_the_others(
     assert isinstance(followed.judge_addresses(host, 3000, [address]), Allow)
     assert isinstance(followed.judge_addresses("example.com", 443, ["93.184.216.34"]), Allow)
     assert isinstance(allowing(entry).judge_name("example.com", 443), Refuse)
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
+def test_the_hint_for_loopback_grants_no_other_program_of_this_machine(host: str) -> None:
+    refused = allowing("x.example").judge_unresolved(host, 3000)
+    assert isinstance(refused, Refuse)
+    assert refused.hint == f"--allow-domain {host}:3000"
+    followed = allowing("x.example", f"{host}:3000")
+    assert isinstance(followed.judge_unresolved(host, 3000), Allow)
+    assert isinstance(followed.judge_unresolved(host, 3001), Refuse)
 
 
 def test_the_hint_for_localhost_names_it_and_not_its_address() -> None:
