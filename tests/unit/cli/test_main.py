@@ -328,6 +328,22 @@ def test_no_hint_that_would_not_help_stands_beside_too_many_open_files(
     assert ("ulimit -n" in said, "--no-audit" in said) == (True, False)
 
 
+@pytest.mark.parametrize(("is_loaded", "advised"), [(True, True), (False, False)])
+def test_an_error_is_told_although_no_advice_on_it_can_be_loaded(
+    is_loaded: bool, advised: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def prevented(arguments: list[str]) -> int:
+        raise NonoError("the log cannot be kept") from OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("nono.cli.main._dispatch", prevented)
+    if not is_loaded:
+        monkeypatch.setitem(sys.modules, "nono.cli.advice", None)
+        monkeypatch.delattr("nono.cli.advice", raising=False)
+    said = outcome(capsys, "run")[2]
+    assert said.startswith("nono: the log cannot be kept\n")
+    assert ("hint: free space there" in said) is advised
+
+
 @pytest.mark.parametrize(
     ("user", "own", "hint"),
     [
