@@ -91,7 +91,7 @@ def _doctor() -> Loaded:
 
 
 def _credential() -> Loaded:
-    from nono.cli.commands import credential
+    from nono.cli.commands.credential import command as credential
 
     return Loaded(credential.run, credential.parser)
 

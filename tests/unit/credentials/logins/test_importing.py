@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from nono.cli.commands import credential
+from nono.cli.commands.credential.logins import routes_of
 from nono.credentials.logins.agent_files import AGENT_FILES
 from nono.credentials.logins.importing import forget_login, import_login
 from nono.credentials.logins.phantom import MARK, nonce_of
@@ -46,7 +46,7 @@ def inside(home: Path) -> Path:
 
 
 def imported(environ: dict[str, str]) -> None:
-    import_login("claude-code", CLAUDE, credential._routes("claude-code", "claude", environ), environ)
+    import_login("claude-code", CLAUDE, routes_of("claude-code", "claude", environ), environ)
 
 
 @pytest.mark.usefixtures("outside")
@@ -136,7 +136,7 @@ def test_the_id_token_of_codex_keeps_what_the_agent_reads(environ: dict[str, str
     document = {"tokens": {**tokens, "account_id": "account-1", "new": CANARY}, "OPENAI_API_KEY": CANARY}
     outside.write_text(json.dumps(document))
     codex = AGENT_FILES["codex"]
-    import_login("codex", codex, credential._routes("codex", "chatgpt", environ), environ)
+    import_login("codex", codex, routes_of("codex", "chatgpt", environ), environ)
     text = Path(codex.inside(environ)).read_text()
     assert CANARY not in text
     held = json.loads(text)["tokens"]
@@ -155,7 +155,7 @@ def test_of_a_login_of_gemini_nothing_is_taken_along_that_might_be_a_token(
     outside.parent.mkdir(mode=0o700)
     outside.write_text(json.dumps({**document, "new": CANARY}))
     gemini = AGENT_FILES["gemini-cli"]
-    found = import_login("gemini-cli", gemini, credential._routes("gemini-cli", "google", environ), environ)
+    found = import_login("gemini-cli", gemini, routes_of("gemini-cli", "google", environ), environ)
     assert (found.tokens, found.expires_s) == (3, 2_000_000_000)
     text = Path(gemini.inside(environ)).read_text()
     assert CANARY not in text

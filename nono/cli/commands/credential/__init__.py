@@ -1,0 +1,1 @@
+"""`nono credential`: the keys that the proxy injects, and the logins of agents."""
