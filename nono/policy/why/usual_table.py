@@ -141,6 +141,20 @@ _SETTINGS = (
         instead="""sh -c 'XDG_CONFIG_HOME="$XDG_CACHE_HOME/config" wrangler ...', which has settings of """
         "the run's own, without your login",
     ),
+    # What they change there holds outside too.
+    Row(
+        *("~/.rustup", Access.READWRITE, "your toolchains of Rust", _names("rustup")),
+        is_whole=False,
+        operands=_names("component default install override target uninstall update"),
+        instead="run it outside; inside, rust-toolchain.toml in the project or RUSTUP_TOOLCHAIN=NAME chooses "
+        "one that is installed",
+    ),
+    Row(
+        *("~/.pyenv", Access.READWRITE, "your versions of Python", _names("pyenv")),
+        is_whole=False,
+        operands=_names("global install rehash uninstall virtualenv"),
+        instead="run it outside; inside, `pyenv local` or PYENV_VERSION=NAME chooses one that is installed",
+    ),
     # Debian's psql asks it which server is meant, and ends with a word about a data directory.
     Row("/etc/postgresql", Access.READ, "servers of this machine", _POSTGRESQL, is_whole=False),
 )

@@ -216,6 +216,26 @@ def test_bazel_is_told_where_it_may_build(
     assert [(each.flag, told in (each.instead or "")) for each in found] == [(None, True)] * is_told
 
 
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("rustup override set nightly", "rust-toolchain.toml"),
+        ("rustup toolchain install nightly", "rust-toolchain.toml"),
+        ("rustup toolchain list", ""),
+        ("sh -c 'pyenv rehash'", "`pyenv local`"),
+        ("pyenv versions", ""),
+    ],
+)
+def test_a_manager_that_changes_versions_is_told_to_run_outside(
+    run: Resolve, make_fs: MakeFilesystem, line: str, told: str
+) -> None:
+    """The run reads them, as under rust-dev and python-dev."""
+    places = (f"{HOME}/.rustup", f"{HOME}/.pyenv")
+    fs = make_fs(directories=places)
+    found = [each for each in absentees(run(fs=fs, read=places), line, fs) if each.path in places]
+    assert [(each.flag, told in (each.instead or "")) for each in found] == [(None, True)] * bool(told)
+
+
 @pytest.mark.parametrize(("program", "offered"), [("psql", ["--read /etc/postgresql"]), ("sqlite3", [])])
 def test_psql_is_told_of_the_servers_of_this_machine(
     run: Resolve, make_fs: MakeFilesystem, program: str, offered: list[str]
