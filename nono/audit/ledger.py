@@ -119,8 +119,8 @@ class AuditLog:
         is_short_of_disk = self._budget_bytes < self._allowed_bytes
         remedy = "free disk space" if is_short_of_disk else "audit.session_max_mb in config.toml"
         self._on_full(
-            f"the audit log of this run has reached {self._budget_bytes >> 20} MiB: what would have to be "
-            f"recorded is refused from here on ({remedy} allows more)"
+            f"the audit log of this run has reached {self._budget_bytes >> 20} MiB: from now on, what must "
+            f"be recorded is refused ({remedy} allows more)"
         )
 
     def _pass_over(self, event: Event) -> None:

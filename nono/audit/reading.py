@@ -84,7 +84,7 @@ def _difference(document: Mapping[str, Any], text: bytes, before: ChainState, af
     if document.get("prev_chain") != previous:
         return "does not follow from the record before it"
     if document.get("leaf_hash") != leaf_hash(text).hex():
-        return "has another event than the one that was hashed"
+        return "has an event that differs from the one that was hashed"
     if document.get("chain_hash") != (after.head or b"").hex():
-        return "has another chain hash than its event gives"
+        return "has a chain hash that its event does not give"
     return "is not spelled as it was written"

@@ -22,7 +22,7 @@ from nono.undo.model.snapshot import Snapshot
 TRASH = "trash"
 _TEMPORARY = ".nono-restore-"
 _NO_NEIGHBOUR = (errno.EACCES, errno.EPERM, errno.EROFS)  # when a file is made in a directory
-_CUT_OFF = "a restore that was cut off left it, perhaps as the only one of what it replaced; move it away"
+_CUT_OFF = "an interrupted restore left it, and it may be the only copy of what was there; move it away"
 _UNKEPT = "it cannot be kept, so it stays; move it away, and restore with --force"
 
 

@@ -134,7 +134,7 @@ class Recording:
                 if error.errno not in FULL:
                     raise
                 self._store.abandon()
-                notes.append("There was no room for what the run wrote; of that, digests alone are kept.")
+                notes.append("What the run wrote did not fit; only its digests are kept.")
                 trees = self._taken(self._baseline, keeps=False, opened=opened, progress=progress)
                 snapshot = sealed(Snapshot(self._last.number + 1, END, "", unix_ms(), trees))
                 self._commit(snapshot)
@@ -205,8 +205,8 @@ def _opened_note(opened: Sequence[str]) -> list[str]:
         return []
     several = "directory" if len(opened) == 1 else "directories"
     return [
-        f"The run has closed {len(opened):,} {several} to you, such as {shell_word(opened[0])}: "
-        "opened again, for undo to see what is inside."
+        f"The run made {len(opened):,} {several} unreadable to you, such as {shell_word(opened[0])}: "
+        "opened again, so that undo sees what is inside."
     ]
 
 

@@ -229,7 +229,7 @@ def restore(
         safety = _keep_present(kept, prepared, steps)
     except OSError as error:
         raise NonoError(
-            "nothing was restored, as the present cannot be kept first: "
+            "nothing was restored, because what is there now cannot be kept first: "
             f"{kept.path}: {error.strerror or error}",
             hint="free space there; nono rollback cleanup drops what is kept of old runs"
             if error.errno in FULL
@@ -240,7 +240,7 @@ def restore(
     left += acting.failed
     after = _updated(safety._replace(number=safety.number + 1, kind=RESTORED), steps, None)
     left += [
-        Refused(step.full_path, "it is not as it was, after all")
+        Refused(step.full_path, "it still differs after the restore")
         for step in done
         if not _is_brought_back(step, after.tree(step.root).entries.get(step.path))
     ]

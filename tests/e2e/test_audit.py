@@ -73,7 +73,7 @@ def test_a_changed_byte_fails_verification_as_text_and_as_json(sandbox: NonoRun)
     log.write_bytes(log.read_bytes().replace(b'\\"exit_code\\":3', b'\\"exit_code\\":0'))
     told = nono(sandbox, "audit", "verify", session_id)
     assert (told.returncode, told.stdout.splitlines()[-1]) == (1, "MISMATCH")
-    assert "another event than the one that was hashed" in " ".join(told.stdout.split())
+    assert "an event that differs from the one that was hashed" in " ".join(told.stdout.split())
     status, verdict = verified(sandbox, session_id)
     assert (status, verdict["state"], verdict["session"]["records_verified"]) == (1, "mismatch", False)
 
@@ -323,7 +323,7 @@ def test_a_signed_session_is_verified_by_its_key_and_by_no_other(sandbox: NonoRu
     status, verdict = verified(sandbox, session_id, f"--public-key-file={sandbox.user.home}/other.key.pub")
     assert (status, verdict["attestation"]["verification_error"]) == (
         1,
-        "another key than the expected one made it",
+        "a key other than the expected one made it",
     )
     unsigned, _, _ = ran(sandbox)
     status, verdict = verified(sandbox, unsigned, f"--public-key-file={signing_key}.pub")

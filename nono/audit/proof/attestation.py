@@ -152,7 +152,7 @@ def _verify(
     if key.fingerprint != named["key_id"] or b64encode(key.der).decode("ascii") != named["public_key"]:
         raise ValueError("the public key does not match the key id")
     if expected is not None and key != expected:
-        raise ValueError("another key than the expected one made it")
+        raise ValueError("a key other than the expected one made it")
     said = _said(content, key)
     # Every signed field is known.
     redaction_policy = None if started is None else started.get("redaction_policy")
@@ -163,7 +163,7 @@ def _verify(
         raise ValueError("the signed statement is about another log")
     for name in {**predicate, **said.predicate}:
         if said.predicate.get(name) != predicate.get(name):
-            raise ValueError(f"what was signed has another '{name}'")
+            raise ValueError(f"what was signed has a different '{name}'")
 
 
 def _said(content: bytes, key: PublicKey) -> statement.Statement:

@@ -15,7 +15,7 @@ from nono.named_tuple import NamedTuple
 
 VERIFIED, MISMATCH, UNFINISHED = "verified", "mismatch", "unfinished"
 FILES_AGREE = (
-    "this shows that the files agree, not that nobody wrote all of them anew; a signature does (nono run "
+    "this shows that the files agree, not that nobody rewrote them all; a signature does (nono run "
     "--audit-sign-key)"
 )
 
@@ -171,7 +171,7 @@ def _of_summary(session_id: str, summary: Mapping[str, Any], log: LogVerdict) ->
         elif more > 0:
             yield f"the log has {log.intact} records, {more} more than when it ended"
         else:
-            yield "the log is another one than the one that session.json sums up"
+            yield "the log is not the one that session.json sums up"
     if log.torn_bytes:
         yield f"the log has {log.torn_bytes} bytes of a torn record behind its end"
     if summary["audit_event_count"] != (0 if stored is None else stored.event_count):
@@ -181,7 +181,7 @@ def _of_summary(session_id: str, summary: Mapping[str, Any], log: LogVerdict) ->
             continue  # reported above
         for field in fields:
             if event.get(field) != summary[field]:
-                yield f"session.json has another '{field}' than the log"
+                yield f"session.json and the log differ in '{field}'"
 
 
 def _of_ledger(ledger: LedgerVerdict, digest: str | None, *, is_due: bool) -> Iterator[str]:
@@ -196,7 +196,7 @@ def _of_ledger(ledger: LedgerVerdict, digest: str | None, *, is_due: bool) -> It
     elif ledger.entries and not is_due:
         yield "session.json is missing, although the ledger has an entry of this session"
     elif ledger.entries and digest is not None and ledger.entries[-1].session_digest != digest:
-        yield "session.json is another one than the one in the ledger"
+        yield "session.json is not the one in the ledger"
 
 
 def _notes(
@@ -206,7 +206,7 @@ def _notes(
         yield (
             "the session is running"
             if is_running
-            else "nothing sums the session up: its supervisor was killed, or failed"
+            else "the session has no summary: its supervisor was killed, or failed"
         )
         torn = f", then {log.torn_bytes} bytes of a torn one" if log.torn_bytes else ""
         yield f"{log.intact} records are intact{torn}; nothing here shows whether there were more"

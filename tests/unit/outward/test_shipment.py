@@ -150,7 +150,7 @@ def test_a_log_that_was_changed_is_not_sent_beyond_the_change(log: AuditLog, sin
     with shipped(log, sink.url) as own:
         pumped = own.pump(Sender(sink.url, 5), is_over=True)
     assert (pumped.problem, pumped.is_whole) == (
-        "record 3 has another event than the one that was hashed",
+        "record 3 has an event that differs from the one that was hashed",
         False,
     )
     assert (sink.numbers(), cursor(log, sink.url).is_complete) == ([0, 1, 2], False)

@@ -66,7 +66,7 @@ def test_nobody_else_is_blamed_where_the_end_of_the_run_was_not_seen(
     restore.run("latest", (), stage.environ, number=0, turn=None, is_dry=is_dry, skips=False, force=False)
     said = capsys.readouterr().out
     assert ("somebody else" in said) is is_end_seen
-    assert ("run or" in said) is not is_end_seen
+    assert ("run, or" in said) is not is_end_seen
     assert ("--force would restore 1 path(s):" in said) is (is_dry and not is_end_seen)
     assert max(len(line) for line in said.splitlines() if str(stage.root) not in line) <= 80
 

@@ -203,7 +203,7 @@ def test_a_file_of_somebody_else_lends_nobody_the_rights_of_the_restorer(
         raise PermissionError
 
     monkeypatch.setattr(os, "fchown", refused)
-    assert stage.restore() == ["theirs: it is not as it was, after all"]
+    assert stage.restore() == ["theirs: it still differs after the restore"]
     assert theirs.stat().st_mode & 0o7777 == 0o755
     assert mine.stat().st_mode & 0o7777 == 0o6755
 
@@ -557,7 +557,7 @@ def test_what_a_killed_restore_left_is_named_where_it_cannot_be_moved(stage: Sta
     write(stage.root / f".nono-restore-{stage.runs:016x}-ab", "what was there")
     write(stage.root / ".nono-restore-another-ab", "of another session")
     (said,) = stage.restore()
-    assert said.startswith(f".nono-restore-{stage.runs:016x}-ab: a restore that was cut off left it")
+    assert said.startswith(f".nono-restore-{stage.runs:016x}-ab: an interrupted restore left it")
     assert file.read_text() == "old"
 
 

@@ -80,7 +80,7 @@ def test_what_a_run_writes_beyond_the_quota_can_be_undone(stage: Stage) -> None:
 
     assert stage.run(act, limits=Limits(10, 100_000)) == ["modified file", "created more"]
     with stage.kept() as session:
-        assert any("no room" in note for note in session.info.notes)
+        assert any("did not fit" in note for note in session.info.notes)
     assert stage.restore() == []
     assert stage.look() == before
 
@@ -265,7 +265,7 @@ def test_a_run_that_fills_the_disk_can_be_undone(tmp_path: Path) -> None:
 
     changed, said, is_untouched, left, is_back = on_small_disk(tmp_path, act)
     assert changed == ["modified file"]
-    assert said.startswith("nothing was restored, as the present cannot be kept first: ")
+    assert said.startswith("nothing was restored, because what is there now cannot be kept first: ")
     assert said.endswith(": No space left on device")
     assert is_untouched
     assert (left, is_back) == ([], True)

@@ -70,7 +70,7 @@ def preview(prepared: Prepared, *, skips: bool, force: bool) -> int:
         _refused("Nothing would be restored, because somebody else changed since:", left)
         would = "--skip-changed would restore"
     elif refuses:
-        _refused("Nothing would be restored. The run or somebody since has changed:", left)
+        _refused("Nothing would be restored. The run, or somebody since, changed:", left)
         steps += plan.forced
         would = "--force would restore"
     lines = rollback_text.step_lines(steps)
@@ -97,7 +97,7 @@ def carry_out(session: Kept, prepared: Prepared, *, skips: bool = False, force: 
             _refused("Nothing was restored, because somebody else changed since:", plan.conflicts)
             _say("--skip-changed restores the rest; --force these too, and keeps what is there.")
         else:
-            _refused("Nothing was restored. The run or somebody since has changed:", plan.conflicts)
+            _refused("Nothing was restored. The run, or somebody since, changed:", plan.conflicts)
             _say("--force restores these, and keeps what is there.")
         return 1
     with shown_progress("restoring") as progress:

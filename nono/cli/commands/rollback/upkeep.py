@@ -52,7 +52,7 @@ def _problems(session: Kept, snapshot: Snapshot) -> Iterator[tuple[bool, str]]:
     """Yield each problem, and whether it is damage rather than something that could not be kept."""
     checked = set[str]()
     if snapshot.merkle_root is not None and snapshot.merkle_root != merkle_root(snapshot):
-        yield True, "its Merkle root is another"
+        yield True, "its Merkle root differs"
     if snapshot.kind != RESTORED and not session.store.has_pack(f"{snapshot.number:03}"):
         yield True, "its contents are missing"
     for tree in snapshot.trees:
@@ -120,6 +120,6 @@ def cleanup(wish: Wish, environ: Mapping[str, str]) -> int:
 def _agreed(removed: list[Weighed]) -> bool:
     if not can_ask():
         raise ConfigError(
-            "--all removes the undo of every run, which somebody has to agree to.", hint="--all --yes"
+            "nobody can be asked here, so nothing was removed.", hint="--yes removes the undo of every run"
         )
     return agrees(f"Remove the undo of {len(removed)} run(s)?")

@@ -82,7 +82,7 @@ def test_a_session_that_ended_in_order_is_verified(root: Path) -> None:
 
 def test_a_verified_session_says_what_its_proof_does_not_cover(root: Path) -> None:
     ended(root)
-    assert "not that nobody wrote all of them anew" in " ".join(check(str(root), "s1").notes)
+    assert "not that nobody rewrote them all" in " ".join(check(str(root), "s1").notes)
 
 
 @pytest.mark.parametrize("name", [EVENT_FILE, SUMMARY_FILE, LEDGER_FILE])
@@ -240,7 +240,7 @@ def test_a_signature_covers_what_the_summary_says_beside_the_log(
     document = {**json.loads((directory / SUMMARY_FILE).read_bytes()), name: value}
     (directory / SUMMARY_FILE).write_bytes(to_json(document))
     write_ledger_anew(root, "s1", document)
-    assert problem_of(root) == f"the signature does not hold: what was signed has another '{name}'"
+    assert problem_of(root) == f"the signature does not hold: what was signed has a different '{name}'"
 
 
 def test_bytes_behind_the_end_of_a_file_are_noticed(root: Path) -> None:
@@ -289,7 +289,7 @@ def test_a_summary_written_anew_is_told_from_the_one_in_the_ledger(root: Path) -
     other = document_of(summary_of(log)._replace(session_id="s1"))
     shutil.copy(log.path, directory / EVENT_FILE)
     (directory / SUMMARY_FILE).write_bytes(to_json(other))
-    assert problem_of(root) == "session.json is another one than the one in the ledger"
+    assert problem_of(root) == "session.json is not the one in the ledger"
 
 
 def test_a_second_entry_of_a_session_is_named(root: Path) -> None:
@@ -304,7 +304,7 @@ def test_a_summary_that_says_otherwise_than_the_log_is_named(root: Path) -> None
     with began(root, "s1") as log:
         log.record(session_ended(3))
     conclude(str(root), summary_of(log)._replace(exit_code=0))
-    assert problem_of(root) == "session.json has another 'exit_code' than the log"
+    assert problem_of(root) == "session.json and the log differ in 'exit_code'"
 
 
 def test_only_the_owner_can_read_what_proves_a_session(root: Path) -> None:
