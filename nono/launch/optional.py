@@ -151,7 +151,7 @@ def _changes(watched: Watched | Snapshots, insist: Warn) -> Sequence[Change]:
         return [*watched.changes()]
     except LookError as error:
         insist(
-            f"whether this run changed what git runs outside cannot be told ({error.reason}): look at "
+            f"nono cannot tell whether this run changed what git runs outside ({error.reason}): look at "
             f"the hooks and settings of git in {shell_word(watched.place)}"
         )
         return ()

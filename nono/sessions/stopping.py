@@ -55,7 +55,7 @@ def stop(registry: Registry, record: Record, *, force: bool, timeout_s: float) -
     if (record.host, record.pid_namespace) != (os.uname().nodename, pid_namespace()):
         raise NonoError(
             f"session {record.session_id} runs on another machine, or in another container.",
-            hint="nono stop ends it there",
+            hint="run nono stop there",
         )
     try:
         supervisor = os.pidfd_open(record.supervisor_pid)

@@ -223,7 +223,7 @@ def test_a_password_of_ones_own_is_the_password(made: Stage) -> None:
         pytest.param(("--upstream-bypass", "a.b"), {}, "needs an upstream proxy", id="bypass"),
         pytest.param(("--allow-endpoint", "a:GET:/"), {}, "needs a credential service", id="endpoint"),
         pytest.param(("--extends", "x"), {}, "--extends needs --profile.", id="extends without profile"),
-        pytest.param(("--proxy-ca-cert", "x"), {}, "come together", id="half a CA"),
+        pytest.param(("--proxy-ca-cert", "x"), {}, "must be given together", id="half a CA"),
         pytest.param(("words",), {}, "nono proxy runs no command", id="a command"),
     ],
 )

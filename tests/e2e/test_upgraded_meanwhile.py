@@ -11,7 +11,7 @@ from support.hosted.installed_copy import InstalledCopy, install
 
 REPORT = "nono/cli/diagnostics/report.py"
 UNTIL_READ = ("--", "bash", "-c", "echo started; read -r _; : < /dev/tcp/192.0.2.1/80; exit 7")
-UNTOLD = "what the run did cannot be told"
+UNTOLD = "what the run did cannot be reported"
 
 
 @pytest.fixture

@@ -163,7 +163,7 @@ def _own_authority(given: Given, resolved: Resolved) -> SessionCa | None:
     if certificate is None and key is None:
         return None
     if certificate is None or key is None:
-        raise UsageError("--proxy-ca-cert and --proxy-ca-key come together.")
+        raise UsageError("--proxy-ca-cert and --proxy-ca-key must be given together.")
     if given.value("proxy_ca_validity") is not None:
         raise UsageError("--proxy-ca-validity is for a CA that nono makes; yours has its own validity.")
     # Imported here: cryptography is needed this early only with a CA of the user's own.

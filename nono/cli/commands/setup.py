@@ -63,9 +63,9 @@ def run(argv: Sequence[str]) -> int:
         raise NonoError(f"Setup error: Landlock is not available: this kernel does not offer it.\n{steps}")
     if isinstance(programs, Comparison) and programs.is_tampered:
         raise NonoError(
-            f"Setup error: not the seccomp programs that libseccomp {programs.built_with} builds: "
-            f"{', '.join(programs.different)}. The files of nono were changed after it was built.",
-            hint="install nono anew",
+            f"Setup error: seccomp programs differ from what libseccomp {programs.built_with} builds: "
+            f"{', '.join(programs.different)}. Somebody changed nono's files after it was built.",
+            hint="reinstall nono",
         )
     if parsed.profiles:
         _phase(5, total, "Setting up example profiles", write_examples(environ))

@@ -301,7 +301,9 @@ class LoginExchange(Attempt):
         at = self._at
         kinds = [value for name, value in fetched.headers if name.lower() == b"content-type"]
         if (charset := unsearchable_charset(kinds)) is not None:
-            raise LoginRefusedError(f"the answer is in the charset {charset}, in which tokens cannot be told")
+            raise LoginRefusedError(
+                f"the answer is in the charset {charset}, in which tokens cannot be found"
+            )
         headers = self._headers(fetched)
         # In a thread: searching a long answer would block the loop for too long.
         answer = await anyio.to_thread.run_sync(

@@ -99,7 +99,7 @@ class Dispatcher:
                 return Refused(_entry(head), answer)
             routes = self.routes.of_upstream(inside.host, inside.port)
             return Refused(entry_of(head, inside, head.target, routes), answer)
-        return Refused(_entry(head), Refusal(400, "the request target has no form this proxy serves"))
+        return Refused(_entry(head), Refusal(400, "this proxy does not serve a request target of this form"))
 
     def _is_authorised(self, head: RequestHead) -> bool:
         return not self.require_auth or phantoms.proxy_authorised(head.headers, self.session_token)

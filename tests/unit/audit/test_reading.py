@@ -80,7 +80,7 @@ CHANGES: dict[str, tuple[Callable[[list[bytes]], list[bytes]], int, str]] = {
     "the link to the one before": (
         lambda x: [x[0], changed(x[1], b'"prev_chain":"', b'"prev_chain":"0'), *x[2:]], 2, "follow"
     ),
-    "the hashed event": (lambda x: [changed(x[0], b'[\\"true', b'[\\"fals'), *x[1:]], 1, "event that differs"),
+    "the hashed event": (lambda x: [changed(x[0], b'[\\"true', b'[\\"fals'), *x[1:]], 1, "that differs"),
     "the event that people read": (
         lambda x: [x[0], changed(x[1], b'"event":{"type":"network"', b'"event":{"type":"nothing"'), *x[2:]],
         2, "not spelled",

@@ -165,8 +165,10 @@ def test_a_tampered_seccomp_program_fails_the_check(
     out, err = capsys.readouterr()
     assert "  * Seccomp programs: DIFFERENT from what libseccomp 2.6.0 builds: notify\n" in out
     assert "Installation verified!" not in out
-    assert err.startswith("nono: Setup error: not the seccomp programs that libseccomp 2.6.0 builds: notify.")
-    assert err.endswith("hint: install nono anew\n")
+    assert err.startswith(
+        "nono: Setup error: seccomp programs differ from what libseccomp 2.6.0 builds: notify."
+    )
+    assert err.endswith("hint: reinstall nono\n")
 
 
 def test_a_machine_without_any_programs_fails_in_a_sentence(

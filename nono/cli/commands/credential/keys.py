@@ -29,7 +29,7 @@ def set_key(name: str, environ: Mapping[str, str]) -> int:
     # Only for names that are very close: a profile may define a service of any name, such as openai-2.
     is_own = name in services or any(name.startswith((f"{each}-", f"{each}_")) for each in services)
     if not is_own and (meant := get_close_matches(name, services, n=1, cutoff=0.8)):
-        print(f"note: '{name}' is no service of nono's own; did you mean '{meant[0]}'?", file=sys.stderr)
+        print(f"note: nono has no service '{name}'; did you mean '{meant[0]}'?", file=sys.stderr)
     return 0
 
 

@@ -41,8 +41,7 @@ def list_or_purge(purge: str | None, environ: Mapping[str, str], *, as_json: boo
         return 0
     kept = how_kept(Place(store.path, store.lock))
     if not count_by_provider:
-        print("No logins are captured. They are made inside a sandbox whose profile names a provider.",
-              file=sys.stderr)  # fmt: skip
+        print("No logins are captured. Log in inside a run whose profile has a provider.", file=sys.stderr)
     for provider, count in sorted(count_by_provider.items()):
         print(f"{provider:<24} {several(count, 'token')} in {place_of(store.path)}{kept}")
     return 0
@@ -65,7 +64,7 @@ def import_agent(name: str, environ: Mapping[str, str]) -> int:
     print(f"They are in {place_of(store.where)}{how_kept(store)}.")
     where = imported.outside if agent.is_mounted else imported.inside
     print(f"In `{command}` the agent finds placeholders")
-    print(f"in {where}: the proxy replaces them by the tokens, and renews the login.")
+    print(f"in {where}: the proxy replaces them with the tokens, and renews the login.")
     print(f"{imported.outside} stays as it is. Providers exchange the refresh token at each renewal:")
     print(f"once nono has renewed the login, {agent.program} outside may have to log in again, and once")
     print(f"{agent.program} outside has, run `nono credential import {name}` again.")

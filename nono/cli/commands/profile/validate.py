@@ -65,7 +65,7 @@ def _report(reference: str, environ: Mapping[str, str]) -> Report:
     warn_of_old_names(loaded)
     profile = loaded.profile
     known = shipped.groups()
-    good = ["the file and what it extends say nothing wrong"]
+    good = ["the file, and what it extends, have no mistake"]
     warnings = [
         f"groups.exclude: no group is called '{name}'" for name in profile.groups.exclude if name not in known
     ]

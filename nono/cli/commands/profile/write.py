@@ -159,7 +159,9 @@ def _check_base(name: str, target: str, base: str) -> None:
 
 def _confirmed() -> bool:
     if not sys.stdin.isatty():
-        raise NonoError("a draft is promoted only when somebody agrees.", hint="--yes, or --diff to look")
+        raise NonoError(
+            "nobody can be asked here, so nothing was promoted.", hint="--yes promotes it; --diff shows it"
+        )
     return agrees("Promote this draft?")
 
 

@@ -35,8 +35,8 @@ ACP_WORDS = frozenset({"acp", "--acp", "--experimental-acp"})
 OF_AN_EDITOR = "an editor runs outside the sandbox what an agent asks of it: --acp keeps it from doing so."
 # Modules of the report are loaded now, from another version if nono was upgraded meanwhile.
 UNTOLD = (
-    "what the run did cannot be told ({fault}). If nono was upgraded or removed while the command ran, "
-    "that is why; `nono logs {session}` tells"
+    "what the run did cannot be reported ({fault}), perhaps because nono was upgraded or removed while the "
+    "command ran; `nono logs {session}` lists the events"
 )
 DETACH_TIMEOUT_S, TIMEOUT_MAX_S = 30, 3600
 

@@ -99,8 +99,8 @@ def _tell_of_namesakes(name: str, call: Call) -> None:
         running = [each.session_id for each in records(registry) if each.name == name and not each.is_ended]
     if running:
         call.console.warn(
-            f"--name '{name}': {running[0]} has that name and runs. While both do, `nono attach` and others "
-            "take their ids only."
+            f"--name '{name}': session {running[0]}, which is running, has that name. While both run, "
+            "`nono attach` and others take their ids only."
         )
 
 

@@ -45,7 +45,7 @@ def parser() -> argparse.ArgumentParser:
         nargs="?",
         choices=ACTIONS,
         default="list",
-        help="list is the default; answer goes through them",
+        help="list them [default], or answer them one by one",
     )
     parser.add_argument("ids", metavar="ID", nargs="*", help="id of a question, or the beginning of one")
     parser.add_argument(

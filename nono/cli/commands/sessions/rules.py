@@ -229,7 +229,7 @@ def _taken_back(session: Chosen, wanted: Mapping[str, object]) -> Told:
         is_same = all(rule.get(name) == wanted[name] for name in ("decision", "target"))
         if is_same and rule.get("kind") in kinds:
             return call(session, "DELETE", f"/v1/rules/{rule.get('id')}")
-    return Told(HTTPStatus.NOT_FOUND, {"error": "no such rule was laid over its policy"})
+    return Told(HTTPStatus.NOT_FOUND, {"error": "no such rule was added to its policy"})
 
 
 def seconds(text: str) -> int:

@@ -99,7 +99,8 @@ def _addition(decision: Decision, wanted: Mapping[str, object], home: str) -> Ad
     is_path = kind != "host"
     if not is_said(target, is_path=is_path):
         raise ConfigError(
-            f"'{one_line(target)}' would be read as more in a profile, by its `*` or `$`, or it is too long.",
+            f"'{one_line(target)}' cannot be saved: it is too long, or a `*` or `$` in it would stand for "
+            "something else in a profile.",
             hint="without --save it holds for the session",
         )
     return Addition((Entry(*field, shortened(target, home) if is_path else target),))

@@ -132,7 +132,7 @@ class Top(App[None]):
             with self.suspend():
                 said = acts.attach(selected.record.session_id, self._environ)
         except SuspendNotSupported:
-            said = "This terminal cannot be lent."
+            said = "This terminal cannot show another program."
         if said:
             self._tell(said)
         self._again.set()

@@ -27,7 +27,7 @@ def loaded_here(environ: Mapping[str, str], policy: str | None = None) -> Loaded
     if root is None and policy is not None:
         root = realpath(here)
     if root is None:
-        raise NonoError("no trust policy concerns this directory.", hint="nono trust init writes one")
+        raise NonoError("no trust policy applies to this directory.", hint="nono trust init writes one")
     return load(root, environ, policy=policy)
 
 

@@ -104,9 +104,7 @@ def sign(files: Sequence[str], parsed: argparse.Namespace, key: str, environ: Ma
 
 def sign_policy(file: str | None, key: str, environ: Mapping[str, str], *, is_user: bool) -> int:
     if file is not None and is_user:
-        raise UsageError(
-            "--user signs your own policy, so FILE has no meaning.", hint="leave one of them out"
-        )
+        raise UsageError("--user signs your own policy, and takes no FILE.", hint="leave one of them out")
     path = user_policy(environ) if is_user else file or FILE
     content = _read(path)
     try:

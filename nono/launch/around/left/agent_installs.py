@@ -21,10 +21,10 @@ NAMES_MAX = 3
 
 _CHANGED = "this run changed {names} in {path}: an agent outside runs or obeys what is there"
 _UNREADABLE = (
-    "whether this run changed programs in {path} cannot be told: look there, an agent outside obeys it"
+    "nono cannot tell whether this run changed programs in {path}: look there, an agent outside obeys it"
 )
 _NOT_LOOKED = (
-    "whether this run changed programs of agents cannot be told ({reason}): look at those in {paths}"
+    "nono cannot tell whether this run changed programs of agents ({reason}): look at those in {paths}"
 )
 
 

@@ -21,7 +21,7 @@ _SET = "this run set {names} in {path}: an agent outside runs or obeys what it n
 _REMOVED = "this run removed {names} from {path}: an agent outside no longer runs or obeys what it named"
 _UNREADABLE = "this run changed {path} so that nono cannot tell what an agent outside runs now: look at it"
 _NOT_LOOKED = (
-    "whether this run changed settings of agents cannot be told ({reason}): look at those in {paths}"
+    "nono cannot tell whether this run changed settings of agents ({reason}): look at those in {paths}"
 )
 
 

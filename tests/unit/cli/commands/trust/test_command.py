@@ -165,7 +165,7 @@ def test_an_existing_policy_is_replaced_only_if_asked(trust: Trust) -> None:
 
 
 def test_without_a_policy_there_is_nothing_to_verify(project: Path) -> None:
-    with pytest.raises(NonoError, match="no trust policy concerns this directory"):
+    with pytest.raises(NonoError, match="no trust policy applies to this directory"):
         command.run(["verify"])
 
 

@@ -115,7 +115,7 @@ def test_what_cannot_be_looked_at_is_told(
 ) -> None:
     monkeypatch.setattr(agent_installs, "ENTRIES_MAX", 8)
     assert told(packages, change) == [
-        f"whether this run changed programs in {packages} cannot be told: "
+        f"nono cannot tell whether this run changed programs in {packages}: "
         "look there, an agent outside obeys it"
     ]
 
@@ -177,7 +177,7 @@ def test_a_look_that_fails_is_no_difference(packages: Path, monkeypatch: pytest.
         patched.setattr(open_path, "open_beneath", fail)
         (said,) = sentences(places, before)
     assert said == (
-        "whether this run changed programs of agents cannot be told (Too many open files): "
+        "nono cannot tell whether this run changed programs of agents (Too many open files): "
         f"look at those in {packages}"
     )
     assert [*sentences(places, before)] == []

@@ -61,7 +61,7 @@ def test_a_look_that_fails_is_no_difference(tmp_path: Path, monkeypatch: pytest.
         patched.setattr(open_path, "open_beneath", fail)
         (said,) = sentences(places, before)
     assert said == (
-        "whether this run changed settings of agents cannot be told (Too many open files): "
+        "nono cannot tell whether this run changed settings of agents (Too many open files): "
         f"look at those in {tmp_path}"
     )
     assert [*sentences(places, before)] == []
