@@ -30,8 +30,11 @@ _BELOW = {
         "composer.lock", "go.mod", "flake.nix", "shell.nix", "lefthook.yml", ".husky",
     ),
     _AGENT: (
-        "CLAUDE.md", "CLAUDE.local.md", "AGENTS.md", "GEMINI.md", ".cursorrules", ".cursor", ".windsurfrules",
-        ".github/copilot-instructions.md", ".claude", ".codex", ".gemini", ".aider.conf.yml", "SKILL.md",
+        "CLAUDE.md", "CLAUDE.local.md", "AGENTS.md", "GEMINI.md", "QWEN.md", ".goosehints", ".cursorrules",
+        ".cursor", ".windsurfrules", ".github/copilot-instructions.md", ".github/instructions",
+        ".github/prompts", ".github/agents", ".github/skills", ".agents", ".claude", ".codex", ".gemini",
+        ".qwen", ".opencode", ".pi", ".amp", ".kilo", ".kilocode", ".crush.json", "crush.json",
+        ".aider.conf.yml", "SKILL.md",
     ),
     _CONTAINER: (
         "Dockerfile", "Containerfile", "compose.yml", "compose.yaml", "docker-compose.yml", ".devcontainer",

@@ -7,9 +7,18 @@ any repository, an editor, the desktop. `nono learn` lists such a path with its 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from posixpath import basename, join
+from posixpath import basename, join, normpath
 
 from nono.named_tuple import NamedTuple
+from nono.policy.learning.agent_programs import (
+    HOMES,
+    IN_HOMES,
+    IN_PROJECTS,
+    INSTALLED,
+    INSTALLED_IN_PROJECTS,
+    RENDEZVOUS,
+    state_directories,
+)
 from nono.policy.path_expansion import Filesystem, PathContext, ancestry, canonical_as_far, is_within
 
 _SHELL = "a shell outside reads it when it starts"
@@ -25,6 +34,7 @@ _TERMINAL = "a terminal outside runs what it names"
 _AGENT = "an agent outside runs what it names"
 _SYSTEM = "the system outside is set up by it"
 
+_INSTALLED = (*INSTALLED, *RENDEZVOUS)
 # Relative to the home directory. A name covers itself and everything below it.
 _AT_HOME = {
     _SHELL: (
@@ -75,9 +85,8 @@ _AT_HOME = {
     ),
     _TERMINAL: (".tmux.conf", ".tmux", ".screenrc", ".Xdefaults", ".wezterm.lua", ".hushlogin"),
     _AGENT: (
-        ".claude/settings.json", ".claude/settings.local.json", ".claude/commands", ".claude/plugins",
-        ".claude/hooks", ".claude/agents", ".claude/skills", ".claude.json", ".codex/config.toml",
-        ".gemini/settings.json", ".mcp.json", ".aider.conf.yml",
+        ".claude/commands", ".claude/plugins", ".claude/hooks", ".claude/agents", ".claude/skills",
+        ".claude.json", ".mcp.json", ".aider.conf.yml", ".pi",
     ),
 }  # fmt: skip
 # Relative to the configuration directory, ~/.config or $XDG_CONFIG_HOME.
@@ -129,8 +138,13 @@ _ANYWHERE = {
         ".yarn/plugins", ".mvn",
     ),
     _LANGUAGE: ("sitecustomize.py", "usercustomize.py"),
-    _AGENT: (".mcp.json", ".claude/settings.json", ".claude/settings.local.json"),
+    _AGENT: (*IN_PROJECTS, *INSTALLED_IN_PROJECTS),
 }  # fmt: skip
+# In the state directory of an agent, which a variable may move.
+_OF_AGENTS = {
+    state: (*(IN_HOMES if state in HOMES else ()), *(name for each, name in _INSTALLED if each == state))
+    for state in dict.fromkeys((*HOMES, *(state for state, _ in _INSTALLED)))
+}
 _BELOW_SYSTEM = (
     "/etc",
     "/usr",
@@ -182,6 +196,9 @@ def _named(path_context: PathContext) -> Iterator[tuple[str, str]]:
         path_context.built_in("XDG_CONFIG_HOME") or join(home, ".config"),
     }:
         yield from _below(settings, _SETTINGS)
+    for state, names in _OF_AGENTS.items():
+        for directory in state_directories(state, path_context, normpath):
+            yield from ((join(directory, name), _AGENT) for name in names)
     for path in _BELOW_SYSTEM:
         yield path, _SYSTEM
 

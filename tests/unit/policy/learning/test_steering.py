@@ -21,12 +21,16 @@ STEERING = (
     ".jupyter/jupyter_server_config.py", ".bashrc.d/x", ".local/share/bash-completion/completions/git",
     ".mozilla/native-messaging-hosts/x.json", ".muttrc", ".config/yt-dlp/config", "other/.git",
     "other/.claude", "other/.git/modules/a/hooks/post-checkout",
-    "other/.yarn/releases/yarn.cjs", "other/.pnp.cjs",
+    "other/.yarn/releases/yarn.cjs", "other/.pnp.cjs", ".codex/hooks.json", ".codex/rules/default.rules",
+    ".gemini/extensions/x/gemini-extension.json", ".qwen/settings.json", ".copilot/mcp-config.json",
+    ".config/goose/config.yaml", ".claude/ide/1.lock", "other/opencode.json", "other/.codex/config.toml",
+    "other/.opencode/plugin/x.js", "other/.github/hooks/x.json", "other/.qwen", ".pi/agent/models.json",
 )  # fmt: skip
 HARMLESS = (
     "other/src/main.c", ".config/app/state.json", ".cache/app/x", ".local/share/app/db", "work/x",
     ".cargo/registry/index", "other/.gitignore", "gitconfig", ".config/gitty/x", "other/git/config",
-    "other/.git/index", "other/.yarn/cache/x.zip",
+    "other/.git/index", "other/.yarn/cache/x.zip", ".codex/sessions/x.jsonl", ".gemini/tmp/x",
+    "other/.opencode/themes/x.json", "other/.github/workflow.md",
 )  # fmt: skip
 
 
@@ -45,3 +49,10 @@ def test_the_settings_are_where_the_user_has_them(fs: Filesystem) -> None:
     paths = steering_paths(places, fs)
     assert paths.reason("/data/settings/git/config") is not None
     assert paths.reason(f"{HOME}/.config/git/config") is not None
+
+
+def test_the_state_of_an_agent_is_also_where_a_variable_has_moved_it(fs: Filesystem) -> None:
+    places = PLACES._replace(environ={**PLACES.environ, "CODEX_HOME": "/data/codex"})
+    assert steering_paths(places, fs).reason("/data/codex/hooks.json") is not None
+    assert steering_paths(places, fs).reason("/data/codex/history.jsonl") is None
+    assert steering_paths(PLACES, fs).reason("/data/codex/hooks.json") is None
