@@ -25,6 +25,7 @@ TOLD_ELSEWHERE = frozenset(
     {"run", "shell", "learn", "wrap", "proxy", "help", "version", "completion", "connect-helper"}
 )
 WRITING_NOTHING = frozenset({"help", "version", "completion", "why"})
+_SAME_WORD = 0.75  # how similar a command is at least to a name that is a program too
 GLOBAL_FLAGS = frozenset({"-s", "--silent"})
 GLOBAL_VALUES = frozenset({"--theme", "--log-file"})
 
@@ -202,6 +203,21 @@ def _help(wanted: HelpWanted) -> int:
     return 0
 
 
+def _as_program(name: str, known: Sequence[str]) -> str | None:
+    """Return how to run a program whose name was typed for a command; None if it is no program."""
+    from difflib import get_close_matches
+    from shutil import which
+
+    from nono.policy.profile.detection import AGENTS
+
+    if name in AGENTS:
+        return f"nono run --profile {AGENTS[name]} --allow-cwd -- {name}"
+    is_typing_mistake = get_close_matches(name, known, n=1, cutoff=_SAME_WORD)
+    if is_typing_mistake or which(name) is None:
+        return None
+    return f"nono run --allow-cwd -- {shell_word(name)} runs that program in the sandbox"
+
+
 def _unknown(name: str) -> UsageError:
     # Imported here: only a mistake needs it.
     from difflib import get_close_matches
@@ -219,7 +235,7 @@ def _unknown(name: str) -> UsageError:
             return UsageError(
                 f"no such {kind}: '{name}'", hint=f"put it after the command: nono {owner} {name}"
             )
-    hint = SYNONYMS.get(name) or (
-        f"did you mean '{close[0]}'?" if close else "nono --help lists the commands"
-    )
+    hint = SYNONYMS.get(name) or (_as_program(name, known) if kind == "command" else None)
+    if hint is None:
+        hint = f"did you mean '{close[0]}'?" if close else "nono --help lists the commands"
     return UsageError(f"no such {kind}: '{name}'", hint=hint)

@@ -183,6 +183,8 @@ def _why_none(name: str, candidates: Sequence[str], workdir: str) -> tuple[str, 
         if there is not None:
             flaw, hint = _flaw(there, there)
             return f"not found on PATH; {there} {flaw}", hint
+        if name.startswith("-"):
+            return "not found on PATH", "what stands after -- is the command; options of nono stand before it"
         quoted = f"quotes make it one name: leave them out, or sh -c {shell_word(name)}"
         is_here = bool(name) and os.path.isfile(os.path.join(workdir, name))
         here = f"./{shell_word(name)} is the one in this directory" if is_here else None

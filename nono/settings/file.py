@@ -64,9 +64,12 @@ def _in_fork(path: str, raw: bytes, environ: Mapping[str, str]) -> UserConfig | 
 def _validated(path: str, raw: bytes, environ: Mapping[str, str]) -> UserConfig:
     # Imported here, only for a file not seen before: pydantic takes a third of a second.
     import tomllib
+    from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
 
     from nono.settings.validation import MistakesError, validate
 
+    if raw.startswith((BOM_UTF8, BOM_UTF16_LE, BOM_UTF16_BE)):
+        raise ConfigError(f"{path}: begins with a byte order mark: save it as UTF-8 without one")
     try:
         text = raw.decode("utf-8")
         document = tomllib.loads(text)

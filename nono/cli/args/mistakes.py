@@ -39,6 +39,7 @@ COMMANDS: Mapping[str, str] = {
     "uninstall": "nono purge removes what nono keeps for you",
     "check": "nono doctor",
     "update": "whatever installed nono updates it",
+    "--": "nono run -- COMMAND",
     "-q": "-s prints less",
     "--quiet": "-s prints less",
     "-v": "put it after the command: nono run -v",

@@ -76,7 +76,8 @@ def check_name(name: str) -> None:
     """Raise ProfileError if `name` is not a valid profile name."""
     if not re.fullmatch(NAME, name):
         raise ProfileError(
-            f"Profile not found: '{name}': a name has letters, digits and hyphens, a path has a slash"
+            f"Profile not found: '{name}': a name has letters, digits and hyphens, a path has a slash",
+            hint=did_you_mean(name, shipped.profile_names()),
         )
 
 

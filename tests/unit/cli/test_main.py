@@ -70,6 +70,24 @@ def test_a_mistyped_command_gets_its_nearest_name(capsys: pytest.CaptureFixture[
     assert "did you mean 'run'?" in err
 
 
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("claude", "nono run --profile claude-code --allow-cwd -- claude"),
+        ("sleep", "nono run --allow-cwd -- sleep runs that program in the sandbox"),
+        ("sleeq", "nono --help lists the commands"),
+        ("top ", "did you mean 'top'?"),
+    ],
+    ids=["agent", "program", "neither", "command"],
+)
+def test_a_program_typed_for_a_command_is_told_how_to_run_it(
+    name: str, hint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, _, err = outcome(capsys, name, "--version")
+    assert status == 2
+    assert err.splitlines()[1] == f"hint: {hint}"
+
+
 @pytest.mark.parametrize("argv", [["-s", "run"], ["--silent", "run"], ["run", "-s"], ["run", "--silent"]])
 def test_global_options_stand_on_either_side(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     status, _, err = outcome(capsys, *argv)

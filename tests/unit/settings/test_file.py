@@ -27,6 +27,14 @@ def write(environ: dict[str, str], text: str | bytes) -> Path:
     return path
 
 
+def test_a_byte_order_mark_is_named(environ: dict[str, str]) -> None:
+    write(environ, b'\xef\xbb\xbf[ui]\r\ntheme = "latte"\r\n')
+    with pytest.raises(ConfigError, match="begins with a byte order mark: save it as UTF-8 without one"):
+        user_config(environ)
+    write(environ, b'[ui]\r\ntheme = "latte"\r\n')
+    assert user_config(environ).ui.theme == "latte"
+
+
 WHOLE = """
 [ui]
 theme = "latte"
