@@ -21,6 +21,7 @@ SIGSET_BYTES = 8  # the kernel's sigset_t, not the C library's
 SIGINFO = struct.Struct("=IiiII108x")
 # Sent by a person, their terminal or the system to end a process in order.
 ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)
+TYPED = (signal.SIGINT, signal.SIGQUIT)  # those that a terminal makes of keys, and that end a process
 SI_KERNEL = 0x80  # sent by the kernel: for the job-control signals, by the terminal
 
 

@@ -338,6 +338,30 @@ def test_ctrl_c_reaches_the_script_that_has_started_the_run(sandbox: NonoRun) ->
         assert b"heard" in person.shown
 
 
+@pytest.mark.parametrize("is_typed", [True, False], ids=["typed", "sent"])
+def test_ctrl_c_leaves_no_run_though_the_terminal_makes_a_signal_of_it(
+    sandbox: NonoRun, is_typed: bool
+) -> None:
+    """As in the moment before raw mode. SIGINT from a program leaves the run."""
+    command = ["sh", "-c", "trap 'echo heard; exit 9' INT; echo be''gun; while :; do sleep 0.1; done"]
+    with at_terminal(sandbox, command) as person:
+        person.wait_for(b"begun")
+        wait_until(lambda: is_lent(person), "it is not shown")
+        if is_typed:
+            at_person = person.other_end()
+            modes = termios.tcgetattr(at_person)
+            modes[tty.LFLAG] |= termios.ISIG
+            termios.tcsetattr(at_person, termios.TCSANOW, modes)
+            os.close(at_person)
+            person.type(CTRL_C)
+        else:
+            os.kill(person.process.pid, signal.SIGINT)
+        assert person.end() == (9 if is_typed else LEFT)
+    assert (b"heard" in person.shown) is is_typed
+    if not is_typed:
+        end(sandbox)
+
+
 @pytest.mark.parametrize("option", ["--foreground", "--"], ids=["the run", "its job"])
 def test_a_program_that_ends_the_run_it_has_started_ends_the_command(sandbox: NonoRun, option: str) -> None:
     """Without --foreground, timeout(1) sends its signal to the whole job as well."""

@@ -12,7 +12,7 @@ from nono.bytecode import finder
 from nono.cli.commands.terminal.guard import fork_viewer
 from nono.cli.commands.terminal.own_terminal import Lent
 from nono.errors import NonoError
-from nono.kernel.signals import ENDING, shell_exit_code, signal
+from nono.kernel.signals import ENDING, SI_KERNEL, TYPED, shell_exit_code, signal
 from nono.launch.terminal.apart import Ahead
 from nono.sessions import wire
 
@@ -87,9 +87,13 @@ def _starter() -> int | None:
 
 
 def _pass_on(received: signal.struct_siginfo, supervisor: int, viewer: int, lent: Lent) -> None:
-    """Leave the session, or end it if it has not started yet."""
+    """Leave the session, or end it if it has not started yet.
+
+    What was typed is the command's: Ctrl-C becomes a signal until the terminal is in raw mode.
+    """
+    is_typed = received.si_code == SI_KERNEL and received.si_signo in TYPED
     with suppress(ProcessLookupError):
-        if not lent.session:
+        if is_typed or not lent.session:
             os.kill(supervisor, received.si_signo)
         elif received.si_signo == signal.SIGTERM and received.si_pid == _starter():
             os.kill(supervisor, signal.SIGTERM)

@@ -60,6 +60,7 @@ class Viewer:
         self._keys = None if keys is None else DetachKeys(keys)
         self._received = received
         self._is_read_only = is_read_only
+        self._is_in_front = keys is None
         self._starter = starter
         self._disarm = b""  # undoes the modes of the command
         self._arm: bytes | None = None  # sets the modes of the command; None: it may have none
@@ -121,6 +122,8 @@ class Viewer:
         while (received := signals.read_signal(descriptor)) is not None:
             if received.number == signal.SIGTERM and received.pid == self._starter:
                 continue  # the process in front receives it too, and passes it on
+            if received.from_kernel and received.number in signals.TYPED and self._is_in_front:
+                continue  # the process in front passes it on to the supervisor
             if received.number == signal.SIGTERM or (
                 received.number in signals.ENDING and self._keys is not None
             ):
