@@ -121,3 +121,15 @@ def test_a_token_on_the_command_line_is_warned_about_once(service: Intercepted, 
     assert "argument 5 of the command looks like a key" in warned  # four words are put before the command
     assert TOKEN not in warned
     assert "can read it there" not in service.run(("true", TOKEN[:12])).stderr
+
+
+def test_a_token_on_the_command_line_is_warned_about_without_a_service_as_well(service: Intercepted) -> None:
+    run = service.stage.runner.run(("true", TOKEN))
+    assert "argument 1 of the command looks like a key" in run.stderr
+    assert "looks like a key" not in service.stage.runner.run(("true", TOKEN[:12])).stderr
+
+
+def test_the_key_of_a_service_on_the_command_line_is_warned_about(service: Intercepted) -> None:
+    warned = service.run(("true", f"--key={KEY}")).stderr
+    assert "the command line holds the key of 'demo'" in " ".join(warned.split())
+    assert "can read it there" not in service.run(("true", f"--key={KEY[:-1]}")).stderr

@@ -1,4 +1,4 @@
-"""nono.supervisor.loop: the one error that ends a loop."""
+"""nono.supervisor.loop: the one error that ends a loop, and how soon a record is on the disk."""
 
 from __future__ import annotations
 
@@ -33,3 +33,44 @@ def test_a_result_is_returned() -> None:
         return number
 
     assert loop.run(answer, 42) == 42
+
+
+class Log:
+    """A log with one record to write. Its disk is as fast as memory."""
+
+    def __init__(self) -> None:
+        self.needs_sync = True
+        self.is_flushed = False
+        self.synced = anyio.Event()
+
+    def flush(self) -> None:
+        self.is_flushed = True
+
+    def sync(self) -> None:
+        self.needs_sync = False
+        anyio.from_thread.run_sync(self.synced.set)
+
+
+def test_a_record_is_on_the_disk_within_a_second_although_nothing_else_happens() -> None:
+    """The promise is 200 ms; a busy machine may need longer to get there."""
+
+    async def keep(log: Log) -> bool:
+        async with loop.housekeeping(log, log.flush):
+            with anyio.move_on_after(1.0):
+                await log.synced.wait()
+            return log.synced.is_set() and log.is_flushed
+
+    assert loop.run(keep, Log())
+
+
+def test_a_log_whose_disk_fails_ends_the_run() -> None:
+    class Failing(Log):
+        def sync(self) -> None:
+            raise OSError("disk full")
+
+    async def keep(log: Log) -> None:
+        async with loop.housekeeping(log, log.flush):
+            await anyio.sleep(30)
+
+    with pytest.raises(OSError, match="disk full"):
+        loop.run(keep, Failing())

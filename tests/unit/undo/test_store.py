@@ -70,6 +70,21 @@ def test_a_baseline_without_room_for_it_is_told_what_earlier_runs_take(stage: St
         stage.run(lambda: None, limits=Limits(10, 3 << 20))
 
 
+def test_undo_takes_no_more_than_a_twentieth_of_the_disk(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def disk(size: int) -> None:
+        shown = os.statvfs_result((4096, 4096, size // 4096, 0, 0, 0, 0, 0, 0, 255))
+        monkeypatch.setattr(os, "fstatvfs", lambda fd: shown)
+
+    (stage.root / "file").write_bytes(noise(1 << 20))
+    disk(19 << 20)
+    with pytest.raises(NonoError, match=r"more than 972\.8 KiB \(a twentieth of the disk\)"):
+        stage.run(lambda: None, limits=Limits(10, 1 << 30))
+    disk(30 << 20)
+    assert stage.run(lambda: None, limits=Limits(10, 1 << 30)) == []
+
+
 def test_what_a_run_writes_beyond_the_quota_can_be_undone(stage: Stage) -> None:
     (stage.root / "file").write_bytes(noise(60_000))
     before = stage.look()
