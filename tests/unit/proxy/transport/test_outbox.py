@@ -194,8 +194,11 @@ async def _sent_beside_tickets() -> tuple[bytes, str | None]:
     pump(server.do_handshake)  # sends the tickets
     assert not made.is_silent
     outbox.send()
-    await asyncio.sleep(0.01)
-    got = pump(lambda: server.read(100))
+    got: object = b""
+    async with asyncio.timeout(10):
+        while not got and sink.failed is None:
+            await asyncio.sleep(0)
+            got = pump(lambda: server.read(100))
     made.abort()
     pool.close()
     theirs.close()
