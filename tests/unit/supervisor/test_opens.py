@@ -23,7 +23,7 @@ def test_the_current_directory_is_the_same_in_half_a_register(cwd: int) -> None:
     assert registers("openat", (cwd, 16, 0, 0, 0, 0)).directory == uapi.AT_FDCWD
 
 
-def test_registers_by_call() -> None:
+def test_an_open_is_read_from_the_registers_of_its_call() -> None:
     args = (3, 16, 0o1 | 0xF << 32, 24, 0, 0)
     assert registers("openat", args) == (3, 16, 0o1, None, 0)
     assert registers("open", (16, 0o2, 0, 0, 0, 0)) == (uapi.AT_FDCWD, 16, 0o2, None, 0)

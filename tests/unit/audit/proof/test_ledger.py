@@ -145,6 +145,22 @@ def test_what_is_no_file_in_the_place_of_the_ledger_is_not_written_to(
     assert plant == "fifo" or (tmp_path / "elsewhere").read_bytes() == b""
 
 
+@pytest.mark.parametrize(("owner", "is_written"), [(0, True), (1, False)], ids=["of the user", "of another"])
+def test_a_ledger_of_another_user_is_not_written_to(
+    directory: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, owner: int, is_written: bool
+) -> None:
+    append(directory, "s1", DIGEST, AT)
+    before = (tmp_path / LEDGER_FILE).read_bytes()
+    user = os.geteuid()
+    monkeypatch.setattr("os.geteuid", lambda: user + owner)
+    if is_written:
+        append(directory, "s2", DIGEST, AT)
+    else:
+        with pytest.raises(OSError, match="not a file of this user"):
+            append(directory, "s2", DIGEST, AT)
+    assert ((tmp_path / LEDGER_FILE).read_bytes() != before) is is_written
+
+
 def test_a_full_disk_leaves_the_ledger_as_it_was(directory: int, tmp_path: Path) -> None:
     append(directory, "s1", DIGEST, AT)
     before = (tmp_path / LEDGER_FILE).read_bytes()
