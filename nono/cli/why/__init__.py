@@ -1,5 +1,5 @@
 """Answer `nono why` on the command line.
 
-`context` finds the run that is asked about, `own_directories` says what the command has others of, and `text`
-spells the answer.
+`context` finds the run that is asked about, `answering` answers by its policy: `own_directories` says what
+the command has others of, `permissions` what this user may not do. `text` spells the answer.
 """

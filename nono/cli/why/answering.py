@@ -1,0 +1,187 @@
+"""Answer a question of `nono why` by the policy of its run, and say what would enforce it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from typing import TYPE_CHECKING
+
+from nono.cli.text import summary
+from nono.cli.why.context import Held, Subject
+from nono.cli.why.own_directories import as_seen_inside
+from nono.cli.why.permissions import within_permissions
+from nono.errors import UsageError
+from nono.policy.capability import Access, Mask, NetworkMode
+from nono.policy.host_filesystem import HostFilesystem
+from nono.policy.hosts.hostname import HostError, canonical_host, parse_port
+from nono.policy.why.hosts import why_host, why_request
+from nono.policy.why.paths import Answer, kept_hook, masked_path, why_path_since
+from nono.printable import shell_word
+from nono.sandbox.plan.enforcement import Refusal
+from nono.sandbox.plan.scope_query import ScopeAnswer, scope_answer
+from nono.trust.disk.concern import root_of
+
+if TYPE_CHECKING:
+    from nono.policy.command_rules import CommandRules
+    from nono.policy.effective_policy import EffectivePolicy
+
+SOCKET_OPERATIONS = ("connect", "bind")
+
+
+def answer_to(subject: Subject, parsed: argparse.Namespace) -> Answer | ScopeAnswer:
+    """Answer the one question in the arguments of `nono why`."""
+    if parsed.command is not None:
+        return _answer_of_command(subject.commands, parsed.command)
+    if parsed.path is not None and parsed.op in SOCKET_OPERATIONS:
+        return _answer_of_socket(subject, parsed)
+    if parsed.path is not None:
+        asked = subject.path_context.of_flag(parsed.path)
+        return within_permissions(_answer_of_path(subject, parsed), asked, Access(parsed.op))
+    if parsed.scope is not None:
+        chosen, landlock_abi = subject.held()
+        return scope_answer(parsed.scope, subject.rules.capabilities, chosen, landlock_abi)
+    if parsed.env is not None:
+        return subject.variable(parsed.env)
+    return _answer_of_host(subject.rules, parsed)._replace(enforced_by=_enforced_by(subject))
+
+
+def _answer_of_path(subject: Subject, parsed: argparse.Namespace) -> Answer:
+    """Answer about a path. Adds what enforces a denial if that is a mask rather than Landlock."""
+    fs, rules = HostFilesystem(), subject.rules
+    if rules.capabilities.elevation and not _elevates(subject.held()):
+        rules = rules._replace(capabilities=rules.capabilities._replace(elevation=False))
+    answer = why_path_since(rules, subject.path_context, parsed.path, Access(parsed.op), fs, subject.stale)
+    kept = kept_hook(rules, subject.path_context, parsed.path, Access(parsed.op), fs)
+    if answer.status == "allowed" and kept is not None and _has_namespaces(subject.held()):
+        return kept
+    if not parsed.self and answer.status == "allowed":
+        chosen = subject.held().chosen
+        if isinstance(chosen, Refusal):
+            return answer._replace(enforced_by=_refused(chosen))
+        if chosen.namespaces:
+            answer = as_seen_inside(answer, rules, subject.path_context, parsed.path, Access(parsed.op), fs)
+    if answer.status != "denied" and Access(parsed.op).reads and not parsed.self:
+        return _as_instructions(answer, subject, parsed.path)
+    masked = masked_path(rules, subject.path_context, parsed.path, fs)
+    if masked is None or answer.status != "denied":
+        return answer
+    chosen = subject.held().chosen
+    if isinstance(chosen, Refusal):
+        held = _refused(chosen)
+    elif isinstance(masked, Mask) and masked.shown is not None:
+        held = f"mask: {masked.path} shows {summary.SHOWN}"
+    elif isinstance(masked, Mask) and masked.own is not None:
+        held = f"mask: {masked.path} leads to {summary.OWN}"
+    elif isinstance(masked, Mask):
+        held = f"mask: {masked.path} is {summary.MASKED}"
+    else:
+        held = f"nothing: {masked.path} does not exist, and what does not cannot be masked"
+    return answer._replace(enforced_by=held)
+
+
+def _as_instructions(answer: Answer, subject: Subject, path: str) -> Answer:
+    """Return the answer, or a refusal if a trust policy refuses the file although it is granted."""
+    environ = dict(os.environ)
+    root = root_of(subject.path_context.workdir, environ)
+    if root is None:
+        return answer
+    # Imported here: few projects have a trust policy.
+    from nono.cli.instructions.opened import refused_at_open
+
+    verdict = refused_at_open(root, path, environ)
+    if verdict is None:
+        return answer
+    return Answer(
+        "denied",
+        "instruction_file_untrusted",
+        details=f"{verdict.path} is granted, but the trust policy refuses it: {verdict.reason}",
+        enforced_by="the trust policy, when it is opened",
+    )
+
+
+def _answer_of_command(rules: CommandRules, program: str) -> Answer:
+    """Answer whether nono would start a program, a name or a path, as the command of the run."""
+    name = os.path.basename(program)
+    origin = rules.blocked.get(name)
+    if origin is None:
+        free = "no rule is about its name; what it may do is what its run is granted"
+        return Answer("allowed", "command_not_policy_controlled", details=free)
+    return Answer(
+        "denied",
+        "command_blocked",
+        details=f"'{name}' is blocked by name: nono does not start it, and a program inside may",
+        policy_source=origin,
+        suggested_flag=f"--allow-command {shell_word(name)}",
+    )
+
+
+def _answer_of_socket(subject: Subject, parsed: argparse.Namespace) -> Answer:
+    # Imported here: other questions do not need it.
+    from nono.policy.why.sockets import why_socket
+
+    binds = parsed.op == "bind"
+    answer = why_socket(subject.rules, subject.path_context, parsed.path, HostFilesystem(), binds=binds)
+    return answer._replace(enforced_by=_enforced_by(subject))
+
+
+def _answer_of_host(rules: EffectivePolicy, parsed: argparse.Namespace) -> Answer:
+    """Answer about a host, or about a request if --host is a URL with a path or --method is given."""
+    # Imported here: questions about files do not need the proxy.
+    from nono.proxy.http.message import MessageError
+    from nono.proxy.http.target import canonical
+
+    host, port = _host_and_port(parsed.host, parsed.port)
+    path = _path(parsed.host)
+    if not path and parsed.method is None:
+        return why_host(rules, host, port)
+    try:
+        sent = canonical((path or "/").encode("utf-8", "surrogateescape")).decode("ascii")
+    except MessageError as error:
+        return Answer("denied", "proxy_filtered", details=f"the proxy refuses such a request: {error}")
+    return why_request(rules, host, port, (parsed.method or "GET").upper(), sent)
+
+
+def _enforced_by(subject: Subject) -> str | None:
+    """Return what enforces the network, worded as in the summary; None if the run has no rung."""
+    capabilities = subject.rules.capabilities
+    if capabilities.network is not NetworkMode.PROXY:
+        return "nothing: sandbox policy external" if capabilities.is_network_left_open else None
+    chosen = subject.held().chosen
+    if isinstance(chosen, Refusal):
+        return _refused(chosen)
+    return None if chosen.rung is None else f"{chosen.rung.value}: {summary.RUNGS[chosen.rung]}"
+
+
+def _elevates(held: Held) -> bool:
+    """Check that the run can ask somebody, which needs a listener."""
+    return not isinstance(held.chosen, Refusal) and held.chosen.elevation
+
+
+def _has_namespaces(held: Held) -> bool:
+    return not isinstance(held.chosen, Refusal) and held.chosen.namespaces
+
+
+def _refused(chosen: Refusal) -> str:
+    return f"nothing, the run is refused: {chosen.message.splitlines()[0]}"
+
+
+def _path(text: str) -> str:
+    """Return the path of a URL including its query; "" for a plain host."""
+    rest = text.partition("://")[2]
+    return "/" + rest.partition("/")[2] if "/" in rest else ""
+
+
+def _host_and_port(text: str, port: int | None) -> tuple[str, int]:
+    """Parse a host, host:port or URL; an explicit --port wins. Raises UsageError for anything else."""
+    scheme, separator, rest = text.partition("://")
+    if not separator:
+        scheme, rest = "https", text
+    authority = rest.partition("/")[0].rpartition("@")[2]
+    host, colon, written = authority.rpartition(":")
+    has_port = bool(colon) and "]" not in written and (host.startswith("[") or ":" not in host)
+    try:
+        given = parse_port(written) if has_port else None
+        canonical_host(host if has_port else authority)
+    except HostError as error:
+        raise UsageError(f"--host '{text}': {error}.") from error
+    return (host if has_port else authority), port or given or (80 if scheme == "http" else 443)
