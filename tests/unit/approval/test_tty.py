@@ -10,9 +10,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from nono.approval.tty import line_mode
+from nono.approval.tty import line_mode, recover_sequence
 
 IFLAG, LFLAG, CHARACTERS = 0, 3, 6
+DELETE_IMAGES = b"\x1b_Ga=d"  # kitty's graphics protocol
 EXTPROC = 0o200000  # <asm-generic/termbits.h>
 
 
@@ -107,3 +108,14 @@ def test_the_terminal_is_given_back_as_it_was(terminal: int) -> None:
     with line_mode(terminal):
         assert termios.tcgetattr(terminal) != before
     assert termios.tcgetattr(terminal) == before
+
+
+@pytest.mark.parametrize(
+    ("kind", "is_cleared"),
+    [("xterm-kitty", True), ("xterm-256color", True), ("tmux-256color", False), ("screen", False)],
+)
+def test_no_image_covers_a_question_and_no_multiplexer_takes_that_for_a_title(
+    kind: str, is_cleared: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERM", kind)
+    assert (DELETE_IMAGES in recover_sequence()) is is_cleared

@@ -9,7 +9,13 @@ import pytest
 from nono.errors import ConfigError, UsageError
 from nono.policy.capability import NetworkMode
 from nono.policy.hosts.host_filter import Refuse
-from nono.policy.hosts.proxy_settings import ProxySettings, parse_bypass, parse_duration, parse_upstream_proxy
+from nono.policy.hosts.proxy_settings import (
+    ProxySettings,
+    UpstreamProxySettings,
+    parse_bypass,
+    parse_duration,
+    parse_upstream_proxy,
+)
 from nono.policy.resolve import Resolved
 from nono.policy.schema.profile import Meta, Network, Profile, TlsIntercept
 from nono.policy.schema.routes import ProviderEntry, ProviderRoute, UpstreamProxyEntry
@@ -255,3 +261,19 @@ def test_a_bypass_is_spelled_as_the_filter_spells_hosts() -> None:
         parse_bypass("*")
     with pytest.raises(ValueError, match="is not a host"):
         parse_bypass("a*")
+
+
+@pytest.mark.parametrize(
+    ("auth", "variable", "file"),
+    [
+        (None, None, None),
+        ("env://CORP_LOGIN", "CORP_LOGIN", None),
+        ("file:///home/ada/corp", None, "/home/ada/corp"),
+        ("keyring://corp", None, None),
+    ],
+)
+def test_the_variable_or_file_with_the_password_of_an_upstream_proxy_is_named(
+    auth: str | None, variable: str | None, file: str | None
+) -> None:
+    settings = UpstreamProxySettings("proxy.example", 3128, auth)
+    assert (settings.source_variable, settings.source_file) == (variable, file)
