@@ -209,6 +209,7 @@ def _as_program(name: str, known: Sequence[str]) -> str | None:
     from shutil import which
 
     from nono.policy.profile.detection import AGENTS
+    from nono.printable import shell_word
 
     if name in AGENTS:
         return f"nono run --profile {AGENTS[name]} --allow-cwd -- {name}"

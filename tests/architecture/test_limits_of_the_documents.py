@@ -10,7 +10,7 @@ from nono.approval import notices
 from nono.audit import ledger
 from nono.cli.commands.run import report
 from nono.control import application, events, take_over
-from nono.credentials.logins import token_store
+from nono.credentials.logins import stored
 from nono.launch.control import interface
 from nono.outward import orders
 from nono.policy.services import approval
@@ -49,7 +49,7 @@ SAID = [
     ("docs/trust.md", f"up to {pattern.PATTERNS_MAX}."),
     ("docs/trust.md", f"deeper than {scan.DEPTH_MAX} directories"),
     ("docs/guides/sessions.md", f"more than {retention.DAYS} days ago"),
-    ("docs/agents.md", f"after {token_store.TTL_S // 86400} days"),
+    ("docs/agents.md", f"after {stored.TTL_S // 86400} days"),
     ("SECURITY.md", f"({Audit().session_max_mb >> 10} GiB, `audit.session_max_mb`"),
     ("SECURITY.md", f"or a {SHARES[ledger.SHARE_OF_DISK]} of the disk that is free"),
 ]
