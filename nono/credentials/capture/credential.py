@@ -1,13 +1,11 @@
-"""Run a command for a credential when a request first needs it, and cache the result."""
+"""Run a command for a credential when a request first needs it."""
 
 from __future__ import annotations
 
 import json
 import re
 import time
-from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
 
 import anyio
@@ -15,6 +13,7 @@ import anyio
 from nono.audit.credential_events import CaptureAction, CaptureRun, credential_capture
 from nono.audit.event import Event
 from nono.audit.redact import USUAL, Redaction, redact_argv, redact_text
+from nono.credentials.capture.cache import CapturedCache, Key
 from nono.credentials.capture.output import Captured, Unusable, check, read_output
 from nono.credentials.helpers.command import helper_environment, run_helper
 from nono.credentials.helpers.outcome import (
@@ -31,18 +30,13 @@ from nono.credentials.helpers.program import find_program
 from nono.credentials.single_flight import SingleFlight
 from nono.credentials.values.credential import Injection, LeakDetector, RequestFacts
 from nono.credentials.values.errors import CredentialUnavailable
-from nono.credentials.values.tripwire import tripwire_for
 from nono.errors import CredentialError
 from nono.policy.schema.route_rules import Capture, Inject
 from nono.policy.services import regex_cost
 from nono.policy.services.regex_cost import MAX_PATH
-from nono.secret import Secret
 
 PROTOCOL = "nono.credential-provider.v1"
 MAX_RUNNING = 4  # at a time; the child chooses paths, and so how many scopes ask at once
-MAX_ENTRIES = 256
-MAX_WATCHED = 16  # the most recent secrets, which responses are searched for
-FORGET_INTERVAL_S = 60.0
 
 # A capture may be a script that calls one of the password managers.
 _VARIABLES = ("OP_", "BW_SESSION", "BITWARDENCLI_APPDATA_DIR", "PASSWORD_STORE_")
@@ -50,14 +44,6 @@ _VARIABLES = ("OP_", "BW_SESSION", "BITWARDENCLI_APPDATA_DIR", "PASSWORD_STORE_"
 # Matches a whole argument, the beginning of a path in it, or the value of an assignment for env(1). Any other
 # `$` is left alone: in the script of `sh -c` it belongs to the shell.
 _VARIABLE = re.compile(r"((?:\w+=)?)\$(?:(\w+)|\{(\w+)\})(?=/|\Z)", re.ASCII)
-
-_Key = tuple[str, str]  # host and scope
-
-
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    captured: Captured
-    expires_at: float
 
 
 class CommandCapture:
@@ -102,14 +88,11 @@ class CommandCapture:
         self._clock = clock
         self._redaction = redaction
         self._limiter = anyio.CapacityLimiter(MAX_RUNNING)
-        self._entries: dict[_Key, _Entry] = {}
-        self._flights = SingleFlight[_Key, Injection]()
-        self._forgotten: dict[_Key, float] = {}  # time of each
-        self._watched: deque[Secret] = deque(maxlen=MAX_WATCHED)
-        self._watcher: LeakDetector | None = None
+        self._cache = CapturedCache(capture.cache_ttl_s, clock, basic=inject.mode == "basic_auth")
+        self._flights = SingleFlight[Key, Injection]()
 
     def at_hand(self, request: RequestFacts) -> Injection | None:
-        return None if self._is_too_long(request) else self._cached(self._key(request))
+        return None if self._is_too_long(request) else self._cache.get(self._key(request))
 
     async def acquire(self, request: RequestFacts) -> Injection:
         """Return an injection, running the command if needed.
@@ -122,7 +105,7 @@ class CommandCapture:
                 "cache_path_regex is tried on"
             )
         key = self._key(request)
-        if (injection := self._cached(key)) is not None:
+        if (injection := self._cache.get(key)) is not None:
             self._report(self._event(request, key, "cache_hit"))
             return injection
         if self._capture.cache_ttl_s == 0:
@@ -133,28 +116,17 @@ class CommandCapture:
         return injection
 
     def rejected(self, request: RequestFacts) -> None:
-        """Forget the cached value after a 401, so that the next request runs the command again.
-
-        At most once in FORGET_INTERVAL_S for the same host and scope: an upstream that refuses everything
-        must not cause a run with each request, and late refusals of the previous value must not drop its
-        replacement.
-        """
-        if self._is_too_long(request):
-            return
-        key, now = self._key(request), self._clock()
-        if key in self._entries and now - self._forgotten.get(key, -FORGET_INTERVAL_S) >= FORGET_INTERVAL_S:
-            del self._entries[key]
-            self._forgotten[key] = now
+        """Forget the cached value after a 401, so that the next request runs the command again."""
+        if not self._is_too_long(request):
+            self._cache.forget(self._key(request))
 
     def tripwire(self) -> LeakDetector | None:
-        if self._watcher is None and self._watched:
-            self._watcher = tripwire_for(self._watched, basic=self._inject.mode == "basic_auth")
-        return self._watcher
+        return self._cache.tripwire()
 
     def _is_too_long(self, request: RequestFacts) -> bool:
         return self._scope_pattern is not None and len(request.path) > MAX_PATH
 
-    def _key(self, request: RequestFacts) -> _Key:
+    def _key(self, request: RequestFacts) -> Key:
         if self._scope_pattern is None:
             return request.host, request.host
         found = self._scope_pattern.search(request.path.partition("?")[0])
@@ -162,23 +134,7 @@ class CommandCapture:
             return request.host, request.host
         return request.host, (found[1] if self._scope_pattern.groups else found[0]) or request.host
 
-    def _cached(self, key: _Key) -> Injection | None:
-        entry = self._entries.get(key)
-        if entry is None or self._clock() >= entry.expires_at:
-            return None
-        self._watch(entry.captured)
-        return entry.captured.injection
-
-    def _watch(self, captured: Captured) -> None:
-        """Watch for the most recently used secrets: a search for all cached ones would be slow to build."""
-        for secret in captured.secrets:
-            if secret in self._watched:
-                self._watched.remove(secret)
-            else:
-                self._watcher = None
-            self._watched.append(secret)
-
-    async def _run(self, request: RequestFacts, key: _Key) -> Injection:
+    async def _run(self, request: RequestFacts, key: Key) -> Injection:
         """Run the command, record that, and cache its output."""
         facts = self._facts(request, key)
         stdin = self._stdin(facts)
@@ -194,10 +150,10 @@ class CommandCapture:
             raise CredentialUnavailable(
                 f"cmd://{self._capture.name}: {verdict.problem}", hint="run the command in a terminal"
             )
-        self._keep(key, verdict, began)
+        self._cache.keep(key, verdict, began)
         return verdict.injection
 
-    def _facts(self, request: RequestFacts, key: _Key) -> dict[str, str]:
+    def _facts(self, request: RequestFacts, key: Key) -> dict[str, str]:
         return {
             "session_id": self._session_id,
             "request_host": request.host,
@@ -234,7 +190,7 @@ class CommandCapture:
     def _event(
         self,
         request: RequestFacts,
-        key: _Key,
+        key: Key,
         action: CaptureAction,
         run: CaptureRun | None = None,
     ) -> Event:
@@ -254,18 +210,6 @@ class CommandCapture:
             path=redact_text(request.path, self._redaction),
             run=run,
         )
-
-    def _keep(self, key: _Key, captured: Captured, began: float) -> None:
-        self._watch(captured)
-        if self._capture.cache_ttl_s == 0:
-            return
-        now = self._clock()
-        self._entries = {kept: entry for kept, entry in self._entries.items() if now < entry.expires_at}
-        while len(self._entries) >= MAX_ENTRIES:
-            del self._entries[next(iter(self._entries))]  # the oldest
-        self._entries[key] = _Entry(captured, began + self._capture.cache_ttl_s)
-        recent = now - FORGET_INTERVAL_S
-        self._forgotten = {kept: when for kept, when in self._forgotten.items() if when > recent}
 
 
 def _run_record(outcome: Outcome, verdict: Captured | Unusable, took_s: float) -> CaptureRun:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import anyio
 
-from nono.credentials.capture.credential import MAX_WATCHED, CommandCapture
+from nono.credentials.capture.cache import MAX_WATCHED
+from nono.credentials.capture.credential import CommandCapture
 from nono.credentials.logins.token_store import LoginStore
 from nono.credentials.logins.tokens import Consumer, LoginCredential, LoginTokens
 from nono.credentials.values.credential import RequestFacts

@@ -14,6 +14,7 @@ import pytest
 
 from nono.audit.dedup import DedupRecorder
 from nono.audit.event import Event
+from nono.credentials.capture import cache
 from nono.credentials.capture import credential as capture_module
 from nono.credentials.capture.credential import CommandCapture
 from nono.credentials.capture.output import Captured, Unusable, read_output
@@ -204,7 +205,7 @@ def test_no_more_than_a_few_run_at_once(stage: Stage, tmp_path: Path) -> None:
 
 
 def test_the_child_cannot_fill_memory_with_scopes(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(capture_module, "MAX_ENTRIES", 3)
+    monkeypatch.setattr(cache, "MAX_ENTRIES", 3)
     credential = stage.capture(cache_path_regex="^/.*")
     requests = [REQUEST._replace(path=f"/{number}") for number in range(5)]
     acquired(credential, *requests)
@@ -227,7 +228,7 @@ def test_rejections_reread_a_value_at_a_limited_rate(stage: Stage) -> None:
     acquired(credential)
     credential.rejected(REQUEST)  # perhaps of the value before, perhaps of an upstream that refuses them all
     assert credential.at_hand(REQUEST) is not None
-    stage.now += capture_module.FORGET_INTERVAL_S
+    stage.now += cache.FORGET_INTERVAL_S
     credential.rejected(REQUEST)
     assert credential.at_hand(REQUEST) is None
     assert stage.runs == 2
