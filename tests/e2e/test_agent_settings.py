@@ -244,6 +244,9 @@ def test_a_program_that_an_agent_runs_outside_is_told_once_a_run_has_replaced_it
         (".config/goose", "memory/openai.json", False),
         (".claude", "plugins/cache/x/y/1/hooks/hooks.json", True),
         (".claude", "plugins/data/x/hooks.json", False),
+        (".claude", "plugins/marketplaces/mk/plugins/x/hooks/hooks.json", True),
+        (".claude", "plugins/marketplaces/mk/plugins/.git/x", True),
+        (".claude", "plugins/marketplaces/mk/.git/logs/x", False),
         (".codex", "plugins/cache/x/plugin.json", True),
         (".codex", "rules/any.rules", True),
         (".gemini", "policies/any.toml", True),
@@ -263,6 +266,22 @@ def test_what_extends_an_agent_outside_is_told_once_a_run_has_laid_it(
     script = f"cd ~/{state}; mkdir -p {file.rpartition('/')[0]}; echo x > {file}"
     lines = told(person, script, profile)
     assert ["this run changed" in line for line in lines] == ([True] if is_told else [])
+
+
+@pytest.mark.parametrize(
+    ("setting", "is_told"), [("core.fsmonitor /tmp/x", True), ("user.name x", False)], ids=["program", "name"]
+)
+def test_a_program_that_git_runs_in_a_clone_of_claude_code_is_told(
+    person: NonoRun, setting: str, is_told: bool
+) -> None:
+    """Claude Code outside has git look there for news of its plugins."""
+    clone = person.user.home / ".claude/plugins/marketplaces/mk"
+    lay = f"git init -q {clone}; git -C {clone} config"
+    assert person.run(["sh", "-euc", f"{lay} core.fsmonitor false"], profile=PROFILE).exit_code == 0
+    ended = person.run(["sh", "-euc", f"{lay} {setting}"], profile=PROFILE, flags=["-s"])
+    assert ended.exit_code == 0, ended.stderr
+    said = f"this run set core.fsmonitor in {clone}/.git/config: git outside runs what it names"
+    assert (said in ended.stderr) is is_told
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,8 @@ MOVED = {
 IN_HOMES = (
     "settings.json", "settings.local.json", ".claude.json", ".config.json", "config.toml", "hooks.json",
     "opencode.json", "opencode.jsonc", "config.json", "openclaw.json", "mcp-config.json", "mcp.json",
-    "remote-settings.json", "tui.json", "environments.toml", "plugins/installed_plugins.json", ".env",
+    "remote-settings.json", "tui.json", "environments.toml", "plugins/installed_plugins.json",
+    "plugins/known_marketplaces.json", ".env",
     "config.yaml", "lsp-config.json",
 )  # fmt: skip
 IN_PROJECTS = (
@@ -49,12 +50,14 @@ IN_PROJECTS = (
     ".opencode/tui.json", ".gemini/.env", ".qwen/.env", ".github/copilot/settings.json",
     ".github/copilot/settings.local.json", ".github/lsp.json", ".github/mcp.json",
 )  # fmt: skip
+# Repositories: Claude Code updates its plugins from the files there.
+CLONES = "plugins/marketplaces"
 # Directories, each in one of state, with programs that an agent starts, code that it imports, hosts that it
 # sends a key to (a file of goose there takes the place of a provider that it brings), or rules by which it
 # runs what a model says and asks nobody.
 INSTALLED = (
     (".codex", "packages"), (".codex", "plugins"), (".codex", "rules"), (".claude", "local"),
-    (".claude", "plugins/cache"), (".gemini", "extensions"), (".gemini", "policies"),
+    (".claude", "plugins/cache"), (".claude", CLONES), (".gemini", "extensions"), (".gemini", "policies"),
     (".qwen", "extensions"), (".cache/opencode", "bin"),
     (".config/opencode", "plugin"), (".config/opencode", "plugins"), (".config/opencode", "tool"),
     (".config/opencode", "tools"), (".config/goose", "custom_providers"), (".copilot", "hooks"),
@@ -64,10 +67,11 @@ INSTALLED_IN_PROJECTS = (
     ".codex/rules", ".github/hooks", ".opencode/plugin", ".opencode/plugins", ".opencode/tool",
     ".opencode/tools",
 )  # fmt: skip
-# The same with repositories in which an agent outside calls git to keep what a project held, and how many
-# levels below they are.
+# The same with repositories in which an agent outside calls git, to keep what a project held or to look for
+# news, and how many levels below they are.
 SNAPSHOTS = (
     (".local/share/opencode", "snapshot", 2), (".local/share/kilo", "snapshot", 2), (".gemini", "history", 1),
+    (".claude", CLONES, 1),
 )  # fmt: skip
 # Where an agent that runs finds what it obeys: its server, an editor that answers its questions or is a
 # command that it starts, scripts that each of its shells reads, and commands that its service goes on with.
@@ -81,6 +85,8 @@ DEPTH_MAX = 64  # of objects in objects
 NAMES_CHARACTERS_MAX = 16 << 20  # in all: each name has those of the objects around it
 TOML_STEPS_MAX = 20_000_000  # half a second
 
+# By marketplace, where Claude Code gets its plugins from.
+_MARKETPLACES, _COMES_FROM = "known_marketplaces.json", ("installLocation", "source")
 # A file that Claude Code outside reads in place of ~/.claude.json, once it is there.
 _STANDS_IN = ".config.json"
 _RUNS = frozenset({
@@ -153,7 +159,8 @@ def _programs(name: str, content: bytes) -> dict[str, str]:
 
     try:
         document = _toml(content) if name.endswith(".toml") else json.loads(content)
-        return {key: json.dumps(value, sort_keys=True, default=str) for key, value in _settings(document)}
+        found = _marketplaces(document) if name == _MARKETPLACES else _settings(document)
+        return {key: json.dumps(value, sort_keys=True, default=str) for key, value in found}
     except RecursionError:
         raise ValueError("lists in lists") from None
 
@@ -208,6 +215,13 @@ def _toml(content: bytes) -> dict[str, Any]:
     if sum(line.count(b".") ** 2 for line in content.split(b"\n")) > TOML_STEPS_MAX:
         raise ValueError("keys of too many parts")
     return tomllib.loads(content.decode())
+
+
+def _marketplaces(document: Any) -> Iterator[tuple[str, Any]]:
+    """Yield where each marketplace comes from, by its name. The time of its update says nothing."""
+    for marketplace, about in document.items() if isinstance(document, dict) else ():
+        origin = {key: about.get(key) for key in _COMES_FROM} if isinstance(about, dict) else about
+        yield marketplace, origin
 
 
 def _settings(document: Any) -> Iterator[tuple[str, Any]]:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator, Mapping
-from posixpath import join, relpath
+from posixpath import basename, dirname, join, relpath
 
 from nono.launch.around.left.agent_settings import projects_of
 from nono.launch.around.repository_files import Inode, LookError, RepositoryFiles, inode_of
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import CapabilitySet
 from nono.policy.files.grants import accesses
-from nono.policy.learning.agent_programs import INSTALLED, INSTALLED_IN_PROJECTS, state_directories
+from nono.policy.learning.agent_programs import CLONES, INSTALLED, INSTALLED_IN_PROJECTS, state_directories
 from nono.policy.path_expansion import PathContext
 from nono.printable import shell_word
 
@@ -68,11 +68,18 @@ def _files(files: RepositoryFiles, place: str) -> dict[str, Inode]:
             return {}
         for entry, status in entries:
             path = join(directory, entry.name)
+            if _is_gits_own(path, place):
+                continue
             if stat.S_ISDIR(status.st_mode):
                 directories.append(path)
             elif status.st_size:  # locks are empty
                 found[path] = inode_of(status)
     return found
+
+
+def _is_gits_own(path: str, place: str) -> bool:
+    """Return True for a clone's .git: each look for news changes it. It is told of as repositories are."""
+    return place.endswith(CLONES) and dirname(dirname(path)) == place and basename(path) == ".git"
 
 
 def sentences(places: Mapping[str, str], before: Looked) -> Iterator[str]:

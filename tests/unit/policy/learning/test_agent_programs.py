@@ -94,6 +94,10 @@ LONG_NAMES = json.dumps({"a" * 1_000_000: {str(number): {"hooks": 1} for number 
             "installed_plugins.json", {"version": 2, "plugins": {"x@y": [{"installPath": "x"}]}}, "plugins",
             id="where a plugin is",
         ),
+        pytest.param(
+            "known_marketplaces.json", {"mk": {"source": {"source": "git", "url": "https://evil"}}}, "mk",
+            id="where plugins come from",
+        ),
         pytest.param(".env", b"# of mine\nexport PATH = x\n", "PATH", id="variables of Codex"),
     ],
 )  # fmt: skip
@@ -117,6 +121,18 @@ def test_a_file_that_comes_to_stand_for_another_is_told_whatever_it_holds(
     assert differences(name, b"", b"\n") == NOTHING
     assert differences(name, after, json.dumps({"theme": "light", **SERVER}).encode()) == NOTHING
     assert differences(name, after, b"") == Differences((), ("mcpServers",))
+
+
+def test_of_a_marketplace_only_where_it_comes_from_is_told() -> None:
+    def known(**changes: object) -> bytes:
+        return json.dumps(
+            {"mk": {"source": "x", "installLocation": "/x", "lastUpdated": 1, **changes}}
+        ).encode()
+
+    assert differences("known_marketplaces.json", known(), known(lastUpdated=2)) == NOTHING
+    for change in ({"source": "y"}, {"installLocation": "/y"}):
+        assert differences("known_marketplaces.json", known(), known(**change)).new == ("mk",)
+    assert differences("known_marketplaces.json", known(), b'{"mk": 1, "a": []}').new == ("mk", "a")
 
 
 def test_what_runs_something_else_than_before_is_told() -> None:

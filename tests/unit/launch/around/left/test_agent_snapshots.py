@@ -141,7 +141,8 @@ def test_a_file_in_the_place_of_snapshots_is_told_of_if_the_run_has_made_it(tmp_
         ("/home/ada/.local/share/opencode", Access.READWRITE, ["/home/ada/.local/share/opencode/snapshot"]),
         ("/data/kilo", Access.READWRITE, ["/data/kilo/snapshot"]),
         ("/home/ada/.gemini", Access.READWRITE, ["/home/ada/.gemini/history"]),
-        ("/home/ada/.claude", Access.READWRITE, []),
+        ("/home/ada/.claude", Access.READWRITE, ["/home/ada/.claude/plugins/marketplaces"]),
+        ("/home/ada/.codex", Access.READWRITE, []),
     ],
 )
 def test_snapshots_are_watched_where_the_run_may_write_them(
