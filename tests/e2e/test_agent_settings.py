@@ -325,6 +325,7 @@ server.listen()
         (".codex", "app-server-control", []),
         (".codex", "beside", ["x.sock"]),
         (".codex", "shell_snapshots", []),
+        (".codex", "tmp", []),
         (".claude", "ide", []),
         (".claude", "beside", ["x.sock"]),
         (".claude", "shell-snapshots", []),
@@ -341,7 +342,7 @@ def test_a_run_has_its_own_directory_where_an_agent_outside_finds_what_it_obeys(
     """Codex has the person log in at the server that it finds there, and Claude Code has an editor answer.
 
     Qwen Code starts what a file there names, and so does the service of Claude Code. The shells of Claude
-    Code and Codex read the scripts there.
+    Code and Codex read the scripts there. Codex starts git and its own sandbox from a directory below tmp.
     """
     directory = person.user.home / state / where
     directory.mkdir(parents=True, exist_ok=True)
@@ -361,6 +362,7 @@ def test_a_run_has_its_own_directory_where_an_agent_outside_finds_what_it_obeys(
     [
         ("CODEX_HOME", "app-server-control", []),
         ("CODEX_HOME", "shell_snapshots", []),
+        ("CODEX_HOME", "tmp", []),
         ("CODEX_HOME", "ide", ["x.sock"]),
         ("CLAUDE_CONFIG_DIR", "daemon", []),
         ("QWEN_HOME", "ide", []),
@@ -453,7 +455,7 @@ def test_only_a_run_makes_the_directory_of_codex_servers(person: NonoRun) -> Non
     assert (asked.exit_code, asked.stdout.split()[0]) == (0, "ALLOWED"), asked.stderr
     assert [*state.iterdir()] == []
     assert person.run(["true"], profile=profile, flags=["--block-net"]).exit_code == 0
-    assert sorted(path.name for path in state.iterdir()) == ["app-server-control", "shell_snapshots"]
+    assert sorted(path.name for path in state.iterdir()) == ["app-server-control", "shell_snapshots", "tmp"]
 
 
 def test_a_run_makes_no_state_of_a_codex_that_has_none(person: NonoRun) -> None:
@@ -465,7 +467,7 @@ def test_a_run_makes_no_state_of_a_codex_that_has_none(person: NonoRun) -> None:
     state.mkdir()
     person.give(state)
     assert person.run(["true"], profile=profile, flags=["--block-net"]).exit_code == 0
-    assert sorted(path.name for path in state.iterdir()) == ["app-server-control", "shell_snapshots"]
+    assert sorted(path.name for path in state.iterdir()) == ["app-server-control", "shell_snapshots", "tmp"]
 
 
 def test_no_run_serves_a_codex_outside_whose_state_is_a_link(person: NonoRun) -> None:
