@@ -249,6 +249,8 @@ def test_a_program_that_an_agent_runs_outside_is_told_once_a_run_has_replaced_it
         (".claude", "plugins/marketplaces/mk/.git/logs/x", False),
         (".codex", "plugins/cache/x/plugin.json", True),
         (".codex", "rules/any.rules", True),
+        (".codex", ".tmp/marketplaces/mk/plugins/x/.mcp.json", True),
+        (".codex", ".tmp/marketplaces/mk/.git/logs/x", False),
         (".gemini", "policies/any.toml", True),
         (".copilot", "hooks/x/any.json", True),
         (".copilot", "logs/x/any.json", False),

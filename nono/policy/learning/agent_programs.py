@@ -50,14 +50,15 @@ IN_PROJECTS = (
     ".opencode/tui.json", ".gemini/.env", ".qwen/.env", ".github/copilot/settings.json",
     ".github/copilot/settings.local.json", ".github/lsp.json", ".github/mcp.json",
 )  # fmt: skip
-# Repositories: Claude Code updates its plugins from the files there.
-CLONES = "plugins/marketplaces"
+# Directories of repositories, from whose files Claude Code and Codex install and update plugins.
+CLONES = "marketplaces"
 # Directories, each in one of state, with programs that an agent starts, code that it imports, hosts that it
 # sends a key to (a file of goose there takes the place of a provider that it brings), or rules by which it
 # runs what a model says and asks nobody.
 INSTALLED = (
-    (".codex", "packages"), (".codex", "plugins"), (".codex", "rules"), (".claude", "local"),
-    (".claude", "plugins/cache"), (".claude", CLONES), (".gemini", "extensions"), (".gemini", "policies"),
+    (".codex", "packages"), (".codex", "plugins"), (".codex", "rules"), (".codex", f".tmp/{CLONES}"),
+    (".claude", "local"), (".claude", "plugins/cache"), (".claude", f"plugins/{CLONES}"),
+    (".gemini", "extensions"), (".gemini", "policies"),
     (".qwen", "extensions"), (".cache/opencode", "bin"),
     (".config/opencode", "plugin"), (".config/opencode", "plugins"), (".config/opencode", "tool"),
     (".config/opencode", "tools"), (".config/goose", "custom_providers"), (".copilot", "hooks"),
@@ -71,7 +72,7 @@ INSTALLED_IN_PROJECTS = (
 # news, and how many levels below they are.
 SNAPSHOTS = (
     (".local/share/opencode", "snapshot", 2), (".local/share/kilo", "snapshot", 2), (".gemini", "history", 1),
-    (".claude", CLONES, 1),
+    (".claude", f"plugins/{CLONES}", 1),
 )  # fmt: skip
 # Where an agent that runs finds what it obeys: its server, an editor that answers its questions or is a
 # command that it starts, scripts that each of its shells reads, commands that its service goes on with, and

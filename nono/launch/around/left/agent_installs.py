@@ -79,7 +79,7 @@ def _files(files: RepositoryFiles, place: str) -> dict[str, Inode]:
 
 def _is_gits_own(path: str, place: str) -> bool:
     """Return True for a clone's .git: each look for news changes it. It is told of as repositories are."""
-    return place.endswith(CLONES) and dirname(dirname(path)) == place and basename(path) == ".git"
+    return basename(place) == CLONES and dirname(dirname(path)) == place and basename(path) == ".git"
 
 
 def sentences(places: Mapping[str, str], before: Looked) -> Iterator[str]:

@@ -135,7 +135,7 @@ def test_programs_are_looked_for_where_the_run_may_write() -> None:
         grants = (Grant("/home/ada/.codex", access, True, "profile", "/home/ada/.codex"),)
         return places_of(PROXIED._replace(grants=grants), PATHS)
 
-    names = ("packages", "plugins", "rules")
+    names = ("packages", "plugins", "rules", ".tmp/marketplaces")
     assert granted(Access.READWRITE) == {f"/home/ada/.codex/{name}": "/home/ada/.codex" for name in names}
     assert granted(Access.READ) == {}
 
@@ -161,7 +161,9 @@ def test_programs_are_looked_for_where_a_grant_of_the_directory_alone_or_a_link_
     state = tmp_path / "dotfiles/codex"
     state.mkdir(parents=True)
     (tmp_path / ".codex").symlink_to(state)
-    assert granted(state) == {str(state / name): str(state) for name in ("packages", "plugins", "rules")}
+    assert granted(state) == {
+        str(state / name): str(state) for name in ("packages", "plugins", "rules", ".tmp/marketplaces")
+    }
     assert granted(state / "packages") == {str(state / "packages"): str(state)}
     assert granted(state / "log") == {}
 
