@@ -422,6 +422,21 @@ def test_what_a_run_lays_where_a_person_has_moved_the_state_of_an_agent_is_told(
     assert len(lines) == (1 if said else 0)
 
 
+@pytest.mark.parametrize(("name", "is_told"), [("mine.json", True), ("other.json", False)])
+def test_servers_in_a_file_that_a_variable_of_opencode_names_are_told(
+    person: NonoRun, name: str, is_told: bool
+) -> None:
+    servers = '{"mcp": {"x": {"type": "local", "command": ["/tmp/x"]}}}'
+    ended = person.run(
+        ["sh", "-euc", f"echo '{servers}' > {name}"],
+        profile=PROFILE,
+        flags=["-s"],
+        environment={"OPENCODE_CONFIG": str(person.project / "mine.json")},
+    )
+    assert ended.exit_code == 0, ended.stderr
+    assert (f"this run set mcp in {person.project}/mine.json" in ended.stderr) is is_told
+
+
 def test_plugins_that_a_run_of_the_profile_lays_in_moved_settings_are_told(person: NonoRun) -> None:
     settings = person.user.home / "settings"
     settings.mkdir()

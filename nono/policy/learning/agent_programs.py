@@ -43,6 +43,8 @@ IN_HOMES = (
     "plugins/known_marketplaces.json", ".env",
     "config.yaml", "lsp-config.json",
 )  # fmt: skip
+# Variables of a person that name a file of settings.
+NAME_SETTINGS = ("OPENCODE_CONFIG",)
 IN_PROJECTS = (
     ".claude/settings.json", ".claude/settings.local.json", ".mcp.json", ".codex/config.toml",
     ".codex/hooks.json", ".gemini/settings.json", ".qwen/settings.json", ".cursor/mcp.json", "opencode.json",
@@ -121,6 +123,12 @@ def state_directories(state: str, paths: PathContext, real: Callable[[str], str]
     named = (f"~/{state}", *MOVED.get(state, ()))
     found = (paths.of_denial(each) for each in named)
     return list(dict.fromkeys(real(path) for path in found if path is not None))
+
+
+def settings_files(paths: PathContext, real: Callable[[str], str]) -> list[str]:
+    """Return the files of settings that variables name. real: As for state_directories()."""
+    found = (paths.of_denial(f"${each}") for each in NAME_SETTINGS if paths.environ.get(each))
+    return [real(path) for path in found if path is not None]
 
 
 class Differences(NamedTuple):

@@ -17,6 +17,7 @@ from nono.policy.learning.agent_programs import (
     INSTALLED,
     INSTALLED_IN_PROJECTS,
     RENDEZVOUS,
+    settings_files,
     state_directories,
 )
 from nono.policy.path_expansion import Filesystem, PathContext, ancestry, canonical_as_far, is_within
@@ -199,6 +200,7 @@ def _named(path_context: PathContext) -> Iterator[tuple[str, str]]:
     for state, names in _OF_AGENTS.items():
         for directory in state_directories(state, path_context, normpath):
             yield from ((join(directory, name), _AGENT) for name in names)
+    yield from ((path, _AGENT) for path in settings_files(path_context, normpath))
     for path in _BELOW_SYSTEM:
         yield path, _SYSTEM
 

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Container, Iterator, Mapping
-from posixpath import basename, join
+from posixpath import basename, join, split
 
 from nono.launch.around.repository_files import Inode, LookError, RepositoryFiles
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import CapabilitySet
 from nono.policy.files.grants import accesses
-from nono.policy.learning.agent_programs import HOMES, IN_HOMES, IN_PROJECTS, differences, state_directories
+from nono.policy.learning.agent_programs import (
+    HOMES,
+    IN_HOMES,
+    IN_PROJECTS,
+    differences,
+    settings_files,
+    state_directories,
+)
 from nono.policy.path_expansion import PathContext, ancestry
 from nono.printable import shell_word
 
@@ -43,6 +50,10 @@ def places_of(capabilities: CapabilitySet, paths: PathContext) -> dict[str, tupl
     }
     for path in projects_of(capabilities, found):
         found[path] = (*found.get(path, ()), *IN_PROJECTS)
+    for path in settings_files(paths, os.path.realpath):
+        if accesses(writing, path) is not None:
+            directory, name = split(path)
+            found[directory] = (*found.get(directory, ()), name)
     return found
 
 

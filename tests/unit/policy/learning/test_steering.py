@@ -52,7 +52,9 @@ def test_the_settings_are_where_the_user_has_them(fs: Filesystem) -> None:
 
 
 def test_the_state_of_an_agent_is_also_where_a_variable_has_moved_it(fs: Filesystem) -> None:
-    places = PLACES._replace(environ={**PLACES.environ, "CODEX_HOME": "/data/codex"})
+    moved = {"CODEX_HOME": "/data/codex", "OPENCODE_CONFIG": "/data/mine.json"}
+    places = PLACES._replace(environ={**PLACES.environ, **moved})
+    assert steering_paths(places, fs).reason("/data/mine.json") is not None
     assert steering_paths(places, fs).reason("/data/codex/hooks.json") is not None
     assert steering_paths(places, fs).reason("/data/codex/history.jsonl") is None
     assert steering_paths(PLACES, fs).reason("/data/codex/hooks.json") is None

@@ -50,6 +50,13 @@ def test_settings_of_a_person_are_looked_for_in_the_state_of_an_agent() -> None:
     assert places_of(capabilities, PATHS) == {f"{HOME}/.claude": IN_HOMES}
 
 
+@pytest.mark.parametrize("named", ["/data/x/mine.json", "/data/y/mine.json", ""])
+def test_settings_are_looked_for_in_a_file_that_a_variable_names(named: str) -> None:
+    capabilities = PROXIED._replace(workdir=WORK, grants=(granted("/data/x", "group:other"),))
+    paths = PATHS._replace(environ={**PATHS.environ, "OPENCODE_CONFIG": named})
+    assert places_of(capabilities, paths) == ({"/data/x": ("mine.json",)} if "x" in named else {})
+
+
 def test_a_look_that_fails_is_no_difference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     places = {str(tmp_path): IN_PROJECTS}
     before = look(places)
