@@ -281,7 +281,8 @@ def test_an_editor_is_suspended_and_drawn_anew(sandbox: NonoRun) -> None:
         person.wait_for(PROMPT)
 
 
-def test_a_question_before_the_start_is_left_alone_by_ctrl_z(sandbox: NonoRun) -> None:
+@pytest.mark.parametrize("is_sent_behind", [False, True], ids=["fg", "bg"])
+def test_a_question_before_the_start_is_left_alone_by_ctrl_z(sandbox: NonoRun, is_sent_behind: bool) -> None:
     variables = sandbox.user.environment({**VARIABLES, "PS1": PROMPT.decode()})
     shell = sandbox.user.command(["bash", "--norc", "--noprofile", "-i"])
     with terminal(shell, variables, sandbox.project) as person:
@@ -292,6 +293,14 @@ def test_a_question_before_the_start_is_left_alone_by_ctrl_z(sandbox: NonoRun) -
         person.wait_for(b"Stopped")
         person.type(b"echo y=$((1+1))\r")  # not for the question
         person.wait_for(b"y=2")
+        if is_sent_behind:
+            person.type(b"bg\r")
+            person.wait_for(b" &\r\n")
+            person.type(b"echo z=$((1+2))\r")  # nor is this
+            person.wait_for(b"z=3")
+            (front,) = children(person.process.pid)
+            stat = Path(f"/proc/{front}/stat")
+            wait_until(lambda: stat.read_text().rpartition(")")[2].split()[0] == "T", "it goes on")
         person.type(b"fg\r")
         person.wait_for(b"fg\r\n")
         person.wait_until_heeded()

@@ -10,7 +10,7 @@ from contextlib import closing, suppress
 
 from nono.bytecode import finder
 from nono.cli.commands.terminal.guard import fork_viewer
-from nono.cli.commands.terminal.own_terminal import Lent
+from nono.cli.commands.terminal.own_terminal import Lent, in_front
 from nono.errors import NonoError
 from nono.kernel.signals import ENDING, SI_KERNEL, TYPED, shell_exit_code, signal
 from nono.launch.terminal.apart import Ahead
@@ -20,6 +20,7 @@ LEFT = 128 + signal.SIGTSTP  # exit code when the run goes on, as for a job stop
 SEEN, WAS_LEFT = 0, 2  # exit codes of the process that shows the session
 READ_BYTES = 4096
 ENDING_S = 5.0
+LOOK_EVERY_S = 0.25
 
 
 def stand_in_front(ahead: Ahead) -> int:
@@ -109,19 +110,33 @@ def _stop_together(supervisor: int, has_begun: Callable[[], bool], lent: Lent | 
 
     def stop(number: int, _frame: object) -> None:
         asks = not has_begun()
+        is_open = False
         with suppress(ProcessLookupError):
             if asks:
                 os.kill(supervisor, signal.SIGSTOP)
                 if lent is not None:
+                    is_open = lent.is_changed()  # by a question
                     lent.restore()  # not every shell sets modes of its own
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
             signal.signal(number, stop)
+            if is_open:
+                _wait_in_background()
             if asks:
                 os.kill(supervisor, signal.SIGCONT)
 
     signal.signal(signal.SIGTSTP, stop)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTSTP})
+
+
+def _wait_in_background() -> None:
+    """Stop again until `fg`: in the background, the supervisor would read what is typed for the shell.
+
+    The kernel stops a job that reads there, but the supervisor is not of this job.
+    """
+    while not in_front() and not signal.sigpending() & {*ENDING}:
+        os.kill(os.getpid(), signal.SIGTTIN)
+        select.select([], [], [], LOOK_EVERY_S)  # nothing stops a job without a shell
 
 
 def _show(ahead: Ahead, lent: Lent, starter: int | None) -> int:

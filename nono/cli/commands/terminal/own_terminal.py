@@ -83,6 +83,13 @@ class Lent:
         except (OSError, termios.error):
             return False
 
+    def is_changed(self) -> bool:
+        """Check that the modes are no longer those from before the session."""
+        try:
+            return _packed(termios.tcgetattr(0)) != self._shared[_NOTED_BYTES + _SESSION_BYTES :]
+        except (OSError, termios.error):
+            return False
+
     def forget(self) -> None:
         """Note that another process has the terminal, with modes of its own."""
         self._write(b"", is_lent=False)
@@ -105,9 +112,7 @@ class Lent:
             termios.tcsetattr(0, termios.TCSANOW, self._modes())
 
     def _keep_modes(self) -> None:
-        *flags, characters = termios.tcgetattr(0)
-        keys = b"".join(bytes([key]) if isinstance(key, int) else key for key in characters)
-        _MODES.pack_into(self._shared, _NOTED_BYTES + _SESSION_BYTES, *flags, keys)
+        self._shared[_NOTED_BYTES + _SESSION_BYTES :] = _packed(termios.tcgetattr(0))
 
     def _modes(self) -> list[Any]:
         *flags, keys = _MODES.unpack_from(self._shared, _NOTED_BYTES + _SESSION_BYTES)
@@ -120,6 +125,11 @@ class Lent:
     def _write(self, disarm: bytes, *, is_lent: bool) -> None:
         state = _STATE.pack(is_lent, self.was_interrupted, len(disarm))
         self._shared[: _STATE.size + len(disarm)] = state + disarm
+
+
+def _packed(attributes: list[Any]) -> bytes:
+    *flags, characters = attributes
+    return _MODES.pack(*flags, b"".join(bytes([key]) if isinstance(key, int) else key for key in characters))
 
 
 def in_front() -> bool:
