@@ -57,10 +57,19 @@ def enter(
         capabilities.drop_all()
     else:
         capabilities.drop_dangerous()
-    os.chdir(command.workdir)  # after the restriction, with no more rights than the command has
+    _start_in(command.workdir)
     keep_spelling(command)
     restrict(plan)
     return None if listener_program is None else seccomp.install_listener(listener_program)
+
+
+def _start_in(workdir: str) -> None:
+    """Enter the working directory, when this process has no more rights left than the command will have."""
+    try:
+        os.chdir(workdir)
+    except OSError as error:
+        where = f"{workdir}, where it would start, cannot be entered"
+        raise LaunchError(f"the command was not started: {where}: {error.strerror}") from error
 
 
 def keep_spelling(command: Command) -> None:

@@ -209,3 +209,24 @@ def test_a_file_hidden_by_a_tmp_of_the_runs_own_is_told_with_the_option_that_sho
     assert (shown.exit_code, shown.stdout) == (0, "notes\n")
     missing = sandbox.run(["cat", f"{file}-2"], profile=OPEN)
     assert "of its own" not in missing.stderr
+
+
+def test_a_directory_that_is_granted_and_cannot_be_entered_is_named_without_an_errno(
+    sandbox: NonoRun, other: Path
+) -> None:
+    inside = [
+        "sh",
+        "-c",
+        f'cd {other}; chmod {{}} {other}; "$@"; status=$?; chmod 700 {other}; exit $status',
+        "sh",
+    ]
+    refused, entered = ([word.format(mode) for word in inside] for mode in ("000", "700"))
+    said = f"{other}, where it would start, cannot be entered: Permission denied"
+    for verb in ("run", "wrap"):
+        argv = [*NONO, verb, "--allow", str(other), *PROGRAM_GRANTS, "--", *WHERE]
+        run = sandbox.user.run([*refused, *argv])
+        assert (run.returncode, run.stderr.splitlines()[-1]) == (
+            126,
+            f"nono: the command was not started: {said}",
+        )
+        assert sandbox.user.run([*entered, *argv]).stdout.splitlines() == [str(other)] * 2
