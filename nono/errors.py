@@ -17,6 +17,12 @@ def reason_of(error: Exception) -> str:
     return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
+def in_words(error: Exception) -> str:
+    """Return the reason, after the file that the error names if it names one; without the errno's number."""
+    named = error.filename if isinstance(error, OSError) else None
+    return reason_of(error) if named is None else f"{named}: {reason_of(error)}"
+
+
 class UsageError(NonoError):
     """The command line itself is wrong; nothing beyond it was examined."""
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import ExitStack, contextmanager
 
 from nono.audit import event
-from nono.errors import NonoError
+from nono.errors import NonoError, in_words
 from nono.launch.session import USUAL_PROVING, Proving, Session
 from nono.named_tuple import NamedTuple
 from nono.sessions.ends import NOT_STARTED
@@ -185,5 +185,5 @@ def _written(stack: ExitStack, request: UndoRequest, prepared: Prepared, session
     try:
         return stack.enter_context(watched(covered))
     except OSError as error:
-        session.warn(f"what is written is not noted, so marks between turns take longer: {error}")
+        session.warn(f"what is written is not noted, so marks between turns take longer: {in_words(error)}")
         return None

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, nullco
 from functools import partial
 from posixpath import join
 
+from nono.errors import in_words
 from nono.launch.around.slow_lookups import ToldIfSlow
 from nono.launch.prepare import Prepared
 from nono.launch.session import Session, Warn
@@ -73,7 +74,7 @@ def temporary_directory(stack: ExitStack, session_id: str, warn: Warn) -> str | 
     try:
         return stack.enter_context(temporary_directory(session_id))
     except OSError as error:
-        warn(f"the run has no directory for temporary files: {error}")
+        warn(f"the run has no directory for temporary files: {in_words(error)}")
         return None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 
-from nono.errors import LaunchError
+from nono.errors import LaunchError, in_words
 from nono.kernel import process
 from nono.launch.around.surroundings import starting, surrounded
 from nono.launch.prepare import Prepared, enforcement_of, program_of, ready_state_directories
@@ -54,7 +54,7 @@ def become(prepared: Prepared, environ: Mapping[str, str]) -> NoReturn:
     try:
         enter(plan, command)
     except OSError as error:
-        raise LaunchError(f"the command was not started: {error}") from error
+        raise LaunchError(f"the command was not started: {in_words(error)}") from error
     default_signals()
     try:
         os.execve(command.program, command.argv, command.environment)

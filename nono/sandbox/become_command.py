@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import ExitStack, suppress
 
-from nono.errors import LaunchError, NonoError
+from nono.errors import LaunchError, NonoError, in_words
 from nono.kernel import process
 from nono.kernel.signals import signal
 from nono.sandbox import channel, probe
@@ -169,7 +169,7 @@ def _parse_request(request: channel.Message) -> tuple[SandboxPlan, Command]:
 def _sentence(error: OSError, status: int) -> str:
     if status == STATUS_NOT_EXECUTED:
         return f"Command execution failed: {error.filename}: {error.strerror}"
-    return f"the command was not started: {error}"
+    return f"the command was not started: {in_words(error)}"
 
 
 def _report(connection: _socket.socket, text: str, status: int) -> None:

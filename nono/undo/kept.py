@@ -13,7 +13,7 @@ from typing import overload
 from nono import paths
 from nono.disk import durable
 from nono.disk.descriptor import DIRECTORY_FLAGS
-from nono.errors import ConfigError, NonoError
+from nono.errors import ConfigError, NonoError, in_words
 from nono.private_dir import open_private_dir
 from nono.undo.model import session, snapshot
 from nono.undo.model.session import Info, Weighed, outdated
@@ -218,7 +218,9 @@ def _refuse_damaged(root: str, query: str) -> None:
                 with Kept(join(root, name)):
                     pass
             except (OSError, ValueError) as error:
-                raise NonoError(f"what is kept of session {name} cannot be read: {error}") from error
+                raise NonoError(
+                    f"what is kept of session {name} cannot be read: {in_words(error)}"
+                ) from error
 
 
 def size_of(path: str, seen: set[tuple[int, int]] | None = None) -> int:

@@ -92,3 +92,32 @@ def test_no_message_has_a_word_that_is_known_to_us_alone() -> None:
 def test_a_message_is_found_and_a_docstring_and_a_name_are_not() -> None:
     source = "def check():\n    'Check a phantom.'\n    say(f'the phantom of {x}'); mode = 'phantom'"
     assert list(told(source)) == ["the phantom of "]
+
+
+def bare_errors(source: str) -> Iterator[int]:
+    """Yield the lines of messages that show an OSError as Python spells it: [Errno 13] ...: '/path'."""
+    for handler in ast.walk(ast.parse(source)):
+        if not isinstance(handler, ast.ExceptHandler) or handler.type is None:
+            continue
+        if "OSError" not in ast.unparse(handler.type):
+            continue
+        for node in ast.walk(handler):
+            if isinstance(node, ast.FormattedValue) and ast.unparse(node.value) == handler.name:
+                yield node.lineno
+
+
+@pytest.mark.parametrize("room", ["cli", "launch", "undo"])
+def test_no_message_shows_an_errno_as_a_number(room: str) -> None:
+    offenders = [
+        f"{path.relative_to(ROOT)}:{line}"
+        for path in sorted((ROOT / "nono" / room).rglob("*.py"))
+        for line in bare_errors(path.read_text(encoding="utf-8"))
+    ]
+    assert offenders == []
+
+
+def test_an_error_of_the_system_in_a_message_is_found_and_another_is_not() -> None:
+    source = "try: go()\nexcept {} as e: say(f'no: {{{}}}')"
+    assert list(bare_errors(source.format("(OSError, ValueError)", "e"))) == [2]
+    assert list(bare_errors(source.format("OSError", "in_words(e)"))) == []
+    assert list(bare_errors(source.format("ValueError", "e"))) == []

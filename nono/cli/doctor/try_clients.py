@@ -15,7 +15,7 @@ from nono.cli.doctor.client_table import Client
 from nono.cli.doctor.clients import Tried, judge
 from nono.cli.doctor.finding import Finding
 from nono.cli.doctor.server import Server, serving
-from nono.errors import NonoError
+from nono.errors import NonoError, in_words
 
 _DOMAIN = "doctor.nono.invalid"  # reserved so that it never resolves (RFC 6761)
 _LIMIT_S = 60.0
@@ -42,7 +42,7 @@ def try_clients(
                     continue
                 yield client.name, judge(client, _tried(client, number, Path(name), server, environ))
     except OSError as error:
-        raise NonoError(f"the clients cannot be tried: {error}") from error
+        raise NonoError(f"the clients cannot be tried: {in_words(error)}") from error
 
 
 def _tried(client: Client, number: int, base: Path, server: Server, environ: Mapping[str, str]) -> Tried:

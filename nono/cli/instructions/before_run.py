@@ -9,7 +9,7 @@ from nono.audit import event
 from nono.cli.instructions import wording
 from nono.cli.instructions.loaded import Loaded, load
 from nono.cli.text.session_text import one_line
-from nono.errors import NonoError
+from nono.errors import NonoError, in_words
 from nono.launch.session import Session
 from nono.policy.files.grants import covering
 from nono.policy.host_filesystem import way_to
@@ -214,7 +214,7 @@ class BeforeRun:
             seen = {} if project is None or keeps else {project.sha256: project.content}
             self._loaded.memory_file.change(change, seen)
         except (OSError, ValueError) as error:
-            raise NonoError(f"what was verified cannot be remembered: {error}") from error
+            raise NonoError(f"what was verified cannot be remembered: {in_words(error)}") from error
 
 
 def _may_approve(verdict: Verdict) -> bool:
@@ -230,7 +230,7 @@ def _approved(
             lambda memory: memory._replace(approved={**memory.approved, **approved}), contents
         )
     except (OSError, ValueError) as error:
-        raise NonoError(f"the approval cannot be stored: {error}") from error
+        raise NonoError(f"the approval cannot be stored: {in_words(error)}") from error
     return load(loaded.root, environ)
 
 

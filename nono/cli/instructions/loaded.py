@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from nono.cli.instructions import wording
 from nono.credentials.signing.public import own_public_keys
-from nono.errors import NonoError
+from nono.errors import NonoError, reason_of
 from nono.named_tuple import NamedTuple
 from nono.trust.authority import Policies, Standing, effective, keys_of, standing_of
 from nono.trust.disk.evidence import Verify
@@ -66,7 +66,7 @@ def remembered(file: MemoryFile) -> Memory:
         return file.read() or Memory()
     except (OSError, ValueError) as error:
         raise NonoError(
-            f"what was approved in this project cannot be read: {file.path}: {error}",
+            f"what was approved in this project cannot be read: {file.path}: {reason_of(error)}",
             hint="nono trust forget starts anew: every file has to be approved again",
         ) from error
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from nono.audit import event
+from nono.errors import in_words
 from nono.launch.session import Session
 from nono.trust.disk import package_tree
 from nono.trust.disk.memory_file import MemoryFile
@@ -20,7 +21,7 @@ def conclude(session: Session, root: str, trees: Iterable[str]) -> None:
     try:
         before = memory_file.read() or Memory()
     except (OSError, ValueError) as error:
-        session.warn(f"the packages of this run cannot be compared: {error}")
+        session.warn(f"the packages of this run cannot be compared: {in_words(error)}")
         return
     # The package chooses its name. A known package keeps the name that was approved.
     names = {tree: name for name, tree in before.packages.items()}
@@ -31,7 +32,7 @@ def conclude(session: Session, root: str, trees: Iterable[str]) -> None:
         try:
             package = package_tree.read(tree)
         except (OSError, ValueError) as error:
-            session.warn(f"the package in {tree} cannot be read: {error}")
+            session.warn(f"the package in {tree} cannot be read: {in_words(error)}")
             continue
         name = names.get(tree, package.name)
         session.record(event.package_used(name, tree, package.sha256))
@@ -47,7 +48,7 @@ def conclude(session: Session, root: str, trees: Iterable[str]) -> None:
     try:
         memory_file.change(change, contents)
     except (OSError, ValueError) as error:
-        session.warn(f"the packages of this run cannot be remembered: {error}")
+        session.warn(f"the packages of this run cannot be remembered: {in_words(error)}")
     for name, digest in digests.items():
         if before.approved.get(name, digest) != digest:
             session.warn(f"{name} has changed since it was approved; nono trust approve shows what, and asks")

@@ -9,7 +9,7 @@ from itertools import filterfalse, islice, pairwise
 from posixpath import join
 
 from nono.cli.text.rollback_text import text_of
-from nono.errors import NonoError
+from nono.errors import NonoError, in_words
 from nono.printable import spelled
 from nono.report.model import FILES_MAX, FileChange
 from nono.sessions.record import Record
@@ -42,7 +42,7 @@ def changed(record: Record, environ: Mapping[str, str]) -> tuple[FileChange, ...
         return None
     except (OSError, ValueError) as error:
         raise NonoError(
-            f"what session {record.session_id} has changed cannot be read: {error}",
+            f"what session {record.session_id} has changed cannot be read: {in_words(error)}",
             hint=f"nono rollback verify {record.session_id}",
         ) from error
 

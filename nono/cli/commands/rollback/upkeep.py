@@ -9,7 +9,7 @@ from nono.cli.console import agrees, can_ask
 from nono.cli.text.rollback_text import snapshot_name
 from nono.cli.text.session_text import one_line
 from nono.clock import unix_ms
-from nono.errors import ConfigError
+from nono.errors import ConfigError, in_words
 from nono.named_tuple import NamedTuple
 from nono.settings.file import user_config
 from nono.undo import kept
@@ -45,7 +45,7 @@ def _checked(session: Kept, snapshots: Sequence[Snapshot], number: int) -> tuple
         name = snapshot_name(snapshot)
         return name, list(_problems(session, snapshot))
     except (OSError, ValueError) as error:  # of the snapshot, one before it, or the index of their contents
-        return name, [(True, str(error))]
+        return name, [(True, in_words(error))]
 
 
 def _problems(session: Kept, snapshot: Snapshot) -> Iterator[tuple[bool, str]]:
@@ -73,7 +73,7 @@ def _problems(session: Kept, snapshot: Snapshot) -> Iterator[tuple[bool, str]]:
                 for _ in session.store.chunks(entry.content):
                     pass
             except (OSError, ValueError) as error:
-                yield True, f"{where}: {error}"
+                yield True, f"{where}: {in_words(error)}"
 
 
 class Wish(NamedTuple):

@@ -10,7 +10,7 @@ from nono.cli.commands.trust.checking import loaded_here, relative_here
 from nono.cli.console import can_ask
 from nono.cli.instructions.loaded import Loaded
 from nono.cli.text.session_text import one_line
-from nono.errors import NonoError
+from nono.errors import NonoError, in_words
 from nono.printable import printable_line
 from nono.trust.disk.check import check, judge_all, judge_packages
 from nono.trust.disk.memory_file import MemoryFile
@@ -54,7 +54,7 @@ def approve(files: Sequence[str], environ: Mapping[str, str], *, is_sure: bool) 
             {digest: contents[digest] for digest in approved.values()},
         )
     except (OSError, ValueError) as error:
-        raise NonoError(f"the approval cannot be stored: {error}") from error
+        raise NonoError(f"the approval cannot be stored: {in_words(error)}") from error
     print(f"Approved {len(approved)}.")
     return 0
 

@@ -18,7 +18,7 @@ from nono.cli.text.session_text import one_line
 from nono.credentials.signing import keystore
 from nono.digests import sha256
 from nono.disk.regular_file import read_regular_file
-from nono.errors import NonoError, UsageError
+from nono.errors import NonoError, UsageError, in_words
 from nono.trust import bundle, dsse, pattern, policy, predicates, statement
 from nono.trust.disk.concern import user_policy
 from nono.trust.disk.evidence import FILE_BYTES_MAX, MANIFEST, SIDECAR
@@ -185,4 +185,4 @@ def _approve_policy(path: str, content: bytes, environ: Mapping[str, str]) -> No
             lambda memory: memory._replace(approved={**memory.approved, FILE: digest}), {digest: content}
         )
     except (OSError, ValueError) as error:
-        raise NonoError(f"the approval of {path} cannot be stored: {error}") from error
+        raise NonoError(f"the approval of {path} cannot be stored: {in_words(error)}") from error
