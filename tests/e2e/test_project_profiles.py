@@ -71,3 +71,10 @@ def test_nobody_is_asked_who_is_not_there(sandbox: NonoRun) -> None:
     done = sandbox.run(["cat", settings], profile={"extends": "go-dev"})
     assert done.exit_code != 0
     assert "Add the profile" not in done.stderr
+
+
+def test_a_run_without_a_profile_is_asked_nothing(sandbox: NonoRun) -> None:
+    argv = sandbox.user.command([*NONO, "run", "--allow-cwd", "--", "true"])
+    with terminal(argv, sandbox.user.environment(), sandbox.project) as person:
+        assert person.end() == 0
+    assert QUESTION not in person.shown
