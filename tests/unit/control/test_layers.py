@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from nono.control.layers import Hosts, NoFiles, NoHosts
-from nono.policy.capability import Access, CapabilitySet, NetworkMode, Scopes, Wsl2ProxyPolicy
+from nono.policy.capability import Access, CapabilitySet, Grant, NetworkMode, Scopes, Wsl2ProxyPolicy
 from nono.policy.hosts.host_filter import HostFilter, parse_rule
 from nono.policy.hosts.live_hosts import LiveHosts
 from nono.policy.live.ports import LivePorts
@@ -25,6 +25,23 @@ def test_the_option_for_the_next_run_fits_a_file(access: Access, options: str) -
     refused = NoFiles(held).refusal(Wanted("allow", "path", "/srv/a", access, None))
     assert refused is not None
     assert options in str(refused.hint)
+
+
+@pytest.mark.parametrize(
+    ("denied", "said"),
+    [
+        pytest.param("/srv/a", "Landlock takes nothing back", id="granted"),
+        pytest.param("/srv/a/b", "Landlock takes nothing back", id="below a grant"),
+        pytest.param("/srv", "Landlock takes nothing back", id="above a grant"),
+        pytest.param("/srv/ab", "is not granted to this run", id="beside a grant"),
+    ],
+)
+def test_a_denial_that_landlock_could_not_hold_is_refused_as_such(denied: str, said: str) -> None:
+    granted = (Grant("/srv/a", Access.READ, True, "user", "/srv/a"),)
+    held = CapabilitySet(granted, (), NetworkMode.ALLOWED, Scopes(), Wsl2ProxyPolicy.ERROR, "/")
+    refused = NoFiles(held).refusal(Wanted("deny", "path", denied, Access.READ, None))
+    assert refused is not None
+    assert said in refused.reason
 
 
 def test_no_option_is_named_for_a_host_that_an_open_network_reaches_already() -> None:

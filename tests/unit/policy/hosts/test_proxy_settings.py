@@ -277,3 +277,11 @@ def test_the_variable_or_file_with_the_password_of_an_upstream_proxy_is_named(
 ) -> None:
     settings = UpstreamProxySettings("proxy.example", 3128, auth)
     assert (settings.source_variable, settings.source_file) == (variable, file)
+
+
+@pytest.mark.parametrize("text", ["ada:s3cret@corp:3128", "http://ada:s3cret@corp:3128/"])
+def test_a_password_typed_into_an_upstream_proxy_is_refused_and_not_repeated(text: str) -> None:
+    with pytest.raises(ValueError, match="a password has no place here") as refused:
+        parse_upstream_proxy(text)
+    assert "s3cret" not in str(refused.value)
+    assert parse_upstream_proxy("http://corp:3128/") == ("corp", 3128)
