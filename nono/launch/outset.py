@@ -122,7 +122,7 @@ def _find_servers() -> None:
     for name in (*_SERVERS, "anyio", "httptools", "nono.supervisor.notify_loop"):
         if find_spec(name) is None:
             raise NonoError(
-                f"nono's module {name} is missing, so nothing was started.", hint="install nono anew"
+                f"nono's module {name} is missing, so nothing was started.", hint="reinstall nono"
             )
 
 

@@ -143,7 +143,7 @@ def _check_standard_streams(*, may_be_network: bool, only_unix: bool = False) ->
             if not may_be_network and not _is_connected_unix(stream):
                 raise LaunchError(
                     f"standard stream {descriptor} is a socket of the network outside, "
-                    "which can be connected anew from a private network namespace; redirect it"
+                    "which can be reconnected from a private network namespace; redirect it"
                 )
 
 

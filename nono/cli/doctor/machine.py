@@ -155,7 +155,7 @@ def _programs(found: Comparison | str) -> Finding:
     built = f"libseccomp {found.built_with}"
     if found.is_tampered:
         names = ", ".join(found.different)
-        return Finding(check, Mark.MISSING, f"changed after nono was built: {names}", "install nono anew")
+        return Finding(check, Mark.MISSING, f"changed after nono was built: {names}", "reinstall nono")
     if found.missing:
         return Finding(
             check, Mark.OK, f"{len(found.missing)} of {found.total} are built by {built} at each start"

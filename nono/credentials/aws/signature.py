@@ -130,7 +130,7 @@ def _check_chunks(headers: Sequence[Header], body: bytes, *, s3_like: bool) -> N
     """
     has_trailer = any(name.lower() == b"x-amz-trailer" for name, _ in headers)
     if not s3_like or not has_trailer or b";" in body.partition(b"\r\n")[0]:
-        raise RequestUnfit("a body of signed aws-chunked pieces cannot be signed anew; send it in one piece")
+        raise RequestUnfit("a body of signed aws-chunked pieces cannot be signed again; send it in one piece")
 
 
 def _added_fields(signed: Sequence[tuple[str, str]]) -> Iterator[Header]:

@@ -76,11 +76,11 @@ class LinkGuard:
         """Return the first link in the path that must not be followed."""
         for link in self._links(way):
             if self._may_be_laid(link):
-                reason = "a command could have laid it"
+                reason = "a command could have made it"
             elif way.stays_in is not None and self._leaves(link, way.stays_in):
                 reason = f"it leaves {way.stays_in}"
             elif not way.is_typed and self._is_strange(link, way.path):
-                reason = "a command could have laid it in another run"
+                reason = "a command could have made it in another run"
             else:
                 continue
             return Planted(link, canonical_as_far(way.path, self._fs), reason)

@@ -182,5 +182,5 @@ def test_an_upload_in_unsigned_chunks_is_signed_as_such() -> None:
 def test_an_upload_whose_chunks_are_signed_is_refused(
     service: str, headers: list[Header], body: bytes
 ) -> None:
-    with pytest.raises(ValueError, match="cannot be signed anew"):
+    with pytest.raises(ValueError, match="cannot be signed again"):
         an_injection(service).inject(outgoing(b"/k", headers, body, method=b"PUT"))

@@ -87,7 +87,7 @@ def test_a_link_that_a_command_could_lay_is_not_followed(
     resolved = run(profile(**{field: (entry,)}), fs=fs, allow=(".",))
     assert DISK not in granted(resolved) | {grant.path for grant in resolved.capabilities.sockets}
     (said,) = resolved.insisted
-    assert f"'{[*links][-1]}' is a link that leads to '{DISK}', and a command could have laid it" in said
+    assert f"'{[*links][-1]}' is a link that leads to '{DISK}', and a command could have made it" in said
     assert said.endswith(f" {DISK}")
     with pytest.raises(NonoError, match="is a link that leads to"):
         run(fs=fs, allow=(".", entry))
@@ -189,7 +189,7 @@ def test_a_link_that_another_run_could_lay_behind_the_persons_is_not_followed(
     resolved = run(profile(**{field: (entry,)}), fs=fs, allow=(".",))
     assert LETTERS not in granted(resolved) | {grant.path for grant in resolved.capabilities.sockets}
     (said,) = resolved.insisted
-    assert f"is a link that leads to '{LETTERS}', and a command could have laid it in another run" in said
+    assert f"is a link that leads to '{LETTERS}', and a command could have made it in another run" in said
     assert said.endswith(f" {LETTERS}")
 
 
@@ -331,7 +331,7 @@ def test_no_option_is_named_for_a_link_that_leads_to_all_of_a_persons_files(
         run(profile(state_dir=("~/.conf",)), fs=behind)
     assert raised.value.hint == "look at that link: what it leads to is too much for one run"
     resolved = run(profile(read=("~/.conf",)), fs=behind)
-    assert "a command could have laid it in another run" in resolved.insisted[0]
+    assert "a command could have made it in another run" in resolved.insisted[0]
     assert "If it is yours" not in resolved.insisted[0]
 
 
