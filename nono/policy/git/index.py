@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 _GITLINK = b"\0\0\xe0\0"  # the mode that git writes; of another it looks at the type alone
 _TYPE, _LINK = 0xF0, 0xE0  # in the third byte of a mode
+_ENTRIES_AT, _ALIGNMENT = 12, 8  # of the entries before version 4
 _MODE_AT = 24  # in an entry
 _HASHES = (20, 32)  # bytes of SHA-1 and SHA-256; the index does not say which
 _EXTENDED, _LENGTH = 0x4000, 0xFFF  # in the flags of an entry
@@ -31,8 +32,10 @@ def gitlinks_of(content: bytes, *, every_mode: bool) -> Iterator[bytes]:
         for hash_bytes in _HASHES:
             yield from _walked(content, version, hash_bytes)
     while version != 4 and found >= 0:
-        for hash_bytes in _HASHES:
-            yield from _names(content, found - _MODE_AT + 40 + hash_bytes)
+        # Numbers of inodes, times and hashes have these bytes too, mostly elsewhere.
+        if (found - _MODE_AT - _ENTRIES_AT) % _ALIGNMENT == 0:
+            for hash_bytes in _HASHES:
+                yield from _names(content, found - _MODE_AT + 40 + hash_bytes)
         found = content.find(_GITLINK, found + 1)
 
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from nono.policy.git.index import gitlinks_of, is_split
+from nono.policy.git.index import _MODE_AT, gitlinks_of, is_split
 from support.running.pace import PACE
 
 NAMES = ("a", "a/b", "sub", "sub-module", "x" * 300, "link", "deep/" * 40 + "end", "ü", "z" * 4100)
@@ -48,6 +48,14 @@ def test_each_submodule_is_found(tmp_path: Path, hash_name: str, version: int, e
 def test_an_index_without_submodules_has_none(tmp_path: Path) -> None:
     content = made(tmp_path, "touch a b; mkdir c; touch c/link; git add .")
     assert found(content, every_mode=True) == found(content, every_mode=False) == set()
+
+
+@pytest.mark.parametrize(("place", "is_named"), [(19, False), (_MODE_AT, True)], ids=["inode", "mode"])
+def test_the_number_of_an_inode_is_taken_for_no_submodule(tmp_path: Path, place: int, is_named: bool) -> None:
+    """Inode 14680064 is 0x00e00000, and the device before it ends with a zero byte."""
+    content = made(tmp_path, "touch a; git add .")
+    changed = content[: 12 + place] + b"\0\0\xe0\0" + content[12 + place + 4 :]
+    assert bool([*gitlinks_of(changed, every_mode=False)]) is is_named
 
 
 def test_an_index_of_which_parts_are_elsewhere_is_known(tmp_path: Path) -> None:
