@@ -68,6 +68,7 @@ class LoadedService(NamedTuple):
     service: CredentialService
     outcome: Loaded | Missing
     warnings: tuple[str, ...]  # sentences about a credential that was read but could be kept better
+    same_key: frozenset[str] = frozenset()  # the other services of the run with the very same key
 
 
 class Loader(NamedTuple):
@@ -92,7 +93,8 @@ class Loader(NamedTuple):
         cannot start.
         """
         references = [references_of(service) for service in services]
-        return [self._load(*each) for each in zip(services, references, strict=True)]
+        loaded = [self._load(*each) for each in zip(services, references, strict=True)]
+        return [each._replace(same_key=_same_key(each, loaded)) for each in loaded]
 
     def _load(self, service: CredentialService, references: list[CredentialReference]) -> LoadedService:
         warnings: list[str] = []
@@ -211,10 +213,21 @@ def _name_of_reader(service: CredentialService, reference: EnvironmentReference)
     return readers_of_variables().get(reference.name, service.name)
 
 
+def _same_key(own: LoadedService, every: Sequence[LoadedService]) -> frozenset[str]:
+    key = _static_key(own)
+    others = (each for each in every if each is not own)
+    return frozenset(each.service.name for each in others if key is not None and _static_key(each) == key)
+
+
+def _static_key(loaded: LoadedService) -> Secret | None:
+    credential = loaded.outcome.credential if isinstance(loaded.outcome, Loaded) else None
+    return credential.key if isinstance(credential, StaticCredential) else None
+
+
 def _static(service: CredentialService, secret: Secret, warnings: list[str]) -> StaticCredential:
     injection = injection_of(service.inject, secret)
     is_basic = service.inject.mode == "basic_auth"
     unwatched = unwatched_warning([secret], basic=is_basic)
     if unwatched is not None and service.tripwire:
         warnings.append(f"'{service.name}': {unwatched}")
-    return StaticCredential(injection, tripwire_for([secret], basic=is_basic))
+    return StaticCredential(injection, tripwire_for([secret], basic=is_basic), secret)

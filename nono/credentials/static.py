@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from nono.credentials.values.credential import Injection, LeakDetector, RequestFacts
 from nono.named_tuple import NamedTuple
+from nono.secret import Secret
 
 
 class StaticCredential(NamedTuple):
@@ -11,6 +12,7 @@ class StaticCredential(NamedTuple):
 
     injection: Injection
     watches: LeakDetector | None
+    key: Secret | None = None  # what the injection writes; None: not told
 
     def at_hand(self, request: RequestFacts) -> Injection:
         return self.injection

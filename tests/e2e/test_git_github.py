@@ -28,7 +28,7 @@ pytestmark = [
 
 
 class GitHub:
-    """github.com with one private repository, and a file that anybody may download."""
+    """github.com and its API, with one private repository, and a file that anybody may download."""
 
     def __init__(self, repositories: Path) -> None:
         self.backend = HttpBackend(repositories, basic(PAIR))
@@ -56,14 +56,15 @@ def github(repository: GitRepository) -> GitHub:
 
 @pytest.fixture
 def stage(github: GitHub) -> Iterator[AgentStage]:
-    with agent_stage(["github.com"], github, mounts={}, login=".git-credentials") as stage:
+    with agent_stage(["github.com", "api.github.com"], github, mounts={}, login=".git-credentials") as stage:
         yield stage
 
 
+GIVEN = {"GITHUB_TOKEN": TOKEN, **{name: each for name, each in ENVIRONMENT.items() if "CONFIG" not in name}}
+
+
 def inside(stage: AgentStage, script: str, **variables: str) -> Ended:
-    identity = {name: value for name, value in ENVIRONMENT.items() if "CONFIG" not in name}
-    given = {"GITHUB_TOKEN": TOKEN, **identity, **variables}
-    return stage.run("git-github", ["sh", "-c", script], environment=given)
+    return stage.run("git-github", ["sh", "-c", script], environment={**GIVEN, **variables})
 
 
 def test_git_pulls_and_pushes_with_a_token_that_is_not_inside(
@@ -91,6 +92,28 @@ def test_a_helper_of_the_person_is_not_asked(stage: AgentStage, repository: GitR
     run = inside(stage, PUSH)
     assert run.exit_code == 0, run.stderr
     assert repository.head == git("rev-parse", "HEAD", cwd=stage.project / "cloned")
+
+
+@pytest.mark.skipif(shutil.which("gh") is None, reason="gh is not installed")
+@pytest.mark.parametrize("of_git", [TOKEN, "ghp_anotherTokenThanThatOfTheApi012345"], ids=["same", "another"])
+def test_gh_gives_git_a_placeholder_that_is_taken_for_the_same_token(
+    stage: AgentStage, github: GitHub, of_git: str
+) -> None:
+    """`gh repo clone` and `gh pr checkout` make gh the only helper of git, for that call."""
+    stage.furnish({".config/nono/profiles/api.json": '{"network": {"credentials": ["github"]}}'})
+    stage.nono("credential", "set", "git-github", stdin=of_git)
+    stage.nono("credential", "set", "github", stdin=TOKEN)
+    helper = "-c credential.helper= -c 'credential.helper=!gh auth git-credential'"
+    script = f"git {helper} clone -q {URL} cloned && gh api user"
+    given = {**GIVEN, "GITHUB_TOKEN": ""}
+    run = stage.run("git-github,api", ["sh", "-c", script], environment=given)
+    if of_git == TOKEN:
+        assert (run.exit_code, run.stdout) == (0, "downloaded\n"), run.stderr
+        assert {sent for _, sent in github.seen} == {None, basic(PAIR).encode(), f"token {TOKEN}".encode()}
+    else:
+        assert run.exit_code == 128
+        assert {sent for _, sent in github.seen} == {None}
+        assert refused_by_proxy(run) == [("authentication_failed", "github.com")]
 
 
 def test_a_key_of_the_commands_own_does_not_arrive(stage: AgentStage, github: GitHub) -> None:

@@ -98,6 +98,7 @@ def _route(loaded: LoadedService) -> Route:
         tls=service.tls,
         watched=service.tripwire,
         drains=reads_bodies(upstream),
+        same_key=loaded.same_key,
     )
 
 

@@ -6,7 +6,7 @@ import re
 from base64 import b64decode
 from binascii import Error as Base64Error
 from collections.abc import Iterable, Sequence
-from itertools import chain
+from itertools import chain, islice
 from urllib.parse import unquote, unquote_plus
 
 from nono.credentials.logins.phantom import MARK
@@ -155,8 +155,13 @@ def without_path_keys(routes: Iterable[Route], target: bytes) -> bytes:
 def _foreign(texts: Iterable[str], routes: RouteTable, own: Route | None) -> Route | None:
     """Return another route whose phantom is among `texts`, or None. All are compared."""
     owners = [routes.owner_of(text) for text in texts if text]
-    others = [owner for owner in owners if owner is not None and owner is not own]
+    others = [owner for owner in owners if owner is not None and (own is None or not _is_of(own, owner))]
     return others[0] if others else None
+
+
+def _is_of(route: Route, owner: Route) -> bool:
+    """Return True if the phantom of `owner` stands for the key of `route`."""
+    return owner is route or owner.service in route.same_key
 
 
 def _failed(status: int, error: str, host: str, hint: str) -> Refusal:
@@ -166,8 +171,9 @@ def _failed(status: int, error: str, host: str, hint: str) -> Refusal:
 def check(route: Route, presented: Slots, routes: RouteTable) -> Presented | Refusal:
     """Check that the phantom of `route` is presented, and no other key.
 
-    The same phantom in several slots counts as one key. A second value, the phantom of another service, or a
-    key of the child's own is refused, because the proxy does not guess which one was meant.
+    The same phantom in several slots counts as one key, and so does that of another service with the same
+    key: gh gives its own to git. A second value, the phantom of any other service, or a key of the child's
+    own is refused, because the proxy does not guess which one was meant.
     """
     phantom = route.phantom
     host = route.origin.host
@@ -182,13 +188,14 @@ def check(route: Route, presented: Slots, routes: RouteTable) -> Presented | Ref
     other = _foreign((*(text for slot in slots for text in slot), *strays), routes, route)
     if other is not None:
         return wrong_host(other, repr(route.service), host)
-    is_astray = _matches_any(phantom, strays)
+    phantoms = [phantom, *(each.phantom for each in routes.routes if each.service in route.same_key)]
+    is_astray = _match_any(phantoms, strays)
     if not slots:
         return _misplaced(route) if is_astray else missing(route)
     if is_astray:
         error = "a placeholder was sent in the path or the query string, where this route has no key"
         return _failed(403, error, host, "send it in a header")
-    own = [_matches_any(phantom, slot) for slot in slots]
+    own = [_match_any(phantoms, slot) for slot in slots]
     if not any(own):
         return no_phantom(route, host, _hint(route))
     if not all(own):
@@ -236,6 +243,11 @@ def owners(candidates: Sequence[Route], presented: Slots, routes: RouteTable) ->
             return [], True
     found = [routes.owner_of(text) for text in texts]
     present = [route for route in candidates if any(route is owner for owner in found)]
+    if not present:
+        of_same_key = (
+            route for route in candidates if any(owner and _is_of(route, owner) for owner in found)
+        )
+        present = [*islice(of_same_key, 1)]
     return present, bool(texts)
 
 
@@ -262,9 +274,10 @@ def wrong_host(owner: Route, sent_to: str, host: str) -> Refusal:
     return refusal._replace(freezes=owner.service)
 
 
-def _matches_any(phantom: Phantom, texts: Sequence[str]) -> bool:
-    matches = [phantom.matches(text) for text in texts if text]  # compare all, for constant time
-    return any(matches)
+def _match_any(phantoms: Sequence[Phantom | None], texts: Sequence[str]) -> bool:
+    """Return True if one of the texts is one of the phantoms."""
+    matches = [each.matches(text) for each in phantoms if each is not None for text in texts if text]
+    return any(matches)  # all were compared, for constant time
 
 
 def _hint(route: Route) -> str:
@@ -292,11 +305,11 @@ def check_elsewhere(
     texts += [value.decode("latin-1") for name, value in headers if name.lower() != b"proxy-authorization"]
     texts += _target_texts(target, routes)
     owner = _foreign(texts, routes, None)
-    if owner is not None and any(owner is route for route in here):
+    if owner is not None and any(_is_of(route, owner) for route in here):
         return _misplaced(owner)
     if owner is not None:
         return wrong_host(owner, host, host)
-    if _matches_any(session_token, texts):
+    if _match_any([session_token], texts):
         return _failed(403, f"the proxy's session token was sent to {host}", host, "it is for the proxy only")
     return None
 
@@ -314,7 +327,8 @@ def left_over(
     text = b"\n".join([request.target, *chain.from_iterable(request.headers)])
     for route in routes.routes:
         if route.phantom is not None and route.phantom.appears_in(text):
-            return _misplaced(route) if any(route is own for own in here) else wrong_host(route, host, host)
+            is_here = any(_is_of(own, route) for own in here)
+            return _misplaced(route) if is_here else wrong_host(route, host, host)
     if session_token.appears_in(text):
         return _failed(403, f"the proxy's session token was sent to {host}", host, "it is for the proxy only")
     return None

@@ -109,6 +109,7 @@ class Route:
     watched: bool = True  # search responses for the secret
     drains: bool = False  # its upstream is known to read every request body
     login: LoginCredential | None = None  # the credential itself, if it comes from captured logins
+    same_key: frozenset[str] = frozenset()  # other services with the same key, whose phantoms are taken too
     key_headers: frozenset[bytes] = field(init=False, repr=False)  # lower case: those that can hold a key
     key_params: tuple[str, ...] = field(init=False, repr=False)  # of the query, which can hold one as well
 

@@ -242,6 +242,15 @@ def test_a_variable_that_is_not_set_stands_for_the_stored_key_of_whoever_reads_i
         assert loaded.outcome.hint == "nono credential set github, or export GITHUB_TOKEN"
 
 
+def test_services_with_the_very_same_key_are_known_by_name(environ: dict[str, str]) -> None:
+    resolver.save("openai", Secret("one key"), environ)
+    environ |= {"ANTHROPIC_API_KEY": "one key", "GITHUB_TOKEN": "another"}
+    loaded = load(
+        [OPENAI, ANTHROPIC, GIT, OPENAI._replace(name="none", credential_key="env://NONE")], environ
+    )
+    assert [each.same_key for each in loaded] == [{"anthropic"}, {"openai"}, set(), set()]
+
+
 class Person(NamedTuple):
     """uses: says yes to a variable. typed: the key for any other question."""
 

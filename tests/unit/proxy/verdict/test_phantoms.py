@@ -10,7 +10,7 @@ import pytest
 from nono.policy.schema.route_rules import Inject
 from nono.proxy.http.message import Header
 from nono.proxy.http.refusal import Refusal
-from nono.proxy.verdict.phantoms import Presented, Slots, check, check_elsewhere, proxy_authorised
+from nono.proxy.verdict.phantoms import Presented, Slots, check, check_elsewhere, owners, proxy_authorised
 from nono.proxy.verdict.routes import Origin, Route, RouteTable
 from nono.secret import Secret
 from support.proxy.thread import PHANTOM, TOKEN, FakeCredential, a_route
@@ -122,6 +122,48 @@ def test_a_phantom_where_the_api_takes_a_key_in_the_query_is_accepted_and_remove
     assert shown(PHANTOM, own) == Presented(b"/v1?alt=sse", "phantom_header")
     refused = [shown("sk-of-somebody-else"), shown("sk-of-somebody-else", own), shown(OTHER)]
     assert [each.status for each in refused if isinstance(each, Refusal)] == [401, 403, 403]
+
+
+GIT = replace(a_route(443, service="git", phantom="nono_git"), same_key=frozenset({"beta"}))
+BESIDE_GIT = replace(GIT, service="beside", same_key=frozenset({"beta", "git"}))
+OF_ONE_KEY = RouteTable((ALPHA, BETA, GIT))
+
+
+def at_git(*headers: Header, target: bytes = b"/v1") -> Presented | Refusal:
+    return check(GIT, Slots(headers, target), OF_ONE_KEY)
+
+
+def test_the_phantom_of_a_service_with_the_same_key_is_accepted() -> None:
+    """As gh gives git, at github.com, the one that it sends to api.github.com."""
+    of_beta, of_alpha = (b"Authorization", basic(f"x:{OTHER}")), (b"Authorization", basic(f"x:{PHANTOM}"))
+    own, a_key = (b"X-Api-Key", b"nono_git"), (b"X-Api-Key", b"sk-real-looking-key")
+    assert at_git(of_beta) == at_git(of_beta, own) == Presented(b"/v1", "phantom_header")
+    refused = [at_git(of_alpha), at_git(of_beta, of_alpha), at_git(of_beta, a_key)]
+    assert [(each.status, each.freezes) for each in refused if isinstance(each, Refusal)] == [
+        (403, "alpha"),
+        (403, "alpha"),
+        (403, None),
+    ]
+
+
+def test_the_phantom_of_a_service_with_the_same_key_is_no_key_in_another_place() -> None:
+    """It is refused there like the route's own: the credential is not frozen for it."""
+    stray = at_git((b"X-Api-Key", OTHER.encode()), target=b"/" + OTHER.encode())
+    assert isinstance(stray, Refusal)
+    assert (stray.status, stray.freezes) == (403, None)
+    token = ALPHA.phantom
+    assert token is not None
+    for here, frozen in (((GIT,), None), ((ALPHA,), "beta")):
+        elsewhere = check_elsewhere([(b"X-Note", OTHER.encode())], b"/", "h", OF_ONE_KEY, token, here)
+        assert elsewhere is not None
+        assert elsewhere.freezes == frozen
+
+
+def test_of_two_services_with_one_key_the_one_whose_phantom_was_sent_is_meant() -> None:
+    table = RouteTable((BETA, GIT, BESIDE_GIT))
+    for text, meant in (("nono_git", [GIT]), (OTHER, [GIT]), ("sk-real-looking-key", [])):
+        sent = Slots([(b"X-Api-Key", text.encode())], b"/")
+        assert owners([GIT, BESIDE_GIT], sent, table) == (meant, True)
 
 
 def test_a_refusal_names_no_key() -> None:
