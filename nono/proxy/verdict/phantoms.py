@@ -74,7 +74,12 @@ def _target_slots(route: Route, target: bytes) -> list[Slot]:
         found += [] if slot is None else [(_key(target, slot),)]
     if accept.mode == "query_param":
         names = (accept.query_param, *names)
-    return found + [(value,) for name in names for value in key_slot.query_values(name, target) if value]
+    return found + [(value,) for value in _values(names, target)]
+
+
+def _values(names: Iterable[str], target: bytes) -> list[str]:
+    """Return the values of these parameters that are not empty. Raises key_slot.AmbiguousQueryError."""
+    return [value for name in names for value in key_slot.query_values(name, target) if value]
 
 
 class Slots:
@@ -210,7 +215,7 @@ _MECHANISMS: dict[str, Mechanism] = {"url_path": "phantom_path", "query_param": 
 
 
 def _mechanism(route: Route, presented: Slots) -> Mechanism:
-    if route.key_params and not header_slots(presented.headers, route.key_headers):
+    if _values(route.key_params, presented.target) and not header_slots(presented.headers, route.key_headers):
         return "phantom_query"
     return _MECHANISMS.get(route.accept.mode, "phantom_header")
 

@@ -124,6 +124,15 @@ def test_a_phantom_where_the_api_takes_a_key_in_the_query_is_accepted_and_remove
     assert [each.status for each in refused if isinstance(each, Refusal)] == [401, 403, 403]
 
 
+def test_a_phantom_in_the_path_is_recorded_as_there_although_the_query_takes_it_too() -> None:
+    route = replace(
+        GOOGLE, accept=Inject(mode="url_path", path_pattern="/key/{}/", path_replacement="/key/{}/")
+    )
+    for target, mechanism in ((b"/key/%s/v1", "phantom_path"), (b"/v1?key=%s", "phantom_query")):
+        shown = check(route, Slots([], target % PHANTOM.encode()), RouteTable((route,)))
+        assert shown == Presented(b"/v1", mechanism)
+
+
 GIT = replace(a_route(443, service="git", phantom="nono_git"), same_key=frozenset({"beta"}))
 BESIDE_GIT = replace(GIT, service="beside", same_key=frozenset({"beta", "git"}))
 OF_ONE_KEY = RouteTable((ALPHA, BETA, GIT))
