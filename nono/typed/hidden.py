@@ -49,11 +49,12 @@ class _HiddenLine:
     def asked(self) -> Iterator[None]:
         """Show the question, and hide what is typed within the block."""
         handlers = {signal.SIGTSTP: self._stop, signal.SIGCONT: self._continue}
-        # A caller without job control ignores SIGTSTP, and this process keeps that.
+        handlers |= dict.fromkeys(_ENDING, self._end)
+        # A caller without job control ignores SIGTSTP, and this process keeps that. SIGINT has a handler.
         before = {
             number: signal.signal(number, handler)
             for number, handler in handlers.items()
-            if signal.getsignal(number) is not signal.SIG_IGN
+            if signal.getsignal(number) is signal.SIG_DFL
         }
         try:
             self._ask()
@@ -72,9 +73,18 @@ class _HiddenLine:
         os.write(self._shown_at, self._question)
         self._is_asked = True
 
-    def _stop(self, number: int, _frame: object) -> None:
+    def _end(self, number: int, _frame: object) -> None:
+        self._restore()
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+
+    def _restore(self) -> None:
+        """Undo the modes before another has the terminal, because not every shell has modes of its own."""
         with suppress(OSError, termios.error):
-            termios.tcsetattr(0, termios.TCSAFLUSH, self._before)  # not every shell has modes of its own
+            termios.tcsetattr(0, termios.TCSAFLUSH, self._before)
+
+    def _stop(self, number: int, _frame: object) -> None:
+        self._restore()
         self._is_asked = False
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)  # returns once this process is continued

@@ -6,6 +6,7 @@ import ctypes
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -92,6 +93,21 @@ def test_a_value_stays_unseen_after_its_question_was_stopped(sandbox: NonoRun) -
             person.wait_for_more()
         assert answers(person, (VALUE, KEY.encode()), (NEW, b"")) == 0
     assert KEY.encode() not in person.shown
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT], ids=str)
+def test_a_question_that_a_signal_ends_leaves_a_terminal_that_shows_what_is_typed(
+    sandbox: NonoRun, number: signal.Signals
+) -> None:
+    """A script's shell and timeout(1) set no modes of their own."""
+    nono = shlex.join([*NONO, "credential", "set", "openai"])
+    argv = sandbox.user.command(["/bin/sh", "-c", f"trap : TERM HUP QUIT; {nono}; echo $?; stty -a"])
+    with terminal(argv, sandbox.user.environment(NOBODY), sandbox.project) as person:
+        person.wait_for(VALUE)
+        os.killpg(person.process.pid, number)
+        assert person.end() == 0
+    assert b"%d\r\n" % (128 + number) in person.shown
+    assert b" echo " in person.shown
 
 
 @pytest.mark.parametrize("asked", [VALUE, NEW, AGAIN], ids=["value", "passphrase", "again"])
