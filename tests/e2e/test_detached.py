@@ -89,7 +89,8 @@ def test_a_name_that_another_session_has_is_told_while_that_runs(sandbox: NonoRu
     """Both start: names are not unique, and a script may start many."""
     with detached(sandbox, ["sleep", "60"]) as running:
         told = sandbox.run(["true"], flags=["--name=one"]).stderr
-        assert f"--name 'one': {running['session_id']} has that name and runs." in " ".join(told.split())
+        named = f"--name 'one': session {running['session_id']}, which is running, has that name."
+        assert named in " ".join(told.split())
         other = sandbox.run(["true"], flags=["--name=two"]).stderr
         assert "has that name" not in other
     wait_until(lambda: has_ended(running["supervisor_pid"]), "it goes on")  # it has been killed
