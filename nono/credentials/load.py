@@ -68,7 +68,7 @@ class LoadedService(NamedTuple):
     service: CredentialService
     outcome: Loaded | Missing
     warnings: tuple[str, ...]  # sentences about a credential that was read but could be kept better
-    same_key: frozenset[str] = frozenset()  # the other services of the run with the very same key
+    same_key: frozenset[str] = frozenset()  # the other services of the run with the same reference and key
 
 
 class Loader(NamedTuple):
@@ -214,8 +214,12 @@ def _name_of_reader(service: CredentialService, reference: EnvironmentReference)
 
 
 def _same_key(own: LoadedService, every: Sequence[LoadedService]) -> frozenset[str]:
-    key = _static_key(own)
-    others = (each for each in every if each is not own)
+    """Return the others that have the same reference, and found the same key by it.
+
+    Not those whose keys are alike by chance: each phantom stands for what its service was given.
+    """
+    key, reference = _static_key(own), own.service.credential_key
+    others = (each for each in every if each is not own and each.service.credential_key == reference)
     return frozenset(each.service.name for each in others if key is not None and _static_key(each) == key)
 
 

@@ -242,13 +242,15 @@ def test_a_variable_that_is_not_set_stands_for_the_stored_key_of_whoever_reads_i
         assert loaded.outcome.hint == "nono credential set github, or export GITHUB_TOKEN"
 
 
-def test_services_with_the_very_same_key_are_known_by_name(environ: dict[str, str]) -> None:
-    resolver.save("openai", Secret("one key"), environ)
-    environ |= {"ANTHROPIC_API_KEY": "one key", "GITHUB_TOKEN": "another"}
-    loaded = load(
-        [OPENAI, ANTHROPIC, GIT, OPENAI._replace(name="none", credential_key="env://NONE")], environ
-    )
-    assert [each.same_key for each in loaded] == [{"anthropic"}, {"openai"}, set(), set()]
+def test_services_with_one_reference_and_one_key_are_known_by_name(environ: dict[str, str]) -> None:
+    """Not one whose key is alike by chance, nor one that found another key by the same reference."""
+    resolver.save("git", Secret("one key"), environ)
+    resolver.save("github", Secret("one key"), environ)
+    resolver.save("other", Secret("another"), environ)
+    environ |= {"ANTHROPIC_API_KEY": "one key"}
+    names = ("git", "github", "other")
+    loaded = load([*(GIT._replace(name=name) for name in names), ANTHROPIC], environ)
+    assert [each.same_key for each in loaded] == [{"github"}, {"git"}, set(), set()]
 
 
 class Person(NamedTuple):

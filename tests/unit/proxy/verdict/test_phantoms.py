@@ -12,6 +12,7 @@ from nono.proxy.http.message import Header
 from nono.proxy.http.refusal import Refusal
 from nono.proxy.verdict.phantoms import Presented, Slots, check, check_elsewhere, owners, proxy_authorised
 from nono.proxy.verdict.routes import Origin, Route, RouteTable
+from nono.proxy.verdict.verdict import Mechanism
 from nono.secret import Secret
 from support.proxy.thread import PHANTOM, TOKEN, FakeCredential, a_route
 
@@ -128,7 +129,11 @@ def test_a_phantom_in_the_path_is_recorded_as_there_although_the_query_takes_it_
     route = replace(
         GOOGLE, accept=Inject(mode="url_path", path_pattern="/key/{}/", path_replacement="/key/{}/")
     )
-    for target, mechanism in ((b"/key/%s/v1", "phantom_path"), (b"/v1?key=%s", "phantom_query")):
+    places: list[tuple[bytes, Mechanism]] = [
+        (b"/key/%s/v1", "phantom_path"),
+        (b"/v1?key=%s", "phantom_query"),
+    ]
+    for target, mechanism in places:
         shown = check(route, Slots([], target % PHANTOM.encode()), RouteTable((route,)))
         assert shown == Presented(b"/v1", mechanism)
 
