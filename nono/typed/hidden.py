@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import termios
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 
 from nono.typed.line import in_front, is_own
@@ -20,7 +20,11 @@ def read_hidden(question: str) -> str:
     Raises EOFError if it ends without a line, KeyboardInterrupt for Ctrl-C, or OSError or termios.error if
     the terminal went away.
     """
-    with closing(_HiddenLine(question)) as line, unblocked({*_ENDING, *_STOPPING}), line.asked():
+    with (
+        closing(_HiddenLine(question)) as line,
+        unblocked({*_ENDING, *_STOPPING, signal.SIGINT}),
+        line.asked(),
+    ):
         wait_for(reading=0)
         typed = os.read(0, LINE_BYTES_MAX)  # one line: the terminal is in line mode
     if not typed.endswith(b"\n"):
@@ -28,7 +32,7 @@ def read_hidden(question: str) -> str:
     return typed[:-1].decode("utf-8", "surrogateescape")
 
 
-_ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)
+_ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 _STOPPING = (signal.SIGTSTP, signal.SIGCONT)
 
 
@@ -48,9 +52,10 @@ class _HiddenLine:
     @contextmanager
     def asked(self) -> Iterator[None]:
         """Show the question, and hide what is typed within the block."""
-        handlers = {signal.SIGTSTP: self._stop, signal.SIGCONT: self._continue}
-        handlers |= dict.fromkeys(_ENDING, self._end)
-        # A caller without job control ignores SIGTSTP, and this process keeps that. SIGINT has a handler.
+        handlers: dict[signal.Signals, Callable[[int, object], None]]
+        handlers = dict.fromkeys(_ENDING, self._end)
+        handlers |= {signal.SIGTSTP: self._stop, signal.SIGCONT: self._continue}
+        # A caller without job control ignores SIGTSTP, and nohup(1) SIGHUP; this process keeps that.
         before = {
             number: signal.signal(number, handler)
             for number, handler in handlers.items()
@@ -62,7 +67,7 @@ class _HiddenLine:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
-            termios.tcsetattr(0, termios.TCSAFLUSH, self._before)
+            self._show_typed()
             with suppress(OSError):
                 os.write(self._shown_at, b"\n")
 
@@ -73,18 +78,19 @@ class _HiddenLine:
         os.write(self._shown_at, self._question)
         self._is_asked = True
 
+    def _show_typed(self) -> None:
+        """Undo the modes, as not every shell has its own. In the background, that would stop this process."""
+        if in_front():
+            with suppress(OSError, termios.error):
+                termios.tcsetattr(0, termios.TCSAFLUSH, self._before)
+
     def _end(self, number: int, _frame: object) -> None:
-        self._restore()
+        self._show_typed()
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)
 
-    def _restore(self) -> None:
-        """Undo the modes before another has the terminal, because not every shell has modes of its own."""
-        with suppress(OSError, termios.error):
-            termios.tcsetattr(0, termios.TCSAFLUSH, self._before)
-
     def _stop(self, number: int, _frame: object) -> None:
-        self._restore()
+        self._show_typed()
         self._is_asked = False
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)  # returns once this process is continued
