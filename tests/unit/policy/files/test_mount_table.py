@@ -195,3 +195,12 @@ def test_what_is_no_mountinfo_is_refused(text: str) -> None:
 def test_the_parent_of_an_alias_is_an_alias_of_the_parent() -> None:
     mounts = table("8:1 / /", "8:1 / /mnt")
     assert [dirname(alias) for alias in mounts.aliases(KEY)] == [*mounts.aliases(dirname(KEY))]
+
+
+@pytest.mark.parametrize(("above", "is_root"), [(1, True), (0, True), (20, False)])
+def test_the_root_is_a_mount_on_itself_or_on_one_that_is_not_seen(above: int, is_root: bool) -> None:
+    """The first file system of a kernel is its own parent, and an initramfs may stay in it."""
+    found = MountTable(
+        f"1 {above} 0:2 / / rw - rootfs rootfs rw\n20 1 0:2 /home /mnt rw - rootfs rootfs rw\n"
+    ).aliases(KEY)
+    assert found == (("/mnt/ada/.ssh",) if is_root else ())
