@@ -659,6 +659,7 @@ GROUPS: tuple[tuple[Any, ...], ...] = (
   False,
   ('~/.nvm',
    '~/.fnm',
+   '~/.volta',
    '~/.npm',
    '~/.npm-global',
    '~/.node',
