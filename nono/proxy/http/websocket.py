@@ -4,11 +4,41 @@ from __future__ import annotations
 
 from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
+from collections.abc import Iterable
 
 from nono.digests import compare_digest, sha1
 from nono.proxy.http.message import BodyKind, Header, MessageError, RequestHead, ResponseHead
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 section 1.3
+
+PROTOCOL = b"sec-websocket-protocol"
+# OpenAI takes a key there because JavaScript in a browser cannot set other fields of a handshake.
+_KEY_PROTOCOL = b"openai-insecure-api-key."
+
+
+def protocol_keys(value: bytes) -> list[bytes]:
+    """Return the keys that are presented as subprotocols (RFC 6455 section 1.9)."""
+    return [each[len(_KEY_PROTOCOL) :] for each in _protocols(value) if _is_key_in(each)]
+
+
+def without_protocol_keys(headers: Iterable[Header]) -> list[Header]:
+    """Return the fields without keys that are presented as subprotocols."""
+    kept = []
+    for name, value in headers:
+        if name.lower() == PROTOCOL and protocol_keys(value):
+            value = b", ".join(each for each in _protocols(value) if not _is_key_in(each))
+            if not value:
+                continue
+        kept.append((name, value))
+    return kept
+
+
+def _protocols(value: bytes) -> list[bytes]:
+    return [each.strip(b" \t") for each in value.split(b",")]
+
+
+def _is_key_in(protocol: bytes) -> bool:
+    return protocol.lower().startswith(_KEY_PROTOCOL)
 
 
 def _members(values: list[bytes]) -> list[bytes]:

@@ -16,6 +16,7 @@ from nono.policy.schema.route_rules import Inject
 from nono.policy.services import key_slot
 from nono.proxy.http.message import Header
 from nono.proxy.http.refusal import Refusal
+from nono.proxy.http.websocket import PROTOCOL, protocol_keys
 from nono.proxy.verdict.routes import KEY_HEADERS, Phantom, Route, RouteTable
 from nono.proxy.verdict.verdict import Mechanism
 
@@ -60,8 +61,17 @@ def _access_key(parameters: str) -> str:
 
 
 def header_slots(headers: Iterable[Header], names: frozenset[bytes] = KEY_HEADERS) -> list[Slot]:
-    """Return the slots of all headers called `names`, in order, without those that present no key."""
-    slots = [_slot(value) for name, value in headers if name.lower() in names]
+    """Return the slots of all headers called `names`, in order, without those that present no key.
+
+    A WebSocket may present one among its subprotocols, whatever `names` says.
+    """
+    slots: list[Slot] = []
+    for name, value in headers:
+        plain = name.lower()
+        if plain in names:
+            slots.append(_slot(value))
+        elif plain == PROTOCOL:
+            slots += [(key.decode("utf-8", "surrogateescape"),) for key in protocol_keys(value) if key]
     return [slot for slot in slots if slot]
 
 

@@ -10,6 +10,7 @@ from nono.proxy.http.charset import without_charsets
 from nono.proxy.http.content_coding import accept_encoding
 from nono.proxy.http.message import BodyKind, Header, RequestHead, ResponseHead
 from nono.proxy.http.passing import end_to_end, folded
+from nono.proxy.http.websocket import without_protocol_keys
 from nono.proxy.http.writing import checked_target, checked_value, framing_fields, lines, serialise
 from nono.proxy.verdict.routes import Origin, Route
 
@@ -38,7 +39,10 @@ def outgoing(head: RequestHead, target: bytes, origin: Origin, route: Route | No
     without = _WRITTEN_HERE
     if route is not None:
         without |= frozenset(map(folded, route.key_headers))
-    return Outgoing(head.method, target, origin.authority, end_to_end(head.headers, without=without))
+    headers = end_to_end(head.headers, without=without)
+    if route is not None and head.wants_upgrade:
+        headers = without_protocol_keys(headers)
+    return Outgoing(head.method, target, origin.authority, headers)
 
 
 class Completed(NamedTuple):

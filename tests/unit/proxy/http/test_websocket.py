@@ -233,6 +233,37 @@ def test_without_the_phantom_no_socket_is_opened(way: str) -> None:
     assert seen == []
 
 
+def in_protocol(key: str) -> dict[str, Any]:
+    """Return the options of a client that sets no field, as in a browser."""
+    return {"additional_headers": {}, "subprotocols": ["realtime", f"openai-insecure-api-key.{key}"]}
+
+
+@WAYS
+def test_a_phantom_among_the_subprotocols_is_accepted_and_does_not_arrive(way: str) -> None:
+    with (
+        websocket_server(echo) as (port, seen),
+        intercepting(a_route(port, host="localhost")) as p,
+        dialled(p, way, port, **in_protocol(PHANTOM)) as connection,
+    ):
+        connection.send("text")
+        assert connection.recv(TIMEOUT_S) == "text"
+    request = seen[0].request
+    assert request is not None
+    assert request.headers.get_all("Authorization") == [f"Bearer {REAL_KEY}"]
+    assert request.headers.get_all("Sec-WebSocket-Protocol") == ["realtime"]
+
+
+@WAYS
+def test_a_key_of_the_commands_own_among_the_subprotocols_is_refused(way: str) -> None:
+    with websocket_server(echo) as (port, seen), intercepting(a_route(port, host="localhost")) as p:
+        beside = {**in_protocol("own"), "additional_headers": {"X-Api-Key": PHANTOM}}
+        for options in (in_protocol("own"), beside):
+            with pytest.raises(InvalidStatus, match=r"HTTP 40[13]"), dialled(p, way, port, **options):
+                pass
+            assert p.recording.decisions()[-1] == ("deny", "authentication_failed")
+    assert seen == []
+
+
 @WAYS
 def test_the_close_of_either_end_reaches_the_other(way: str) -> None:
     def talk(connection: ServerConnection) -> None:
@@ -741,3 +772,21 @@ def test_the_proxy_ends_with_open_sockets() -> None:
             assert outside.is_closed()
             with suppress(OSError):
                 assert inside.rest() == b""
+
+
+@pytest.mark.parametrize(
+    ("value", "keys", "rest"),
+    [
+        (b"realtime, openai-insecure-api-key.sk-a, beta", [b"sk-a"], b"realtime, beta"),
+        (b"OpenAI-Insecure-Api-Key.sk-a,x,openai-insecure-api-key.sk-b", [b"sk-a", b"sk-b"], b"x"),
+        (b"openai-insecure-api-key.sk-a", [b"sk-a"], None),
+        (b"realtime", [], b"realtime"),
+    ],
+)
+def test_a_key_among_the_subprotocols_is_found_and_taken_out(
+    value: bytes, keys: list[bytes], rest: bytes | None
+) -> None:
+    field = (b"Sec-WebSocket-Protocol", value)
+    assert websocket.protocol_keys(value) == keys
+    kept = [] if rest is None else [(b"Sec-WebSocket-Protocol", rest)]
+    assert websocket.without_protocol_keys([field, (b"A", value)]) == [*kept, (b"A", value)]
