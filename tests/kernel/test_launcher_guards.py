@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -15,8 +16,9 @@ from nono.sandbox.apply import restrict
 from nono.sandbox.command import Command
 from nono.sandbox.launcher import Probe, fork_launcher
 from nono.sandbox.plan.enforcement import StaticFilter
-from nono.sandbox.plan.plan import PathRule, SandboxPlan
+from nono.sandbox.plan.plan import MaskRule, PathRule, SandboxPlan
 from support.forked import in_child
+from support.running.needs import require
 
 ABI = landlock.abi_version()
 PLAN = SandboxPlan(ABI, HANDLED_FS[max(ABI, 0)] if ABI else 0, 0, 0, (), (), (), StaticFilter.OPEN_NET, None)
@@ -79,6 +81,26 @@ def test_no_command_starts_in_another_network_than_its_plan_names(is_private: bo
 
     expected = "the plan is for another network than the launcher is in" if is_private else None
     assert said(launch) == expected
+
+
+@pytest.mark.parametrize("is_replaced", [True, False])
+def test_no_command_starts_where_a_denied_path_cannot_be_masked(is_replaced: bool, tmp_path: Path) -> None:
+    """Another run may have replaced it since the plan was drawn."""
+    require("mounts", os.geteuid())
+    denied = tmp_path / "denied"
+    denied.touch() if is_replaced else denied.mkdir()
+    plan = PLAN._replace(own_root_fs=PLAN.handled_fs, masks=(MaskRule(str(denied), "dir"),))
+
+    def launch() -> None:
+        launcher = fork_launcher({}, NOTHING)
+        try:
+            launcher.begin_restrict(plan, Command("/bin/true", ("true",), {}, "/"))
+            launcher.end_restrict()
+        finally:
+            launcher.abandon()
+
+    refused = said(launch)
+    assert (str(denied) in str(refused)) if is_replaced else refused is None
 
 
 @pytest.mark.parametrize("has_thread", [True, False])
