@@ -135,7 +135,8 @@ def test_a_phantom_in_the_path_is_recorded_as_there_although_the_query_takes_it_
     ]
     for target, mechanism in places:
         shown = check(route, Slots([], target % PHANTOM.encode()), RouteTable((route,)))
-        assert shown == Presented(b"/v1", mechanism)
+        assert isinstance(shown, Presented)
+        assert shown[:2] == (b"/v1", mechanism)
 
 
 GIT = replace(a_route(443, service="git", phantom="nono_git"), same_key=frozenset({"beta"}))
