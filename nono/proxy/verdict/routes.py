@@ -28,17 +28,19 @@ if TYPE_CHECKING:
 # The last two are GitLab's and Azure's.
 KEY_HEADERS = frozenset((b"authorization", b"x-api-key", b"x-goog-api-key", b"private-token", b"api-key"))
 
-# APIs that take the key of such a header in the query as well: half of Google's clients send it there.
-_PARAM_OF_HEADER = {"x-goog-api-key": "key", "private-token": "private_token"}
-_PARAM_OF_HOST = {"gitlab.com": "private_token"}
+# APIs that take the key of such a header in the query as well, as half of Google's clients send it, or
+# another token.
+_GITLAB = ("private_token", "access_token", "job_token")
+_PARAMS_OF_HEADER = {"x-goog-api-key": ("key", "access_token"), "private-token": _GITLAB}
+_PARAMS_OF_HOST = {"gitlab.com": _GITLAB}
 
 
 def _key_params(inject: Inject, host: str) -> tuple[str, ...]:
     """Return the query parameters in which the API also takes the key that `inject` puts into a header."""
     if inject.mode != "header":
         return ()
-    name = _PARAM_OF_HEADER.get(inject.header.lower()) or _PARAM_OF_HOST.get(host)
-    return () if name is None else (name,)
+    of_header = _PARAMS_OF_HEADER.get(inject.header.lower())
+    return _PARAMS_OF_HOST.get(host, ()) if of_header is None else of_header
 
 
 # The requests that may share a connection: those with the credential of one service and, because a login may

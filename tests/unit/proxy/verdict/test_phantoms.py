@@ -110,7 +110,14 @@ GITLAB = replace(a_route(443), origin=Origin("https", "gitlab.com", 443))
 
 
 @pytest.mark.parametrize(
-    ("route", "name"), [(GOOGLE, "key"), (GITLAB, "private_token")], ids=["google", "gitlab"]
+    ("route", "name"),
+    [
+        (GOOGLE, "key"),
+        (GOOGLE, "access_token"),
+        (GITLAB, "private_token"),
+        (GITLAB, "access_token"),
+        (GITLAB, "job_token"),
+    ],
 )
 def test_a_phantom_where_the_api_takes_a_key_in_the_query_is_accepted_and_removed(
     route: Route, name: str
