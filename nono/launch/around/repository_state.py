@@ -187,14 +187,17 @@ class _Look:
             contents += filter(None, map(self._index, shared))
         is_new = self._before is not None and self._before.indices.get(path) != inode
         found = set[bytes]()
-        for link in (link for each in contents for link in gitlinks_of(each, every_mode=is_new)):
-            if len(found) == DIRECTORIES_MAX or (has_parts and not link):
-                self._files.leave(path)
-                return
-            is_path = link and b"\0" not in link and link[:1] != b"/" and b".." not in link.split(b"/")
-            if is_path and link not in found:
-                found.add(link)
-                yield os.fsdecode(link)
+        try:
+            for link in (link for each in contents for link in gitlinks_of(each, every_mode=is_new)):
+                if len(found) == DIRECTORIES_MAX or (has_parts and not link):
+                    self._files.leave(path)
+                    return
+                is_path = link and b"\0" not in link and link[:1] != b"/" and b".." not in link.split(b"/")
+                if is_path and link not in found:
+                    found.add(link)
+                    yield os.fsdecode(link)
+        except ValueError:
+            self._files.leave(path)
 
     def _index(self, path: str) -> bytes | None:
         content = self._files.content(path, self._left_bytes)

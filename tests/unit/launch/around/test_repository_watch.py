@@ -397,6 +397,19 @@ def test_a_submodule_of_a_mode_that_git_does_not_write_is_told(top: Path) -> Non
     assert [path for path, _, _ in told(top, plant)] == ["new/.git/config", "new/.git/hooks"]
 
 
+@pytest.mark.parametrize(("blocks", "is_told"), [(1, False), (100, True)])
+def test_an_index_with_blocks_that_no_git_writes_is_told(top: Path, blocks: int, is_told: bool) -> None:
+    """Each thread of git reads a block of entries, which may be anywhere."""
+
+    def plant() -> None:
+        script("touch a; git add a")(top)
+        table = b"\0\0\0\1" + b"\0\0\0\x0c\0\0\0\1" * blocks
+        with (top / ".git/index").open("ab") as index:
+            index.write(b"IEOT" + len(table).to_bytes(4) + table)
+
+    assert told(top, plant) == ([(".git/index", "unreadable", ())] if is_told else [])
+
+
 def test_submodules_that_are_links_to_each_other_are_looked_at_for_a_while(
     top: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

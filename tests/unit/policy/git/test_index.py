@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 import time
@@ -56,6 +57,42 @@ def test_the_number_of_an_inode_is_taken_for_no_submodule(tmp_path: Path, place:
     content = made(tmp_path, "touch a; git add .")
     changed = content[: 12 + place] + b"\0\0\xe0\0" + content[12 + place + 4 :]
     assert bool([*gitlinks_of(changed, every_mode=False)]) is is_named
+
+
+def in_blocks(content: bytes, *, gap: int, mode: bytes, count: int = 1) -> bytes:
+    """Return an index of two entries that git reads in blocks, the second `gap` bytes later."""
+    first, second = content[12:84], content[84 : 84 + 72]
+    places = (12, 84 + gap)
+    table = b"\0\0\0\1" + b"".join(each.to_bytes(4) + count.to_bytes(4) for each in places)
+    head = b"IEOT" + len(table).to_bytes(4)
+    entries = content[:12] + first + bytes(gap) + second[:24] + mode + second[28:]
+    known = len(entries).to_bytes(4) + hashlib.sha1(head).digest()
+    whole = entries + head + table + b"EOIE" + len(known).to_bytes(4) + known
+    return whole + hashlib.sha1(whole).digest()
+
+
+@pytest.mark.parametrize("gap", [0, 3], ids=["behind the other", "at an odd place"])
+@pytest.mark.parametrize("mode", [0o160000, 0o160777], ids=oct)
+def test_a_submodule_in_a_block_that_a_thread_of_git_reads_is_found(
+    tmp_path: Path, gap: int, mode: int
+) -> None:
+    """A table says where each thread begins; git alone would leave no gap."""
+    add = f"touch firstfile; git add .; git update-index --add --cacheinfo 160000,{'1' * 40},submodule"
+    content = in_blocks(made(tmp_path, add), gap=gap, mode=mode.to_bytes(4))
+    (tmp_path / ".git/index").write_bytes(content)
+    listed = subprocess.check_output(
+        ["git", "-c", "index.threads=4", "ls-files", "-s"], cwd=tmp_path, text=True
+    )
+    assert f"{mode:o} {'1' * 40} 0\tsubmodule" in listed
+    assert "submodule" in found(content, every_mode=True)
+    assert ("submodule" in found(content, every_mode=False)) is (mode == 0o160000)
+
+
+def test_blocks_with_more_entries_than_the_index_are_refused(tmp_path: Path) -> None:
+    add = f"touch firstfile; git add .; git update-index --add --cacheinfo 160000,{'1' * 40},submodule"
+    content = in_blocks(made(tmp_path, add), gap=0, mode=(0o160000).to_bytes(4), count=2)
+    with pytest.raises(ValueError, match="more entries"):
+        found(content, every_mode=True)
 
 
 def test_an_index_of_which_parts_are_elsewhere_is_known(tmp_path: Path) -> None:
