@@ -11,6 +11,7 @@ from nono.policy.endpoints.policy import DEFAULT_LABEL, EndpointPolicy
 from nono.policy.files.grants import directory_flag, file_flag
 from nono.policy.files.path_verdict import Denied, FilePolicy, Granted, Protected
 from nono.policy.hosts.host_filter import Allow, Refuse, parse_rule
+from nono.policy.hosts.hostname import ip_literal
 from nono.policy.hosts.live_hosts import LiveHosts
 from nono.policy.live.endpoints import LiveEndpoints
 from nono.policy.live.paths import LivePaths
@@ -51,7 +52,9 @@ class Hosts:
             if isinstance(judged_with, Allow):
                 return None
             return Refused(f"{judged_with.reason}, and a denial beats every grant", judged_with.hint)
-        if current.allow is not None and not any(allowed.covers(rule) for allowed in current.allow):
+        is_name = ip_literal(rule.pattern) is None  # an address is reached only where it is granted by itself
+        named = [each for each in current.allow or () if is_name or each.is_exact]
+        if current.allow is not None and not any(each.covers(rule) for each in named):
             return None  # it adds the other ports
         by = "no rule restricts hosts" if verdict.rule is None else f"{verdict.rule} from {verdict.origin}"
         return Refused(f"{wanted.target} is allowed already: {by}")

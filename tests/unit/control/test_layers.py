@@ -102,6 +102,14 @@ def test_a_host_allowed_on_one_port_can_be_allowed_on_every_port(
     assert (refused is not None and "allowed already" in refused.reason) is is_allowed_already
 
 
+def test_an_address_allowed_on_one_port_is_not_allowed_on_every_port_by_a_rule_for_names() -> None:
+    allowed = tuple(parse_rule(entry, "--allow-domain") for entry in ("*", "192.0.2.1:443"))
+    hosts = Hosts(LiveHosts(HostFilter(allowed)), lambda: 0, None)
+    for target, is_allowed_already in (("192.0.2.1", False), ("192.0.2.1:443", True), ("a.test", True)):
+        refused = hosts.refusal(Wanted("allow", "host", target, Access.READ, None))
+        assert (refused is not None) is is_allowed_already, target
+
+
 @pytest.mark.parametrize(
     ("ports", "leaves"),
     [(None, False), (PortGrants(), False), (PortGrants(connect=united([22])), True)],
