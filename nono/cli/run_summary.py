@@ -43,8 +43,8 @@ def show(
     console.lines(summary.not_inherited(resolved.withheld, verbose=verbose, has_proxy=has_proxy))
     for number in key_arguments(prepared.argv):
         console.warn(
-            f"argument {number} of the command looks like a key: other processes of this machine can read it "
-            "there; --credential lets a command use a key that it never holds"
+            f"argument {number} of the command looks like a key: the command and other processes of this "
+            "machine can read it there; --credential lets a command use a key that it never holds"
         )
     for path in closed_descriptors(prepared.argv):
         console.warn(

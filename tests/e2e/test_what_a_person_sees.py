@@ -119,6 +119,7 @@ def test_a_token_on_the_command_line_is_warned_about_once(service: Intercepted, 
     warned = service.run(("true", TOKEN)).stderr
     assert warned.count("can read it there") == 1
     assert "argument 5 of the command looks like a key" in warned  # four words are put before the command
+    assert "the command and other processes" in " ".join(warned.split())
     assert TOKEN not in warned
     assert "can read it there" not in service.run(("true", TOKEN[:12])).stderr
 
