@@ -78,7 +78,10 @@ def _files(files: RepositoryFiles, place: str) -> dict[str, Inode]:
 
 
 def _is_gits_own(path: str, place: str) -> bool:
-    """Return True for a clone's .git: each look for news changes it. It is told of as repositories are."""
+    """Return True for a clone's .git, which each look for news changes.
+
+    That of Claude Code is told of as repositories are; in that of Codex git runs nothing.
+    """
     return basename(place) == CLONES and dirname(dirname(path)) == place and basename(path) == ".git"
 
 
