@@ -88,6 +88,16 @@ def _is_named(pair: bytes, name: str) -> bool:
     return unquote_plus(pair.partition(b"=")[0].decode("ascii", "replace")) == name
 
 
+def may_have(name: str, target: bytes) -> bool:
+    """Return False if no reader of the query could find a parameter called `name`."""
+    query = target.partition(b"?")[2]
+    if not query:
+        return False
+    from urllib.parse import unquote_plus
+
+    return name in unquote_plus(query.decode("ascii", "replace"))
+
+
 def query_values(name: str, target: bytes) -> list[str]:
     """Return the decoded values of every parameter called `name`.
 

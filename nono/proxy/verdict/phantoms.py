@@ -77,14 +77,19 @@ def header_slots(headers: Iterable[Header], names: frozenset[bytes] = KEY_HEADER
 
 def _target_slots(route: Route, target: bytes) -> list[Slot]:
     """Return the slots in the route's own places in the target. Raises key_slot.AmbiguousQueryError."""
-    accept, names = route.accept, route.key_params
+    accept, names = route.accept, _key_params(route, target)
     found: list[Slot] = []
     if accept.mode == "url_path":
         slot = _path_slot(route, accept, target)
         found += [] if slot is None else [(_key(target, slot),)]
     if accept.mode == "query_param":
-        names = (accept.query_param, *names)
+        names = [accept.query_param, *names]
     return found + [(value,) for value in _values(names, target)]
+
+
+def _key_params(route: Route, target: bytes) -> list[str]:
+    """Return those of the route's key_params that may be in the query: others make no query ambiguous."""
+    return [name for name in route.key_params if key_slot.may_have(name, target)]
 
 
 def _values(names: Iterable[str], target: bytes) -> list[str]:
@@ -225,7 +230,8 @@ _MECHANISMS: dict[str, Mechanism] = {"url_path": "phantom_path", "query_param": 
 
 
 def _mechanism(route: Route, presented: Slots) -> Mechanism:
-    if _values(route.key_params, presented.target) and not header_slots(presented.headers, route.key_headers):
+    names = _key_params(route, presented.target)
+    if _values(names, presented.target) and not header_slots(presented.headers, route.key_headers):
         return "phantom_query"
     return _MECHANISMS.get(route.accept.mode, "phantom_header")
 
@@ -240,7 +246,7 @@ def _neutral(route: Route, target: bytes) -> bytes:
     for side in (accept, inject):
         if side.mode == "query_param":
             target = key_slot.without_query(side.query_param, target)
-    for name in route.key_params:
+    for name in _key_params(route, target):
         target = key_slot.without_query(name, target)
     if injects_in_path:
         slot = _path_slot(route, inject, target)

@@ -132,6 +132,19 @@ def test_a_phantom_where_the_api_takes_a_key_in_the_query_is_accepted_and_remove
     assert [each.status for each in refused if isinstance(each, Refusal)] == [401, 403, 403]
 
 
+@pytest.mark.parametrize("more", ["", "&private%5Ftoken=a-key", "&a=1;private_token=a-key"])
+def test_a_long_query_is_refused_only_if_a_key_may_be_in_it(more: str) -> None:
+    """As of `iids[]`, by which GitLab names any number of issues."""
+    target = f"/v1?{'&'.join(f'iids[]={each}' for each in range(300))}{more}".encode()
+    sent = Slots([(b"Authorization", b"Bearer " + PHANTOM.encode())], target)
+    shown = check(GITLAB, sent, RouteTable((GITLAB,)))
+    if more:
+        assert isinstance(shown, Refusal)
+        assert shown.status == 400
+    else:
+        assert shown == Presented(target, "phantom_header")
+
+
 def test_a_phantom_in_the_path_is_recorded_as_there_although_the_query_takes_it_too() -> None:
     route = replace(
         GOOGLE, accept=Inject(mode="url_path", path_pattern="/key/{}/", path_replacement="/key/{}/")
