@@ -88,6 +88,20 @@ def test_a_program_typed_for_a_command_is_told_how_to_run_it(
     assert err.splitlines()[1] == f"hint: {hint}"
 
 
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("profil", "did you mean 'profile'?"),
+        ("echo", "nono run --allow-cwd -- echo runs that program in the sandbox"),
+    ],
+)
+def test_a_program_called_almost_like_a_command_is_taken_for_the_command(
+    name: str, hint: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("shutil.which", lambda program: f"/bin/{program}")
+    assert outcome(capsys, name)[2].splitlines()[1] == f"hint: {hint}"
+
+
 @pytest.mark.parametrize("argv", [["-s", "run"], ["--silent", "run"], ["run", "-s"], ["run", "--silent"]])
 def test_global_options_stand_on_either_side(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     status, _, err = outcome(capsys, *argv)
@@ -360,6 +374,18 @@ def test_an_error_is_told_although_no_advice_on_it_can_be_loaded(
     said = outcome(capsys, "run")[2]
     assert said.startswith("nono: the log cannot be kept\n")
     assert ("hint: free space there" in said) is advised
+
+
+def test_an_error_keeps_its_own_hint_although_no_advice_can_be_loaded(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def prevented(arguments: list[str]) -> int:
+        raise NonoError("the log cannot be kept", hint="--no-audit")
+
+    monkeypatch.setattr("nono.cli.main._dispatch", prevented)
+    monkeypatch.setitem(sys.modules, "nono.cli.advice", None)
+    monkeypatch.delattr("nono.cli.advice", raising=False)
+    assert outcome(capsys, "run")[2] == "nono: the log cannot be kept\nhint: --no-audit\n"
 
 
 @pytest.mark.parametrize(

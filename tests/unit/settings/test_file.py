@@ -27,8 +27,10 @@ def write(environ: dict[str, str], text: str | bytes) -> Path:
     return path
 
 
-def test_a_byte_order_mark_is_named(environ: dict[str, str]) -> None:
-    write(environ, b'\xef\xbb\xbf[ui]\r\ntheme = "latte"\r\n')
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16-le", "utf-16-be"])
+def test_a_byte_order_mark_is_named(environ: dict[str, str], encoding: str) -> None:
+    mark = "" if encoding == "utf-8-sig" else "\ufeff"
+    write(environ, f'{mark}[ui]\r\ntheme = "latte"\r\n'.encode(encoding))
     with pytest.raises(ConfigError, match="begins with a byte order mark: save it as UTF-8 without one"):
         user_config(environ)
     write(environ, b'[ui]\r\ntheme = "latte"\r\n')

@@ -78,6 +78,13 @@ def test_a_signal_whose_handler_raises_nothing_does_not_end_the_wait(pipe: tuple
     assert heard == [signal.SIGUSR1]
 
 
+def test_what_can_be_read_after_a_signal_ends_the_wait(pipe: tuple[int, int]) -> None:
+    reader, writer = pipe
+    end: Any = Signalling(reader)
+    with handled(lambda _number, _frame: os.write(writer, b"x")):
+        assert wait_for(reading=end, timeout_s=LONG_S)
+
+
 def test_it_waits_for_what_can_be_read_or_written(pipe: tuple[int, int]) -> None:
     reader, writer = pipe
     assert wait_for(writing=writer)

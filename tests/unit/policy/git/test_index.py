@@ -95,6 +95,22 @@ def test_blocks_with_more_entries_than_the_index_are_refused(tmp_path: Path) -> 
         found(content, every_mode=True)
 
 
+@pytest.mark.parametrize("count", [2, 0xFFFFFFFF], ids=["true", "said"])
+def test_a_table_with_more_blocks_than_entries_is_refused(tmp_path: Path, count: int) -> None:
+    """Each may name no entry at all, and the index may say that it has any number."""
+    content = made(tmp_path, "touch a b; git add .")
+    table = b"\0\0\0\1" + bytes(8) * 100
+    said = content[:8] + count.to_bytes(4) + content[12:] + b"IEOT" + len(table).to_bytes(4) + table
+    with pytest.raises(ValueError, match="more blocks"):
+        found(said, every_mode=True)
+
+
+def test_a_file_called_like_the_table_of_blocks_is_none(tmp_path: Path) -> None:
+    names = [f"IEOT_{number}_of_a_file_that_is_called_so" for number in range(9)]
+    content = made(tmp_path, f"touch {' '.join(names)}; git add .")
+    assert found(content, every_mode=True).isdisjoint(names)
+
+
 def test_an_index_of_which_parts_are_elsewhere_is_known(tmp_path: Path) -> None:
     assert not is_split(made(tmp_path, "touch a; git add ."))
     assert is_split(made(tmp_path, "git update-index --split-index"))

@@ -7,10 +7,20 @@ from dataclasses import replace
 
 import pytest
 
+from nono.credentials.values.credential import Outgoing
+from nono.policy.schema.constraints import InjectMode
 from nono.policy.schema.route_rules import Inject
 from nono.proxy.http.message import Header
 from nono.proxy.http.refusal import Refusal
-from nono.proxy.verdict.phantoms import Presented, Slots, check, check_elsewhere, owners, proxy_authorised
+from nono.proxy.verdict.phantoms import (
+    Presented,
+    Slots,
+    check,
+    check_elsewhere,
+    left_over,
+    owners,
+    proxy_authorised,
+)
 from nono.proxy.verdict.routes import Origin, Route, RouteTable
 from nono.proxy.verdict.verdict import Mechanism
 from nono.secret import Secret
@@ -145,6 +155,16 @@ def test_a_long_query_is_refused_only_if_a_key_may_be_in_it(more: str) -> None:
         assert shown == Presented(target, "phantom_header")
 
 
+@pytest.mark.parametrize(("mode", "is_taken"), [("header", True), ("basic_auth", False)])
+def test_only_a_key_that_goes_to_a_header_of_the_api_is_taken_in_its_query(
+    mode: InjectMode, is_taken: bool
+) -> None:
+    """git at gitlab.com sends Basic: the parameter is one of the API's."""
+    route = replace(GITLAB, inject=Inject(mode=mode))
+    shown = check(route, Slots([], b"/v1?private_token=" + PHANTOM.encode()), RouteTable((route,)))
+    assert isinstance(shown, Presented) is is_taken
+
+
 def test_a_phantom_in_the_path_is_recorded_as_there_although_the_query_takes_it_too() -> None:
     route = replace(
         GOOGLE, accept=Inject(mode="url_path", path_pattern="/key/{}/", path_replacement="/key/{}/")
@@ -192,6 +212,10 @@ def test_the_phantom_of_a_service_with_the_same_key_is_no_key_in_another_place()
         elsewhere = check_elsewhere([(b"X-Note", OTHER.encode())], b"/", "h", OF_ONE_KEY, token, here)
         assert elsewhere is not None
         assert elsewhere.freezes == frozen
+        request = Outgoing(b"GET", b"/", b"h", [(b"X-Note", b"see " + OTHER.encode())])
+        over = left_over(request, "h", OF_ONE_KEY, token, here)
+        assert over is not None
+        assert over.freezes == frozen
 
 
 def test_of_two_services_with_one_key_the_one_whose_phantom_was_sent_is_meant() -> None:

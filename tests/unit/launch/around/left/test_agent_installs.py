@@ -84,6 +84,15 @@ def test_what_changes_no_program_is_not_told(packages: Path, change: Change) -> 
     assert told(packages, change) == []
 
 
+@pytest.mark.parametrize(("name", "is_told"), [("plugins", True), ("marketplaces", False)])
+def test_the_git_of_a_clone_alone_is_not_told(tmp_path: Path, name: str, is_told: bool) -> None:
+    """Each look for news changes it, and it is told of as repositories are."""
+    place = tmp_path / name
+    (place / "mk/.git").mkdir(parents=True)
+    assert bool(told(place, lambda at: (at / "mk/.git/FETCH_HEAD").write_text("x"))) is is_told
+    assert told(place, lambda at: (at / "mk/plugin.json").write_text("x"))
+
+
 def test_many_programs_are_counted_after_those_that_can_be_started(packages: Path) -> None:
     notes = packages / "notes"  # looked at before the program below it
     notes.write_text("x")
