@@ -47,10 +47,9 @@ class Seen(NamedTuple):
     places: set[str]  # repositories, and what belongs to one worktree: where pointers may lead
     steps: dict[str, list[str]]  # commands that a rebase or cherry-pick goes on with, by the file of them
     unread: dict[str, Inode]  # files and directories of all kinds that are there, and were not read whole
-    indices: dict[str, Inode]  # where submodules were looked for
 
 
-NOTHING_SEEN = Seen({}, {}, {}, set(), {}, {}, {})
+NOTHING_SEEN = Seen({}, {}, {}, set(), {}, {})
 
 
 def look(repository: Repository, before: Seen | None = None) -> Seen:
@@ -77,7 +76,7 @@ class _Look:
         self._repository = repository
         self._files = files
         self._before = before
-        self.seen = Seen({}, {}, {}, set(), {}, files.unread, {})
+        self.seen = Seen({}, {}, {}, set(), {}, files.unread)
         self._settings: list[str] = []  # files that may hold some
         self._worktrees: list[str] = []  # the parts of the repository that belong to one
         self._count = 0
@@ -172,11 +171,9 @@ class _Look:
     def _gitlinks(self, directory: str) -> Iterator[str]:
         """Yield the paths of submodules in the index of a working tree."""
         path = join(directory, "index")
-        inode = self._files.target(path)
-        content = self._index(path) if inode is not None else None
-        if inode is None or content is None:
+        content = self._index(path) if self._files.target(path) is not None else None
+        if content is None:
             return
-        self.seen.indices[path] = inode
         # Imported here: not every repository has files.
         from nono.policy.git.index import gitlinks_of, is_split
 
@@ -185,10 +182,10 @@ class _Look:
             names = [each.name for each, _ in self._files.listed(directory) or ()]
             shared = (join(directory, name) for name in names if name.startswith("sharedindex."))
             contents += filter(None, map(self._index, shared))
-        is_new = self._before is not None and self._before.indices.get(path) != inode
+        is_end = self._before is not None  # an earlier run may have written what git does not
         found = set[bytes]()
         try:
-            for link in (link for each in contents for link in gitlinks_of(each, every_mode=is_new)):
+            for link in (link for each in contents for link in gitlinks_of(each, every_mode=is_end)):
                 if len(found) == DIRECTORIES_MAX or (has_parts and not link):
                     self._files.leave(path)
                     return

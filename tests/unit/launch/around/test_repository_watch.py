@@ -397,6 +397,20 @@ def test_a_submodule_of_a_mode_that_git_does_not_write_is_told(top: Path) -> Non
     assert [path for path, _, _ in told(top, plant)] == ["new/.git/config", "new/.git/hooks"]
 
 
+def test_a_submodule_of_such_a_mode_is_told_by_the_run_that_sets_something_in_it(top: Path) -> None:
+    """The run that lays it may leave nothing there that git runs."""
+
+    def plant() -> None:
+        script(f"git init -q --template= new; {LINKED} new")(top)
+        index = top / ".git/index"
+        index.write_bytes(index.read_bytes().replace(b"\0\0\xe0\0", b"\0\1\xe1\xff"))
+
+    assert told(top, plant) == []
+    assert told(top, lambda: script("git -C new config core.fsmonitor ./x")(top)) == [
+        ("new/.git/config", "settings", ("core.fsmonitor",))
+    ]
+
+
 @pytest.mark.parametrize(("blocks", "is_told"), [(1, False), (100, True)])
 def test_an_index_with_blocks_that_no_git_writes_is_told(top: Path, blocks: int, is_told: bool) -> None:
     """Each thread of git reads a block of entries, which may be anywhere."""
