@@ -131,7 +131,7 @@ class _Look:
         left, found = self._checked_out(), set[str]()
         while left:
             directory, top = left.pop()
-            for name in self._gitlinks(directory):
+            for name in self._gitlinks(directory, top):
                 place = join(top, name)
                 own = join(place, ".git")
                 inode = self._files.own(own)
@@ -168,14 +168,17 @@ class _Look:
                 found.append((worktree, dirname(led_to(back, text))))
         return found
 
-    def _gitlinks(self, directory: str) -> Iterator[str]:
-        """Yield the paths of submodules in the index of a working tree."""
+    def _gitlinks(self, directory: str, top: str) -> Iterator[str]:
+        """Yield the paths of submodules in the index of a working tree.
+
+        Where a sparse index has a tree in place of files, git finds submodules in that, which is not read.
+        """
         path = join(directory, "index")
         content = self._index(path) if self._files.target(path) is not None else None
         if content is None:
             return
         # Imported here: not every repository has files.
-        from nono.policy.git.index import gitlinks_of, is_split
+        from nono.policy.git.index import gitlinks_of, is_split, sparse_of
 
         contents = [content]
         if has_parts := is_split(content):
@@ -189,12 +192,25 @@ class _Look:
                 if len(found) == DIRECTORIES_MAX or (has_parts and not link):
                     self._files.leave(path)
                     return
-                is_path = link and b"\0" not in link and link[:1] != b"/" and b".." not in link.split(b"/")
-                if is_path and link not in found:
+                if _is_path(link) and link not in found:
                     found.add(link)
                     yield os.fsdecode(link)
+            sparse = {
+                os.fsdecode(each) for content in contents for each in sparse_of(content) if _is_path(each)
+            }
         except ValueError:
             self._files.leave(path)
+            return
+        if any(self._has(top, each) for each in sparse):
+            self._files.leave(path)
+
+    def _has(self, top: str, beginning: str) -> bool:
+        """Return True if something in a working tree has a path that begins so. Git follows no link there."""
+        directory, _, name = beginning.rpartition("/")
+        inode = self._files.own(join(top, directory))
+        is_one = inode is not None and stat.S_ISDIR(inode[0])
+        entries = self._files.listed(join(top, directory)) if is_one else None
+        return any(entry.name.startswith(name) for entry, _ in entries or ())
 
     def _index(self, path: str) -> bytes | None:
         content = self._files.content(path, self._left_bytes)
@@ -276,6 +292,11 @@ class _Look:
                 is_link = stat.S_ISLNK(own.st_mode)
                 target = self._files.target(join(directory, entry.name)) if is_link else None
                 found[entry.name] = Hook(inode_of(own), target)
+
+
+def _is_path(name: bytes) -> bool:
+    """Check that a name of an index leads nowhere out of the working tree."""
+    return bool(name) and b"\0" not in name and name[:1] != b"/" and b".." not in name.split(b"/")
 
 
 def _quoted(text: str) -> str:

@@ -9,12 +9,14 @@ from collections.abc import Iterator
 from itertools import product
 
 _GITLINK = b"\0\0\xe0\0"  # the mode that git writes; of another it looks at the type alone
-_TYPE, _LINK = 0xF0, 0xE0  # in the third byte of a mode
+_DIRECTORY = b"\0\0\x40\0"  # of a directory whose files are in the object of its tree alone
+_TYPE, _TYPE_AT = 0xF0, 2  # of the third byte of a mode
 _ENTRIES_AT, _ALIGNMENT = 12, 8  # of the entries before version 4
 _MODE_AT = 24  # in an entry
 _HASHES = (20, 32)  # bytes of SHA-1 and SHA-256; the index does not say which
 _EXTENDED, _LENGTH = 0x4000, 0xFFF  # in the flags of an entry
 _NAME_MAX = 4096  # of a path (PATH_MAX)
+_SPARSE = b"sdir"  # an extension: the index may have directories
 _SPLIT = b"link\0\0"  # an extension of less than 64 KiB
 _TABLE, _TABLE_VERSION = b"IEOT", b"\0\0\0\1"  # another: where each thread of git begins to read
 _ENTRY_MIN = 62  # bytes
@@ -26,22 +28,35 @@ def gitlinks_of(content: bytes, *, every_mode: bool) -> Iterator[bytes]:
     every_mode: Also find those that only a program other than git can have written. 60 ms for 100 000 files.
     Raises ValueError if a table of blocks has more entries than the index: no git has written it.
     """
+    yield from _entries_of(content, _GITLINK, every_mode=every_mode)
+
+
+def sparse_of(content: bytes) -> Iterator[bytes]:
+    """Yield what the paths begin with that git finds in a tree, submodules among them, and perhaps others.
+
+    It ends with a slash if git wrote it. Raises ValueError as gitlinks_of() does.
+    """
+    if _SPARSE in content:
+        yield from _entries_of(content, _DIRECTORY, every_mode=False)
+
+
+def _entries_of(content: bytes, mode: bytes, *, every_mode: bool) -> Iterator[bytes]:
     if content[:4] != b"DIRC":
         return
-    found = content.find(_GITLINK)
+    found = content.find(mode)
     if found < 0 and not every_mode:
         return
     version = int.from_bytes(content[4:8])
     blocks = _blocks(content)
     if version == 4 or every_mode:
         for (at, count), hash_bytes in product(blocks, _HASHES):
-            yield from _walked(content, version, hash_bytes, at, count)
+            yield from _walked(content, version, hash_bytes, at, count, mode[_TYPE_AT])
     while version != 4 and found >= 0:
         # Numbers of inodes, times and hashes have these bytes too, mostly elsewhere. A block begins anywhere.
         if len(blocks) > 1 or (found - _MODE_AT - _ENTRIES_AT) % _ALIGNMENT == 0:
             for hash_bytes in _HASHES:
                 yield from _names(content, found - _MODE_AT + 40 + hash_bytes)
-        found = content.find(_GITLINK, found + 1)
+        found = content.find(mode, found + 1)
 
 
 def is_split(content: bytes) -> bool:
@@ -82,14 +97,16 @@ def _blocks(content: bytes) -> list[tuple[int, int]]:
     return found
 
 
-def _walked(content: bytes, version: int, hash_bytes: int, at: int, count: int) -> Iterator[bytes]:
-    """Yield the submodules among `count` entries from `at` on, read one after the other."""
+def _walked(
+    content: bytes, version: int, hash_bytes: int, at: int, count: int, of_type: int
+) -> Iterator[bytes]:
+    """Yield those of a type among `count` entries from `at` on, read one after the other."""
     previous, size = b"", 0  # of the name before, no more than a path may have, and its true size
     for _ in range(count):
         flags_at = at + 40 + hash_bytes
         if flags_at + 2 > len(content):
             return
-        is_link = content[at + _MODE_AT + 2] & _TYPE == _LINK
+        is_wanted = content[at + _MODE_AT + _TYPE_AT] & _TYPE == of_type
         flags = content[flags_at] << 8 | content[flags_at + 1]
         start = flags_at + (4 if flags & _EXTENDED else 2)
         if version == 4:  # the name without what it has in common with the one before
@@ -101,7 +118,7 @@ def _walked(content: bytes, version: int, hash_bytes: int, at: int, count: int) 
             if common < _NAME_MAX:
                 previous = previous[:common] + content[start : min(end, start + _NAME_MAX - common)]
             at, size = end + 1, common + end - start
-            if is_link and size <= _NAME_MAX:
+            if is_wanted and size <= _NAME_MAX:
                 yield previous
             continue
         length = flags & _LENGTH
@@ -109,7 +126,7 @@ def _walked(content: bytes, version: int, hash_bytes: int, at: int, count: int) 
             length = content.find(b"\0", start) - start
             if length < 0:
                 return
-        if is_link:
+        if is_wanted:
             yield from _names(content, flags_at)
         at += start + length + 8 - at & ~7
 

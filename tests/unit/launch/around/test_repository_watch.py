@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 from collections.abc import Callable
@@ -409,6 +410,35 @@ def test_a_submodule_of_such_a_mode_is_told_by_the_run_that_sets_something_in_it
     assert told(top, lambda: script("git -C new config core.fsmonitor ./x")(top)) == [
         ("new/.git/config", "settings", ("core.fsmonitor",))
     ]
+
+
+@pytest.mark.parametrize("name", [b"d/", b"d/n"], ids=["as git", "as no git"])
+@pytest.mark.parametrize("is_there", [False, True])
+def test_a_tree_in_an_index_is_told_once_something_of_it_is_there(
+    top: Path, is_there: bool, name: bytes
+) -> None:
+    """Then git takes the submodules in the tree for checked out, and the index does not name them."""
+    rest = b"d/new".removeprefix(name)
+    made = subprocess.run(
+        ["git", "mktree", "--missing"], cwd=top, input=b"160000 commit %b\t%b\n" % (b"1" * 40, rest),
+        capture_output=True, check=True,
+    )  # fmt: skip
+    tree = bytes.fromhex(made.stdout.decode())
+    entry = bytes(24) + b"\0\0\x40\0" + bytes(12) + tree + bytes((0x40, len(name), 0x40, 0)) + name
+    entry += bytes(8 - len(entry) % 8)
+    index = b"DIRC" + (3).to_bytes(4) + (1).to_bytes(4) + entry + b"sdir" + bytes(4)
+    unreadable: Said = [(".git/index", "unreadable", ())]
+
+    def plant() -> None:
+        (top / ".git/index").write_bytes(index + hashlib.sha1(index).digest())
+        (top / ("d/new" if is_there else "d/other")).mkdir(parents=True)
+        if name == b"d/" and not is_there:
+            (top / "d/other").rmdir()
+
+    assert told(top, plant) == (unreadable if is_there else [])
+    assert "d/new" in subprocess.check_output(["git", "ls-files", "-s"], cwd=top, text=True)
+    later = told(top, lambda: (top / "d/new").mkdir(exist_ok=True))
+    assert later == ([] if is_there else unreadable)
 
 
 @pytest.mark.parametrize(("blocks", "is_told"), [(1, False), (100, True)])
