@@ -58,7 +58,7 @@ def store_the_keys(stage: DemoStage, report: Report) -> None:
 
 
 def work(stage: DemoStage, report: Report) -> None:
-    report.heading("2. The agent works. Its variables hold a phantom, shaped like the real thing.")
+    report.heading("2. The agent works. Its variables hold placeholders that look like keys.")
     if shutil.which("curl"):
         _ask(stage, report, CURL, "sh", "-c", CURL)
     _ask(stage, report, "python agent.py  # uses the openai SDK", *stage.agent_argv("ask"))
@@ -77,7 +77,7 @@ def _ask(stage: DemoStage, report: Report, shown: str, *command: str) -> None:
     report.claim("the real key arrived, once", seen == [f"Bearer {KEYS[OPENAI]}"])
     report.claim("the answer came back", WHOLE in answer and ended.exit_code == 0)
     no_key = not any(key in held + ended.output for key in KEYS.values())
-    report.claim("the agent held phantoms, and no key", no_key and f"OPENAI_API_KEY={phantom}" in held)
+    report.claim("the agent held placeholders, and no key", no_key and f"OPENAI_API_KEY={phantom}" in held)
 
 
 def read_a_private_key(stage: DemoStage, report: Report) -> None:
@@ -103,13 +103,13 @@ def connect_past_the_proxy(stage: DemoStage, report: Report, *, recorded: bool) 
 
 
 def send_the_phantom_elsewhere(stage: DemoStage, report: Report) -> None:
-    report.heading("5. The agent sends its phantom to another service, which has a key as well.")
+    report.heading("5. The agent sends its placeholder to another service, which has a key too.")
     _refused(stage, report, stage.agent("other-service"))
-    report.heading("6. The agent sends its phantom to a plain host, one that it may reach.")
+    report.heading("6. The agent sends its placeholder to a plain host, one that it may reach.")
     url = f"http://localhost:{stage.elsewhere.port}/"
     visited = stage.agent("visit", url)
     report.claim(
-        "without the phantom it reaches the host", visited.exit_code == 0 and bool(stage.take_requests())
+        "without the placeholder it reaches the host", visited.exit_code == 0 and bool(stage.take_requests())
     )
     _refused(stage, report, stage.agent("other-host", url))
 
@@ -118,7 +118,7 @@ def _refused(stage: DemoStage, report: Report, tried: Ended) -> None:
     report.show("the agent got", tried.output)
     report.show("audit log", tried.reason or "(no line)")
     report.claim("the proxy refused the request", tried.exit_code == 1 and "403" in tried.output)
-    report.claim("the audit log says why", tried.reason is not None and "phantom" in tried.reason)
+    report.claim("the audit log says why", tried.reason is not None and "placeholder" in tried.reason)
     report.claim("neither server saw anything", not stage.take_requests())
 
 
