@@ -117,13 +117,15 @@ def _stop_together(supervisor: int, has_begun: Callable[[], bool], lent: Lent | 
                 if lent is not None:
                     is_open = lent.is_changed()  # by a question
                     lent.restore()  # not every shell sets modes of its own
-            signal.signal(number, signal.SIG_DFL)
-            os.kill(os.getpid(), number)
-            signal.signal(number, stop)
-            if is_open:
-                _wait_in_background()
-            if asks:
-                os.kill(supervisor, signal.SIGCONT)
+            try:
+                signal.signal(number, signal.SIG_DFL)
+                os.kill(os.getpid(), number)
+                signal.signal(number, stop)
+                if is_open:
+                    _wait_in_background()
+            finally:  # SIGINT ends the wait for a detached session
+                if asks:
+                    os.kill(supervisor, signal.SIGCONT)
 
     signal.signal(signal.SIGTSTP, stop)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTSTP})
