@@ -216,7 +216,7 @@ def test_a_run_says_that_a_socket_of_another_run_is_not_held(
     assert any("a TCP socket that another run of yours" in each for each in said)
 
 
-@pytest.mark.needs("namespaces")
+@pytest.mark.needs("namespaces", "user namespaces")  # the program outside hands one in
 @pytest.mark.parametrize(
     ("flags", "has_own"), [((), True), ((NO_NAMESPACES,), False)], ids=["namespaces", "without"]
 )

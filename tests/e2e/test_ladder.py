@@ -435,8 +435,11 @@ def test_only_external_leaves_a_blocked_network_open(ladder_stage: Stage, policy
 @pytest.mark.parametrize("policy", [LANDLOCK, EXTERNAL, NETNS])
 @pytest.mark.parametrize(
     "command",
-    [("wrap", "echo", "started"), ("shell",), ("learn", "--watch", "true")],
-    ids=["wrap", "shell", "learn"],
+    [
+        pytest.param(("wrap", "echo", "started"), id="wrap"),
+        pytest.param(("shell",), id="shell"),
+        pytest.param(("learn", "--watch", "true"), id="learn", marks=pytest.mark.needs("listener")),
+    ],
 )
 def test_only_run_takes_a_profile_with_a_sandbox_policy(
     ladder_stage: Stage, command: tuple[str, ...], policy: str
