@@ -23,6 +23,7 @@ FROZEN = "text that nearly is a key is searched twice and freezes it after a whi
 TURN_S = 0.010  # of an ordinary machine's CPU time, the longest that other clients may be kept waiting
 PLAY_S = 20.0
 FURTHER_PLAYS = 4
+MOST_PLAYS = 8  # before a turn is called long
 ATTEMPTS, REDUCING_S = 150, 25.0
 
 
@@ -83,9 +84,8 @@ class Campaign:
     def _slow(self, program: Program, *seen: Seen) -> list[str]:
         """Return a turn that was long each time: this machine's other work makes one long now and then."""
         plays = list(seen)
-        while min(each.slowest_s for each in plays) > TURN_S * slowness():
-            if len(plays) >= 4:
-                took = min(each.slowest_s for each in plays)
+        while (took := min(each.slowest_s for each in plays)) > TURN_S and took > TURN_S * slowness():
+            if len(plays) >= MOST_PLAYS:
                 return [f"clock/{plays[0].slowest}: {TURN_S * 1000:.0f} ms -> {took * 1000:.0f} ms"]
             plays.append(self.play(program, 0))
         return []
