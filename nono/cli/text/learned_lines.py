@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from nono.cli.text.session_text import one_line
 from nono.launch.learn.plan import LearnPlan
 from nono.launch.learn.result import LearnedProfile
 from nono.policy.capability import NetworkMode
@@ -66,5 +67,5 @@ def _listed(headline: str, refused: Sequence[Refused], home: str) -> Iterable[st
 def _shortened(text: str, home: str) -> str:
     """Escape and shorten text to one line: a name with line breaks could imitate lines of nono."""
     text = f"~{text[len(home) :]}" if home != "/" and is_within(text, home) else text
-    shown = text.encode("unicode_escape").decode("ascii") if not text.isprintable() else text
+    shown = one_line(text)
     return shown if len(shown) <= SHOWN_MAX else f"{shown[:SHOWN_MAX]}..."

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from nono.approval.listing import NEEDS_YOU, Listed
 from nono.clock import local_time
-from nono.printable import shell_word
+from nono.printable import printable_line, shell_word
 from nono.sessions import ends
 from nono.sessions.record import EXITED, LOST, PAUSED, RUNNING, End, Record, document_of
 
@@ -219,4 +219,4 @@ def _signalled(end: End, detail: str) -> str:
 
 def one_line(text: str) -> str:
     """Escape what would not stay on one line of a terminal."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    return printable_line(text).replace("\t", "\\t")

@@ -11,8 +11,8 @@ from nono.undo.model.changes import Change, ChangeType
 from nono.undo.model.entry import FILE, LINK, Entry
 from nono.undo.model.restore_plan import Refused, Step
 
-NAME = "a\n  - /etc/passwd\x1b[2K\u2028"
-SHOWN = r"/tree/a\n  - /etc/passwd\x1b[2K\u2028"
+NAME = "a\n  - /etc/passwd\x1b[2K\u2028\t\udcff"
+SHOWN = r"/tree/a\n  - /etc/passwd\x1b[2K\u2028\t\xff"
 MADE = Entry(FILE, 0o644, 0, 0, 2, 0, 0, 1, 1, "0" * 64)
 CHANGE = Change("/tree", NAME, ChangeType.CREATED, None, MADE)
 
