@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from posixpath import basename, dirname, join
@@ -12,7 +14,10 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_OLD = os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 PRIVATE = 0o600
+FULL = (errno.ENOSPC, errno.EDQUOT)
+_BLOCK_BYTES = 512  # what st_blocks counts in, whatever the file system's blocks are
 
 
 @contextmanager
@@ -70,3 +75,19 @@ def write(directory: int, name: str, content: bytes) -> None:
     with unfinished(directory, name, is_shared=False) as file:
         file.write(content)
     os.fsync(directory)
+
+
+def write_over(directory: int, name: str, content: bytes) -> None:
+    """Write a JSON text into the blocks that its file has, where a full disk has no room for another file.
+
+    A reader may find a part of it. Blanks fill up what was longer.
+    Raises OSError, and leaves the file as it is, if it does not fit.
+    """
+    file = os.open(name, _OLD, dir_fd=directory)
+    try:
+        found = os.fstat(file)
+        if not stat.S_ISREG(found.st_mode) or len(content) > found.st_blocks * _BLOCK_BYTES:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), name)
+        os.pwrite(file, content.ljust(found.st_size), 0)  # one call: all of it is in blocks that there are
+    finally:
+        os.close(file)

@@ -11,7 +11,7 @@ from posixpath import join
 from nono import paths
 from nono.clock import rfc3339, unix_ms
 from nono.disk.descriptor import read_at_most
-from nono.disk.durable import unfinished
+from nono.disk.durable import FULL, unfinished, write_over
 from nono.errors import NonoError
 from nono.private_dir import open_private_dir
 from nono.sessions import ends
@@ -50,8 +50,20 @@ class Registry:
         os.close(self.fd)
 
     def write(self, record: Record) -> None:
-        """Write a record atomically: a reader finds the old or the new one. Raises OSError."""
-        self.put(record.session_id + SUFFIX, to_json(record))
+        """Write a record atomically: a reader finds the old or the new one. Raises OSError.
+
+        On a full disk a record that is there is written over: a run that has ended is not one that crashed.
+        """
+        name, content = record.session_id + SUFFIX, to_json(record)
+        try:
+            self.put(name, content)
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            try:
+                write_over(self.fd, name, content)
+            except OSError:
+                raise error from None
 
     def put(self, name: str, content: bytes) -> None:
         """Write a file of this user alone, like write()."""
@@ -97,7 +109,7 @@ class Entry:
         self.record = record
 
     def update(self, **changes: Any) -> None:
-        """Change fields and write the record. If the disk is full, only the file stays unchanged."""
+        """Change fields and write the record. If that fails, the file stays unchanged."""
         self.record = self.record._replace(**changes)
         with suppress(OSError):
             self.registry.write(self.record)

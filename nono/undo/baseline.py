@@ -10,6 +10,7 @@ from posixpath import join
 
 from nono import amounts
 from nono.clock import unix_ms
+from nono.disk import durable
 from nono.errors import NonoError, reason_of
 from nono.printable import shell_word
 from nono.private_dir import open_private_dir
@@ -20,7 +21,7 @@ from nono.undo.model.entry import FILE, Entry
 from nono.undo.model.scope import Scope, scopes
 from nono.undo.model.session import Info
 from nono.undo.model.snapshot import BASELINE, Snapshot, Tree, sealed
-from nono.undo.recording import FULL, READ_TIMES, RESERVE, Limits, Progress, Recording, write_snapshot
+from nono.undo.recording import READ_TIMES, RESERVE, Limits, Progress, Recording, write_snapshot
 from nono.undo.store import Store
 from nono.undo.taking import take
 from nono.undo.walking import TooMuchError, Walk
@@ -70,7 +71,7 @@ def begin(
             undone.pop_all()
             return Recording(directory, lock, info, baseline, store, limits)
     except (OSError, ValueError) as error:
-        is_full = isinstance(error, OSError) and error.errno in FULL
+        is_full = isinstance(error, OSError) and error.errno in durable.FULL
         raise NonoError(
             f"what the run may change cannot be kept for undo: {path}: {reason_of(error)}",
             hint=f"{_FREE if is_full else ''}--no-rollback starts the command anyway",

@@ -28,7 +28,6 @@ ENTRIES_MAX = 300_000
 SNAPSHOTS_MAX = 2000  # a command can claim any number of turns
 READ_TIMES = 8  # as many bytes as may be kept are read at most: text is a fifth when compressed
 RESERVE = ".reserve"  # a file that is dropped for the end of a run that fills the disk
-FULL = (errno.ENOSPC, errno.EDQUOT)
 
 Progress = Callable[[int], None]
 
@@ -131,7 +130,7 @@ class Recording:
                 snapshot = sealed(Snapshot(self._last.number + 1, END, "", unix_ms(), trees))
                 self._commit(snapshot)
             except OSError as error:
-                if error.errno not in FULL:
+                if error.errno not in durable.FULL:
                     raise
                 self._store.abandon()
                 notes.append("What the run wrote did not fit; only its digests are kept.")

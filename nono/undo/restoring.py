@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from posixpath import basename, join
 
 from nono.clock import unix_ms
+from nono.disk import durable
 from nono.errors import NonoError
 from nono.named_tuple import NamedTuple
 from nono.policy.path_expansion import is_within
@@ -20,7 +21,7 @@ from nono.undo.model.entry import DIRECTORY, FILE, Entry
 from nono.undo.model.left_out import but_for, is_left_out
 from nono.undo.model.restore_plan import BEHIND_LINK, Plan, Present, Refused, Step, plan
 from nono.undo.model.snapshot import END, RESTORED, SAFETY, Snapshot, sealed
-from nono.undo.recording import FULL, write_snapshot
+from nono.undo.recording import write_snapshot
 from nono.undo.store import Store
 
 
@@ -232,7 +233,7 @@ def restore(
             "nothing was restored, because what is there now cannot be kept first: "
             f"{kept.path}: {error.strerror or error}",
             hint="free space there; nono rollback cleanup drops what is kept of old runs"
-            if error.errno in FULL
+            if error.errno in durable.FULL
             else None,
         ) from error
     acting = Acting(kept, safety.number, prepared.target, progress)

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from nono.errors import NonoError
+from nono.kernel import mounts, namespaces
 from nono.sessions.listing import open_registry, records
 from nono.sessions.processes import boot_id, pid_namespace, process_stat
-from nono.sessions.record import Record, parse
-from nono.sessions.registry import Registry, new_record, registered
+from nono.sessions.record import EXITED, RUNNING, End, Record, parse
+from nono.sessions.registry import Entry, Registry, new_record, registered
+from support.forked import in_child
+from support.running.needs import require
 
 
 @pytest.fixture
@@ -178,3 +182,37 @@ def test_the_newest_session_is_first_whatever_the_offset_of_its_clock(registry: 
     registry.write(record("aa")._replace(started="2026-10-25T02:30:00+02:00", started_unix_ms=1))
     registry.write(record("bb")._replace(started="2026-10-25T02:10:00+01:00", started_unix_ms=2))
     assert [each.session_id for each in records(registry)] == ["bb", "aa"]
+
+
+@pytest.mark.parametrize(
+    ("detail", "ends"),
+    [
+        pytest.param("short", EXITED, id="in the block that the record has"),
+        pytest.param("x" * 4096, RUNNING, id="an end that needs another block is left out"),
+    ],
+)
+def test_the_end_of_a_run_is_written_although_the_disk_is_full(
+    environ: dict[str, str], detail: str, ends: str
+) -> None:
+    require("mounts")
+    assert in_child(lambda: status_on_a_full_disk(environ, detail)) == ends
+
+
+def status_on_a_full_disk(environ: dict[str, str], detail: str) -> str:
+    namespaces.leave_mounts()
+    mounts.make_all_private()
+    os.mkdir(environ["XDG_STATE_HOME"], 0o700)
+    disk = mounts.new_file_system("tmpfs", {"size": "64k", "mode": "0700"})
+    state = os.open(environ["XDG_STATE_HOME"], os.O_PATH)
+    mounts.attach(disk, state)
+    with Registry(environ, create=True) as registry:
+        registry.write(record())
+        entry = Entry(registry, record())
+        with pytest.raises(OSError, match="No space left"):
+            registry.put("filling", bytes(1 << 20))
+        with Path(registry.path, "filling").open("wb", buffering=0) as filling, suppress(OSError):
+            while filling.write(bytes(512)):
+                pass
+        entry.ended(0, End("exited", detail=detail))
+        (left,) = Path(registry.path).glob("*.json")
+        return parse(left.read_bytes()).status
