@@ -23,6 +23,7 @@ class Outcome(NamedTuple):
     """How a run ended."""
 
     exit_code: int  # the command's; 128+N if signal N ended it
+    status: int  # nono's: the same, but not 0 if what the run owes, such as its proof, is missing
     session_id: str
     denials: Denials
     traffic: Traffic | None  # of a run with a proxy
@@ -65,8 +66,10 @@ def conclude(run: RunContext, exit_code: int) -> Outcome:
     session.record(event.session_ended(exit_code, end._asdict()))
     run.entry.ended(exit_code, end)
     optional.run_after_hook(run.prepared, session, exit_code)
-    exit_code = beside.conclude(session, exit_code, run.child.signal_descriptor)
-    return Outcome(exit_code, session.run_id, run.denials, run.traffic, end, limit, run.rules, beside.changed)
+    status = beside.conclude(session, exit_code, run.child.signal_descriptor)
+    return Outcome(
+        exit_code, status, session.run_id, run.denials, run.traffic, end, limit, run.rules, beside.changed
+    )
 
 
 def _record_limits(run: RunContext, exit_code: int) -> LimitReport | None:

@@ -167,6 +167,18 @@ def test_a_damaged_ledger_fails_the_run_that_finds_it(sandbox: NonoRun) -> None:
     assert (status, "which was set aside" in " ".join(verdict["notes"])) == (0, True)
 
 
+@pytest.mark.parametrize(("status", "exit_code"), [(0, 1), (3, 3)])
+def test_what_nono_owes_is_not_told_as_a_failure_of_the_command(
+    sandbox: NonoRun, status: int, exit_code: int
+) -> None:
+    ran(sandbox)
+    with (audit_of(sandbox) / "ledger.ndjson").open("ab") as ledger:
+        ledger.write(b"torn")
+    ended = sandbox.run(["sh", "-c", f"curl -s http://refused.example/; exit {status}"])
+    assert (ended.exit_code, "the ledger of sessions was damaged" in ended.stderr) == (exit_code, True)
+    assert f"Command exited with code {status}." in ended.stderr
+
+
 @pytest.mark.parametrize(("script", "exit_code"), [("exit 0", 1), ("exit 3", 3)])
 def test_a_session_that_cannot_be_summed_up_fails_a_run_that_would_succeed(
     sandbox: NonoRun, script: str, exit_code: int

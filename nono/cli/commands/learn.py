@@ -87,12 +87,11 @@ def run(argv: Sequence[str]) -> int:
         outcome = launch.execute(prepared, options)
     if outcome.limit is not None:
         console.lines(outcome.limit.lines())
-    exit_code = outcome.exit_code
     learned = build_learned_profile(plan, target.document, target.file, is_new=target.is_new, cwd=os.getcwd())
     console.lines(learned_lines.seen(learned, plan.bounds.home))
-    if exit_code:
+    if (exit_code := outcome.exit_code) != 0:
         console.lines([f"  [nono] It ended with {exit_code}: what it would have done next was not seen."])
-    return _write(learned.document, target, prepared.argv, given.flag("yes"), console) or exit_code
+    return _write(learned.document, target, prepared.argv, given.flag("yes"), console) or outcome.status
 
 
 def _is_agreed(given: Given, scope: list[str], console: Console) -> bool:

@@ -228,8 +228,8 @@ def _run(call: Call, apart: Apart | None = None, startup_s: int = 0) -> int:
         raise
     except Exception as fault:  # the command has ended, and its exit code must not be lost (ADR 103)
         console.warn(UNTOLD.format(fault=f"{type(fault).__name__}: {fault}", session=outcome.session_id))
-    console.log("INFO", f"ended with exit code {outcome.exit_code}")
-    return outcome.exit_code
+    console.log("INFO", f"ended with exit code {outcome.status}")
+    return outcome.status
 
 
 def _front(apart: Apart, startup_s: int) -> Front:
