@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from nono.credentials.values.credential import LeakDetector
 from nono.named_tuple import NamedTuple
-from nono.proxy.exchange.response_filter import BodyFilter, OnLeak, Tap, clean_head, filtered, masked
+from nono.proxy.exchange.filter.body_search import OnLeak
+from nono.proxy.exchange.filter.response import BodyFilter, Tap, clean_head, filtered, masked
 from nono.proxy.exchange.tally import Tally
 from nono.proxy.http.content_coding import Budget
 from nono.proxy.http.message import Header, ResponseHead

@@ -8,8 +8,9 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from nono.proxy.exchange.client_side import ClientSide
+from nono.proxy.exchange.filter.body_search import LeakError
+from nono.proxy.exchange.filter.response import BodyFilter
 from nono.proxy.exchange.inspection import Inspection
-from nono.proxy.exchange.response_filter import BodyFilter, LeakError
 from nono.proxy.http import websocket
 from nono.proxy.http.content_coding import ContentCodingError, DecoderMemoryError
 from nono.proxy.http.message import BodyKind, Header, RequestHead, ResponseHead

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 from time import perf_counter
 from typing import TYPE_CHECKING
 
+from nono.proxy.exchange.filter.body_search import LeakError
+from nono.proxy.exchange.filter.response import BodyFilter
 from nono.proxy.exchange.inspection import Inspection
-from nono.proxy.exchange.response_filter import BodyFilter, LeakError
 from nono.proxy.http.content_coding import ContentCodingError, DecoderMemoryError
 from nono.proxy.http.message import Header, ResponseHead
 from nono.proxy.http2 import heads

@@ -1,14 +1,15 @@
-"""Filter a response on its way to the child: decode it if needed, search it for the secret, feed taps."""
+"""Filter a response on its way to the command: decode it if needed, search it for the secret, feed taps."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
-from nono.credentials.values.credential import LeakDetector, LeakStream
+from nono.credentials.values.credential import LeakDetector
 from nono.credentials.values.escapes import Span, is_dense
 from nono.named_tuple import NamedTuple
-from nono.proxy.exchange.message_ends import MalformedMessageError, MessageEnds, message_ends
+from nono.proxy.exchange.filter.body_search import BodySearch, OnLeak
+from nono.proxy.exchange.filter.message_ends import message_ends
 from nono.proxy.http.charset import unsearchable_charset
 from nono.proxy.http.content_coding import Budget, Decoder, decoder
 from nono.proxy.http.message import Body, BodyKind, Header, MessageError, ResponseHead
@@ -20,20 +21,8 @@ _UNTIL_CLOSE = Body(BodyKind.UNTIL_CLOSE)
 _KIND = b"content-type"
 _STEP_BYTES = 2 * 1024  # read by the taps before the loop gets a turn; they take up to 1 µs per byte
 _SHOWN_BYTES = 64  # shown of a header name, which the upstream chooses
-MAX_WITHHELD_BYTES = 256 * 1024  # of a body that could be a list of candidates, until it was searched whole
 _SEARCHED_BYTES = 64 * 1024  # at a time
 _UNDONE_BYTES = 8 * 1024  # at a time, if it may be full of escapes: locating a secret in them takes 5 ms
-MAX_MASKED = 8  # occurrences in one body; more are not an echo but a list, whose members masks would reveal
-
-_HOLDS = "the body holds the credential"
-_WHOLE = "the body goes on after its end"
-
-# Called with the place where the secret was found; returns True if another answer has held it before.
-OnLeak = Callable[[str], object]
-
-
-class LeakError(ValueError):
-    """The body holds the secret in such a way that a mask would reveal more of it."""
 
 
 class Tap(Protocol):
@@ -74,7 +63,7 @@ def filtered(
     if head.body.kind is BodyKind.NONE or (tripwire is None and not taps):
         return Filtered(head, None)
     codings = [value for name, value in head.headers if len(name) == 16 and name.lower() == _CODING]
-    leaks = None
+    search = None
     if tripwire is not None:
         kinds = [value for name, value in head.headers if len(name) == 12 and name.lower() == _KIND]
         if kinds and (charset := unsearchable_charset(kinds)) is not None:
@@ -86,7 +75,7 @@ def filtered(
         withholds = tripwire.guessable and head.body.kind is BodyKind.LENGTH
         ends = message_ends(kinds[0]) if kinds else None
         whole_bytes = head.body.length if ends is None and not codings else 0
-        leaks = _Leaks(tripwire, ends, on_leak, on_near, whole_bytes, withholds=withholds)
+        search = BodySearch(tripwire, ends, on_leak, on_near, whole_bytes, withholds=withholds)
     decode = None
     if codings:
         decode = decoder(b", ".join(codings), budget)
@@ -97,7 +86,7 @@ def filtered(
         kept = tuple(field for field in head.headers if field[0].lower() not in _OF_THE_CODED_BODY)
         body = head.body if head.body.kind is BodyKind.CHUNKED else _UNTIL_CLOSE
         head = head._replace(headers=kept, body=body)
-    return Filtered(head, BodyFilter(decode, leaks, taps))
+    return Filtered(head, BodyFilter(decode, search, taps))
 
 
 def clean_head(head: ResponseHead, tripwire: LeakDetector, on_leak: OnLeak) -> ResponseHead:
@@ -137,145 +126,25 @@ def masked(headers: Sequence[Header], tripwire: LeakDetector, on_leak: OnLeak) -
     return fields
 
 
-class _Leaks:
-    """The search of one body for the secret."""
-
-    __slots__ = (
-        "_ended", "_ends", "_is_near", "_masked", "_on_leak", "_on_near", "_stream", "_tripwire",
-        "_whole_bytes", "_withheld",
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        tripwire: LeakDetector,
-        ends: MessageEnds | None,
-        on_leak: OnLeak,
-        on_near: Callable[[], object],
-        whole_bytes: int,
-        *,
-        withholds: bool,
-    ) -> None:
-        """whole_bytes: the length of the body as it is searched; 0 if it is not known."""
-        self._tripwire = tripwire
-        self._whole_bytes = whole_bytes
-        self._withheld: bytearray | None = bytearray() if withholds else None
-        self._stream: LeakStream | None = None  # created on first use
-        self._ended = ""  # why nothing more may pass
-        self._ends = ends
-        self._on_leak = on_leak
-        self._on_near = on_near
-        self._masked = 0
-        self._is_near = False
-
-    def long_runs(self, piece: bytes) -> Sequence[Span]:
-        return self._tripwire.long_runs(piece)
-
-    def feed(self, piece: bytes, runs: Sequence[Span] | None) -> bytes:
-        """Return the octets that may be passed on. Raises LeakError, then again for every further piece."""
-        if self._whole_bytes:
-            is_whole, self._whole_bytes = len(piece) == self._whole_bytes, 0
-            if is_whole and self._is_clean(piece, runs):
-                return piece
-        stream = self._stream or self._open()
-        # Pass a complete message on at once: no secret continues after the prefix of the next one.
-        if self._ends is not None and (cut := self._message_end(self._ends, piece)):
-            passed = stream.feed(piece[:cut]) + stream.finish()
-            if stream.near and not self._is_near:
-                self._report(stream)
-                self._end(_HOLDS)
-                raise LeakError("a message ends within the credential")
-            passed += stream.feed(piece[cut:])
-        else:
-            passed = stream.feed(piece, runs)
-        if stream.found != self._masked or stream.near is not self._is_near:
-            self._report(stream)
-        if self._withheld is None:
-            return passed
-        self._withheld += passed
-        return self._released() if len(self._withheld) > MAX_WITHHELD_BYTES else b""
-
-    def _is_clean(self, body: bytes, runs: Sequence[Span] | None) -> bool:
-        """Search a body that arrived in one piece, as most do. Nothing follows, so nothing is held back.
-
-        Returns False if the body holds the secret; feed() then masks it like any other.
-        """
-        found = self._tripwire.find(body, runs)
-        if found.spans:
-            return False
-        if found.near:
-            self._is_near = True
-            self._on_near()
-        self._end(_WHOLE)
-        return True
-
-    def _message_end(self, ends: MessageEnds, piece: bytes) -> int:
-        """Return where the last message in `piece` ends; 0 if none does. Raises LeakError."""
-        try:
-            return ends.last_in(piece)
-        except MalformedMessageError:
-            self._end(_HOLDS)
-            raise LeakError("messages do not follow each other as their type says") from None
-
-    def _released(self) -> bytes:
-        """Return the withheld octets, and stop withholding."""
-        withheld, self._withheld = self._withheld, None
-        return b"" if withheld is None else bytes(withheld)
-
-    def finish(self) -> bytes:
-        """Return the rest of the body. Raises LeakError."""
-        if self._ended is _WHOLE:
-            return b""
-        stream = self._stream or self._open()
-        rest = stream.finish()
-        if stream.found != self._masked or stream.near is not self._is_near:
-            self._report(stream)
-        return rest if self._withheld is None else self._released() + rest
-
-    def _open(self) -> LeakStream:
-        if self._ended:
-            raise LeakError(self._ended)
-        self._stream = self._tripwire.stream()
-        return self._stream
-
-    def _end(self, why: str) -> None:
-        """Stop passing the body on. `why` is the reason of the LeakError that follows."""
-        self._stream = None
-        self._ended = why
-
-    def _report(self, stream: LeakStream) -> None:
-        if stream.near and not self._is_near:
-            self._is_near = True
-            self._on_near()
-        if stream.found == self._masked:
-            return
-        is_one_of_many = self._tripwire.guessable or stream.found > MAX_MASKED
-        if not self._masked and self._on_leak("a response body"):
-            is_one_of_many = True
-        self._masked = stream.found
-        if is_one_of_many:
-            self._end(_HOLDS)
-            raise LeakError(_HOLDS)
-
-
 class BodyFilter:
     """The filter of one body. Output is pulled step by step, so a body waits for its reader and its turn.
 
     is_slow: decoding may expand the body, or taps parse it: use `feed`, step by step, and not `pass_on`.
     """
 
-    __slots__ = ("_decode", "_leaks", "_taps", "is_slow")
+    __slots__ = ("_decode", "_search", "_taps", "is_slow")
 
-    def __init__(self, decode: Decoder | None, leaks: _Leaks | None, taps: Sequence[Tap]) -> None:
+    def __init__(self, decode: Decoder | None, search: BodySearch | None, taps: Sequence[Tap]) -> None:
         self._decode = decode
-        self._leaks = leaks
+        self._search = search
         self._taps = taps
         self.is_slow = decode is not None or bool(taps)
 
     def long_runs(self, piece: bytes) -> Sequence[Span] | None:
         """Return the parts of `piece` that are searched; None if that does not take long."""
-        if self._leaks is None or len(piece) <= _UNDONE_BYTES:
+        if self._search is None or len(piece) <= _UNDONE_BYTES:
             return None
-        return self._leaks.long_runs(piece)
+        return self._search.long_runs(piece)
 
     def takes_long(self, piece: bytes, runs: Sequence[Span] | None) -> bool:
         """Return True if `piece`, of which `runs` are searched, must be processed step by step as well."""
@@ -283,7 +152,7 @@ class BodyFilter:
 
     def pass_on(self, piece: bytes, runs: Sequence[Span] | None = None) -> bytes:
         """Return the part of a body that may be passed on now, if it is not slow. Raises LeakError."""
-        return piece if self._leaks is None else self._leaks.feed(piece, runs)
+        return piece if self._search is None else self._search.feed(piece, runs)
 
     def feed(self, piece: bytes) -> Iterator[bytes]:
         """Yield the pieces that may be passed on now, one after each step of the work; some are empty.
@@ -310,7 +179,7 @@ class BodyFilter:
 
     def rest(self) -> bytes:
         """Return the rest of a body that is not slow. Raises LeakError."""
-        return b"" if self._leaks is None else self._leaks.finish()
+        return b"" if self._search is None else self._search.finish()
 
     def finish(self) -> Iterator[bytes]:
         """Yield the rest, as `feed` does. Raises ContentCodingError also if the body was cut off."""

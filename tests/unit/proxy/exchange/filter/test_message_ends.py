@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nono.proxy.exchange.message_ends import MalformedMessageError, message_ends
+from nono.proxy.exchange.filter.message_ends import MalformedMessageError, message_ends
 
 ENVELOPE = b"application/grpc"
 EVENTS = b"application/vnd.amazon.eventstream"
