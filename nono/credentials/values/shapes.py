@@ -30,6 +30,10 @@ SHAPES: dict[str, TokenShape] = {
     "gitlab": TokenShape("glpat-", 20),
     "gemini": _GOOGLE,
     "google-ai": _GOOGLE,
+    "openrouter": TokenShape("sk-or-v1-", 64, "0123456789abcdef"),
+    "groq": TokenShape("gsk_", 52, BASE62),
+    "xai": TokenShape("xai-", 80, BASE62),
+    "perplexity": TokenShape("pplx-", 48, BASE62),
 }
 
 GENERIC = TokenShape("nono_", 43, BASE62)

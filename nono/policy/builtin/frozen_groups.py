@@ -805,8 +805,14 @@ DEFAULT: tuple[str, ...] = (
 
 # The shipped service that reads its key from a variable, by variable.
 READERS: dict[str, str] = {'ANTHROPIC_API_KEY': 'anthropic',
+ 'CEREBRAS_API_KEY': 'cerebras',
  'CLAUDE_CODE_OAUTH_TOKEN': 'claude-token',
  'CODEX_API_KEY': 'openai',
+ 'COHERE_API_KEY': 'cohere',
+ 'CO_API_KEY': 'cohere',
+ 'DEEPSEEK_API_KEY': 'deepseek',
+ 'FIREWORKS_AI_API_KEY': 'fireworks',
+ 'FIREWORKS_API_KEY': 'fireworks',
  'GEMINI': 'gemini',
  'GEMINI_API_KEY': 'gemini',
  'GH_TOKEN': 'github',
@@ -814,5 +820,11 @@ READERS: dict[str, str] = {'ANTHROPIC_API_KEY': 'anthropic',
  'GITLAB_TOKEN': 'gitlab',
  'GOOGLE_AI': 'google-ai',
  'GOOGLE_API_KEY': 'gemini',
+ 'GROQ_API_KEY': 'groq',
+ 'MISTRAL_API_KEY': 'mistral',
  'OPENAI': 'openai',
- 'OPENAI_API_KEY': 'openai'}
+ 'OPENAI_API_KEY': 'openai',
+ 'OPENROUTER_API_KEY': 'openrouter',
+ 'PERPLEXITYAI_API_KEY': 'perplexity',
+ 'PERPLEXITY_API_KEY': 'perplexity',
+ 'XAI_API_KEY': 'xai'}

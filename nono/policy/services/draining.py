@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from nono.policy.hosts.upstream import Upstream
 
-# All hosts of shipped services: large front ends that parse a request themselves and read or drop its whole
-# body, whatever the program behind them does. A small server may leave a body to be read as the next request.
+# Large front ends that parse a request themselves and read or drop its whole body, whatever the program
+# behind them does. A small server may leave a body to be read as the next request.
 _HOSTS = frozenset(
     {
         "api.anthropic.com",

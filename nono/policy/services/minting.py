@@ -32,13 +32,18 @@ _PATHS: Mapping[str, tuple[str, ...]] = {
         "/{repos/*/*,orgs/*,enterprises/*}/actions/runners/{registration-token,remove-token,generate-jitconfig}",
         "/{repos/*/*,user}/keys",
     ),
+    "api.fireworks.ai": ("/v1/accounts/*/users/*/apiKeys", "/api/v1/auth/token"),
+    "api.mistral.ai": ("/v1/client/sessions", "/v1/audio/workers/registration-token"),
     "api.openai.com": (
         "/v1/realtime/{client_secrets,sessions,transcription_sessions}",
         "/v1/chatkit/sessions",
         "/v1/organization/**/{admin_api_keys,api_keys,service_accounts}",
     ),
+    "api.perplexity.ai": ("/generate_auth_token",),
+    "api.x.ai": ("/v1/realtime/client_secrets",),
     "generativelanguage.googleapis.com": ("/*/auth_tokens",),
     "gitlab.com": _GITLAB,
+    "openrouter.ai": ("/api/v1/{keys,auth/keys,auth/keys/code,oauth/token}",),
 }
 # The services of AWS that hand out keys or sessions, by a label of their hosts. What they are asked for is in
 # the query or the body.
