@@ -69,8 +69,9 @@ _DEAD_TERMINALS = (
     Rule("ioctl", (Masked(1, uapi.KD_MASK, uapi.KD_REQUESTS),)),
 )
 
-# With userfaultfd the command could delay the supervisor's reads of its memory for as long as it likes.
-_STALLING = (Rule("userfaultfd"),)
+# With userfaultfd the command could delay the supervisor's reads of its memory for as long as it likes. A
+# descriptor of /dev/userfaultfd, which a program outside hands in, gives one without that call.
+_STALLING = (Rule("userfaultfd"), Rule("ioctl", (Masked(1, _INT_MASK, uapi.USERFAULTFD_IOC_NEW),)))
 
 # A lease needs only a descriptor for reading, of a file of the same user. Each open of it elsewhere then
 # waits for 45 s: that of git for its settings, or of nono for a module of its installation.

@@ -68,6 +68,7 @@ IOPRIO_WHO_USER = 3
 TIOCSTI = 0x5412
 TIOCLINUX = 0x541C
 TIOCSETD = 0x5423  # sets the line discipline
+USERFAULTFD_IOC_NEW = 0xAA00  # <linux/userfaultfd.h>, 6.1: of /dev/userfaultfd, as userfaultfd(2)
 
 # <linux/kd.h>: the high bytes of all requests of the Linux console, which has numbers of 16 bits
 KD_MASK = 0xFFFFFF00

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from nono.kernel.uapi.file_ioctl import SUBVOLUMES, VERITY_AND_ENCRYPTION
+from nono.kernel.uapi.process import USERFAULTFD_IOC_NEW
 from nono.supervisor.verdict.adjudicator import Refuse, refuse_call
 from nono.supervisor.verdict.own_datagrams import is_udp_socket, refused_hint
 from nono.supervisor.verdict.syscall_args import signed, socket_kind, unsigned
+
+_WOULD_STALL = "who reads such memory waits for the command, and nono reads it to judge calls"
 
 
 def refuse_by_registers(name: str | None, nr: int, args: Sequence[int]) -> Refuse:
@@ -35,8 +38,7 @@ def refuse_by_registers(name: str | None, nr: int, args: Sequence[int]) -> Refus
             reason = "the kernel's keyrings are shared with processes outside the sandbox"
             return refuse_call(name, reason)
         case "userfaultfd":
-            reason = "who reads such memory waits for the command, and nono reads it to judge calls"
-            return refuse_call(name, reason)
+            return refuse_call(name, _WOULD_STALL)
         case "fcntl":
             reason = "who opens the file elsewhere would wait for the command to give its lease up"
             return refuse_call(f"fcntl(cmd={second})", reason)
@@ -57,4 +59,6 @@ def _why_no_request(request: int) -> str:
         return "a snapshot would show what is denied, and add to directories that may only be read"
     if request in VERITY_AND_ENCRYPTION:
         return "it would change files that may only be read, or lock those of other programs"
+    if request == USERFAULTFD_IOC_NEW:
+        return _WOULD_STALL
     return "what is typed into the terminal is read by whoever reads it next: your shell"

@@ -42,6 +42,8 @@ FASTOPEN = 0x20000000
 O_PATH = 0o10000000
 PR_SET_DUMPABLE = 4
 TIOCSTI, TIOCLINUX, TIOCSETD = 0x5412, 0x541C, 0x5423
+USERFAULTFD_IOC_NEW = 0xAA00
+REQUESTS = (TIOCSTI, TIOCLINUX, TIOCSETD, USERFAULTFD_IOC_NEW)
 CONSOLE = 0x4B  # the high byte of all requests of <linux/kd.h>
 KDSETMODE, KDSKBMODE, KDSKBDIACRUC = 0x4B3A, 0x4B45, 0x4BFB
 # Of btrfs, bcachefs and OCFS2, fs-verity and fscrypt.
@@ -148,7 +150,7 @@ def refused_whatever_the_network(call: str, args: Sequence[int]) -> bool:
     match call:
         case "ioctl":
             request = args[1] & 0xFFFFFFFF
-            return request >> 8 == CONSOLE or request in (TIOCSTI, TIOCLINUX, TIOCSETD, *FILE_SYSTEMS)
+            return request >> 8 == CONSOLE or request in (*REQUESTS, *FILE_SYSTEMS)
         case "fcntl":
             return args[1] & 0xFFFFFFFF in LEASES
         case "perf_event_open":
@@ -239,7 +241,7 @@ SCHEDULING_ARGUMENTS = [
 
 IOCTL_ARGUMENTS = [
     (0, request, 0x7FFF_1234_5678, 0, 0, 0)
-    for known in (TIOCSTI, TIOCLINUX, TIOCSETD, KDSETMODE, KDSKBMODE, KDSKBDIACRUC, *FILE_SYSTEMS)
+    for known in (*REQUESTS, KDSETMODE, KDSKBMODE, KDSKBDIACRUC, *FILE_SYSTEMS)
     for request in (known, known | HIGH, *(known ^ 1 << bit for bit in range(64)))
 ]
 

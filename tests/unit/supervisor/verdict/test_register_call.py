@@ -28,6 +28,7 @@ HIGH = 0xDEADBEEF << 32
         pytest.param("userfaultfd", (1, 0, 0), "userfaultfd", id="faults"),
         pytest.param("fcntl", (3, HIGH | 1024, 1), "fcntl(cmd=1024)", id="lease"),
         pytest.param("ioctl", (0, HIGH | 0x5412, 0), "ioctl(0x5412)", id="typing"),
+        pytest.param("ioctl", (3, HIGH | 0xAA00, 0), "ioctl(0xaa00)", id="faults of the device"),
         pytest.param("ioctl", (3, HIGH | 0x50009417, 0), "ioctl(0x50009417)", id="snapshot"),
         pytest.param("ioctl", (3, 0x40806685, 0), "ioctl(0x40806685)", id="verity"),
         pytest.param("open_by_handle_at", (3, 0, 0), "open_by_handle_at", id="handle"),
