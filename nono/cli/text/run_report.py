@@ -10,6 +10,7 @@ from nono.audit.traffic import Traffic
 from nono.cli.text.session_text import one_line, reason
 from nono.launch.denials import tried_among
 from nono.named_tuple import NamedTuple
+from nono.policy.environment.authority import ADDED_CERTIFICATES, CERTIFICATE_BUNDLES
 from nono.sessions import ends
 from nono.sessions.record import End
 
@@ -24,9 +25,7 @@ ROW_LINES_MAX = 4
 # has no hyphen.
 UNKNOWN_ISSUER = ("local issuer certificate", "self-signed certificate", "self signed certificate")
 TRUST = "nono trusts the CAs of this system and of your SSL_CERT_FILE; a company's goes into one of them"
-TRUST_TOO = (
-    "nono does not check upstreams against NODE_EXTRA_CA_CERTS; with SSL_CERT_FILE={} nono run ... it does"
-)
+TRUST_TOO = "nono does not check upstreams against {}; with SSL_CERT_FILE={} nono run ... it does"
 SWITCHED = 101  # the status that switches a request to a WebSocket
 
 
@@ -44,7 +43,7 @@ def lines_of(
     ended: Ended,
     traffic: Traffic | None,
     unused: tuple[str, str] | None = None,
-    of_clients: str | None = None,
+    of_clients: tuple[str, str] | None = None,
 ) -> list[str]:
     """Return the lines of the report, none longer than WIDTH. The first one is empty.
 
@@ -60,7 +59,7 @@ def lines_of(
         if traffic.failed and unused is not None:
             lines += _row("hint", ["{} is not used; --upstream-proxy {} uses it".format(*unused)])
         if any(words in each.reason for each in traffic.failed for words in UNKNOWN_ISSUER):
-            lines += _row("hint", [TRUST if of_clients is None else TRUST_TOO.format(of_clients)])
+            lines += _row("hint", [TRUST if of_clients is None else TRUST_TOO.format(*of_clients)])
     if ended.has_log:
         lines += _row("log", [f"nono logs {ended.session_id}", f"nono report {ended.session_id}"])
     return lines
@@ -75,11 +74,18 @@ def unused_proxy(environ: Mapping[str, str]) -> tuple[str, str] | None:
     return None
 
 
-def certificates_of_clients(environ: Mapping[str, str]) -> str | None:
-    """Return the file of certificates that Node trusts and nono does not; None if there is none."""
-    file = environ.get("NODE_EXTRA_CA_CERTS", "")
-    is_plain = re.fullmatch(r"/[\w./@+-]+", file, re.ASCII) is not None
-    return file if is_plain and not environ.get("SSL_CERT_FILE") else None
+def certificates_of_clients(environ: Mapping[str, str], system: Sequence[str]) -> tuple[str, str] | None:
+    """Return a variable, and the file of certificates in it that a client trusts and nono does not; or None.
+
+    system: The files in which systems keep their certificates, which nono trusts too.
+    """
+    if environ.get("SSL_CERT_FILE"):
+        return None
+    for name in (*ADDED_CERTIFICATES, *CERTIFICATE_BUNDLES):
+        file = environ.get(name, "")
+        if file not in system and re.fullmatch(r"/[\w./@+-]+", file, re.ASCII) is not None:
+            return name, file
+    return None
 
 
 def _requests(traffic: Traffic, *, has_failed: bool) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from nono.errors import LaunchError
@@ -77,13 +77,22 @@ def _sum_up(call: Call, outcome: Outcome, resolved: Resolved, spent_s: float) ->
     if not is_worth_it or console.silent or given.flag("no_diagnostics"):
         return
     # Imported here: short runs without a proxy need no report.
-    from nono.cli.text.run_report import Ended, certificates_of_clients, lines_of, unused_proxy
+    from nono.cli.text.run_report import Ended, lines_of, unused_proxy
 
     has_log = not given.flag("no_audit")
     ended = Ended(outcome.exit_code, outcome.end, outcome.session_id, spent_s, has_log)
     has_upstream = resolved.proxy is not None and resolved.proxy.upstream_proxy is not None
     unused = None if has_upstream else unused_proxy(call.environ)
-    console.lines(lines_of(ended, traffic, unused, certificates_of_clients(call.environ)))
+    of_clients = _certificates_of_clients(call.environ) if traffic is not None and traffic.failed else None
+    console.lines(lines_of(ended, traffic, unused, of_clients))
+
+
+def _certificates_of_clients(environ: Mapping[str, str]) -> tuple[str, str] | None:
+    # Imported here: few runs have requests that failed.
+    from nono.cli.text.run_report import certificates_of_clients
+    from nono.proxy.tls.trust_bundle import system_places
+
+    return certificates_of_clients(environ, system_places().files)
 
 
 def conclude_dry(call: Call, prepared: Prepared, config: UserConfig) -> int:

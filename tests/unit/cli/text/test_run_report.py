@@ -161,20 +161,26 @@ def test_a_certificate_of_an_unknown_issuer_is_told_where_its_ca_goes(words: str
 @pytest.mark.parametrize(
     ("environ", "says"),
     [
-        ({"NODE_EXTRA_CA_CERTS": "/etc/corp.pem"}, "SSL_CERT_FILE=/etc/corp.pem nono run"),
+        ({"NODE_EXTRA_CA_CERTS": "/etc/corp.pem"}, "NODE_EXTRA_CA_CERTS; with SSL_CERT_FILE=/etc/corp.pem"),
+        ({"REQUESTS_CA_BUNDLE": "/etc/corp.pem"}, "REQUESTS_CA_BUNDLE; with SSL_CERT_FILE=/etc/corp.pem"),
+        ({"REQUESTS_CA_BUNDLE": "/etc/all.pem"}, "of your SSL_CERT_FILE"),
+        (
+            {"REQUESTS_CA_BUNDLE": "/etc/all.pem", "GIT_SSL_CAINFO": "/etc/corp.pem"},
+            "GIT_SSL_CAINFO; with SSL_CERT_FILE=/etc/corp.pem",
+        ),
         ({"NODE_EXTRA_CA_CERTS": "/etc/corp.pem", "SSL_CERT_FILE": "/etc/corp.pem"}, "of your SSL_CERT_FILE"),
         ({"NODE_EXTRA_CA_CERTS": "/etc/$(id)"}, "of your SSL_CERT_FILE"),
         ({"NODE_EXTRA_CA_CERTS": "corp.pem"}, "of your SSL_CERT_FILE"),
         ({}, "of your SSL_CERT_FILE"),
     ],
-    ids=["for Node alone", "for both", "not plain", "relative", "for neither"],
+    ids=["Node", "requests", "system", "system and git", "nono as well", "not plain", "relative", "none"],
 )
-def test_the_certificates_that_a_person_set_for_node_alone_are_offered(
+def test_the_certificates_that_a_person_set_for_clients_alone_are_offered(
     environ: dict[str, str], says: str
 ) -> None:
     traffic = traffic_of()
     traffic.failed[Failed("api.example.com", "unable to get local issuer certificate")] = 1
-    lines = lines_of(ENDED, traffic, None, certificates_of_clients(environ))
+    lines = lines_of(ENDED, traffic, None, certificates_of_clients(environ, ["/etc/all.pem"]))
     assert says in " ".join(" ".join(lines).split())
     assert max(map(len, lines)) <= WIDTH
 
