@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
+from typing import Protocol
 
 import anyio
 
@@ -21,6 +23,14 @@ from nono.proxy.verdict.verdict import Tunnel
 
 # RFC 8446 section 6: a fatal access_denied alert, so that the client's error says more than "closed".
 _ACCESS_DENIED = bytes((21, 3, 3, 0, 2, 2, 49))
+_LOOK_EVERY_S = 0.5  # interval of checks that the client still waits
+
+
+class Waiting(Hijackable, Protocol):
+    """The connection whose CONNECT is not answered yet."""
+
+    @property
+    def is_gone(self) -> bool: ...
 
 
 class TunnelOpening:
@@ -32,16 +42,28 @@ class TunnelOpening:
 
     wants_pause = True  # the bytes after the head belong to the tunnel
 
-    def __init__(self, context: ProxyContext, client: Hijackable, verdict: Tunnel) -> None:
+    def __init__(self, context: ProxyContext, client: Waiting, verdict: Tunnel) -> None:
         self._context = context
         self._client = client
         self._verdict = verdict
         self._course: Course | None = None  # None until the tunnel is recorded
         self._over = False
         self._scope: anyio.CancelScope | None = None
+        self._next_look: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
+        self._look_later()
         self._context.spawn(self._run)
+
+    def _look_later(self) -> None:
+        self._next_look = asyncio.get_running_loop().call_later(_LOOK_EVERY_S, self._look)
+
+    def _look(self) -> None:
+        """Give the dial up when the client is gone: nothing reports that while reading is paused."""
+        if self._client.is_gone:
+            self._client.abort()
+        else:
+            self._look_later()
 
     def note_if_refused(self) -> bool:
         """Judge the host by the current rules. If they refuse it, note that the tunnel ends for that."""
@@ -64,6 +86,8 @@ class TunnelOpening:
                 raise
             finally:
                 self._scope = None
+                if self._next_look is not None:
+                    self._next_look.cancel()
             if isinstance(reached, Refusal):
                 self._refuse(reached)
             elif reached is not None:

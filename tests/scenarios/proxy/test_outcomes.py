@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
+import struct
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import anyio
@@ -147,6 +149,38 @@ def test_a_client_that_leaves_is_the_failure_of_its_request() -> None:
         client.send(GET)
         outcome = only(p.recording)
     assert (outcome["status"], outcome["failure"]) == (None, "client")
+
+
+@pytest.mark.parametrize(
+    ("leaves", "failure"), [("in order", "client"), ("by reset", "client"), ("not", "timeout")]
+)
+def test_a_client_that_leaves_while_its_tunnel_is_dialled_is_the_failure_of_it(
+    leaves: str, failure: str
+) -> None:
+    timeout_s = 1.0 if leaves == "not" else 10 * TIMEOUT_S
+    with unanswered() as port:
+        hosts = Hosts(raw=frozenset({("api.test", port)}))
+        with proxy(hosts=hosts, connect_timeout_s=timeout_s) as p, Client(p.port) as client:
+            client.send(connect(f"api.test:{port}"))
+            wait_until(lambda: bool(p.recording.events))
+            if leaves == "by reset":
+                client.transport.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            if leaves == "not":
+                assert client.response().status == 504
+            else:
+                client.transport.close()
+            assert only(p.recording)["failure"] == failure
+
+
+@contextmanager
+def unanswered() -> Iterator[int]:
+    """Yield a port whose backlog is full: the kernel drops further attempts to connect, which go on."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as listener, ExitStack() as stack:
+        for _ in range(4):
+            attempt = stack.enter_context(socket.socket())
+            attempt.setblocking(False)
+            attempt.connect_ex(listener.getsockname())
+        yield listener.getsockname()[1]
 
 
 def echo(connection: socket.socket, count: int) -> None:
