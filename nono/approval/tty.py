@@ -115,7 +115,7 @@ def foreground(terminal: int) -> Iterator[bool]:
 def _is_below_us(group: int) -> bool:
     """Check that a process group's leader descends from us: the group's number is its leader's pid."""
     pid = group
-    while pid > 1:
+    while pid > 0:  # nono may be process 1, as in a container
         if pid == os.getpid():
             return True
         try:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import pty
 import select
+import subprocess
+import sys
 import termios
 from collections.abc import Iterator
 
@@ -119,3 +121,52 @@ def test_no_image_covers_a_question_and_no_multiplexer_takes_that_for_a_title(
 ) -> None:
     monkeypatch.setenv("TERM", kind)
     assert (DELETE_IMAGES in recover_sequence()) is is_cleared
+
+
+# A session with a terminal, and a job in front of it as shells make one.
+WITH_A_JOB = """\
+import fcntl, os, signal, sys, termios
+from nono.approval.tty import foreground
+
+os.setsid()
+_, terminal = os.openpty()
+fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
+asks_above = sys.argv[1] == "above"
+job = os.fork()
+if job == 0 and asks_above:
+    signal.pause()
+if job == 0:
+    os.setpgid(0, 0)
+if job and asks_above:
+    os.setpgid(job, job)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTTOU})
+    os.tcsetpgrp(terminal, job)
+if job == 0 or asks_above:
+    with foreground(terminal) as is_ours:
+        print(os.getpid() == 1, is_ours, os.tcgetpgrp(terminal) == os.getpgrp(), flush=True)
+if job:
+    os.kill(job, signal.SIGKILL) if asks_above else os.waitpid(job, 0)
+"""
+AS_PROCESS_1 = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--mount-proc"]
+
+
+@pytest.mark.parametrize(
+    ("stage", "who", "told"),
+    [
+        pytest.param([], "above", "False True True", id="of its job"),
+        pytest.param([], "below", "False False False", id="of what started it"),
+        pytest.param(
+            AS_PROCESS_1,
+            "above",
+            "True True True",
+            id="of the job of process 1",
+            marks=pytest.mark.needs("mounts", "user namespaces"),
+        ),
+    ],
+)
+def test_the_foreground_is_taken_only_from_what_descends_from_nono(
+    stage: list[str], who: str, told: str
+) -> None:
+    argv = [*stage, sys.executable, "-c", WITH_A_JOB, who]
+    asked = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=False)
+    assert asked.stdout == f"{told}\n", asked.stderr
