@@ -389,6 +389,34 @@ def test_an_error_keeps_its_own_hint_although_no_advice_can_be_loaded(
 
 
 @pytest.mark.parametrize(
+    ("mode", "of_another", "is_told"), [(0o700, 0, True), (0o500, 0, False), (0o700, 1, False)]
+)
+def test_only_a_directory_that_its_mode_opens_is_closed_by_a_sandbox(
+    mode: int,
+    of_another: int,
+    is_told: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def refuse(path: str, flags: int) -> int:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+
+    def prevented(arguments: list[str]) -> int:
+        monkeypatch.setattr("nono.cli.advice.os.open", refuse)
+        raise NonoError(f"closed: {state}", hint="chmod 700") from PermissionError(errno.EACCES, "closed")
+
+    state = tmp_path / "nono"
+    state.mkdir(mode)
+    monkeypatch.setattr("nono.cli.main._dispatch", prevented)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setattr("os.geteuid", lambda: tmp_path.stat().st_uid + of_another)
+    hint = "a sandbox around this nono" if is_told else "chmod 700"
+    assert f"hint: {hint}" in outcome(capsys, "run")[2]
+
+
+@pytest.mark.parametrize(
     ("user", "own", "hint"),
     [
         pytest.param(1, "/home/ada", "export HOME=/home/ada", id="of another"),

@@ -24,6 +24,9 @@ PROFILES: Mapping[str, Mapping[str, object]] = {
     "proxy": {"network": {"allow_domain": ["example.com"]}},
     "aws": {"network": {"custom_credentials": {"bedrock": AWS}, "credentials": ["bedrock"]}},
     "webhook": {"security": {"approval_backends": {"it": {"type": "webhook", "url": "https://a.test/"}}}},
+    "webhook in the clear": {
+        "security": {"approval_backends": {"it": {"type": "webhook", "url": "http://127.0.0.1:9/"}}}
+    },
     "open": {},
 }
 
@@ -120,5 +123,6 @@ def test_the_usual_roots_are_asked_about_without_a_variable(
     refuse("proxy", tmp_path, {"SSL_CERT_FILE": "/nowhere"})
 
 
-def test_a_run_that_speaks_no_tls_has_no_roots_to_protect(tmp_path: Path) -> None:
-    refuse("open", tmp_path, {"SSL_CERT_FILE": f"{tmp_path}/file"})
+@pytest.mark.parametrize("profile", ["open", "webhook in the clear"])
+def test_a_run_that_speaks_no_tls_has_no_roots_to_protect(profile: str, tmp_path: Path) -> None:
+    refuse(profile, tmp_path, {"SSL_CERT_FILE": f"{tmp_path}/file"})

@@ -74,3 +74,16 @@ def test_what_does_not_say_what_it_is_has_no_name(tmp_path: Path) -> None:
     (Path(npx(tmp_path)) / "package.json").write_text("{}")
     with pytest.raises(ValueError, match="does not say what was asked for"):
         package_tree.read(str(tmp_path / "_npx/0123"))
+
+
+@pytest.mark.parametrize(("bound", "most"), [("FILES_MAX", 2), ("BYTES_MAX", 9)])
+def test_a_package_is_read_up_to_its_bounds_and_no_further(
+    bound: str, most: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree = npx(tmp_path, "1" * 9)
+    (tmp_path / "_npx/0123/node_modules/link").symlink_to("elsewhere")
+    monkeypatch.setattr(package_tree, bound, most)
+    assert package_tree.read(tree).name == "npx:mcp-x@latest"
+    monkeypatch.setattr(package_tree, bound, most - 1)
+    with pytest.raises(ValueError, match="more than"):
+        package_tree.read(tree)
