@@ -8,7 +8,8 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from nono.proxy.conversation.outline import OutlineReader
-from nono.proxy.http.content_coding import Budget, ContentCodingError, Decoder, DecoderMemoryError
+from nono.proxy.http.coded_streams import ContentCodingError
+from nono.proxy.http.content_coding import Budget, Decoder, DecoderMemoryError
 
 if TYPE_CHECKING:
     from nono.proxy.conversation.outline import Outline

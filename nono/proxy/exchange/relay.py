@@ -12,7 +12,8 @@ from nono.proxy.exchange.filter.body_search import LeakError
 from nono.proxy.exchange.filter.response import BodyFilter
 from nono.proxy.exchange.inspection import Inspection
 from nono.proxy.http import websocket
-from nono.proxy.http.content_coding import ContentCodingError, DecoderMemoryError
+from nono.proxy.http.coded_streams import ContentCodingError
+from nono.proxy.http.content_coding import DecoderMemoryError
 from nono.proxy.http.message import BodyKind, Header, RequestHead, ResponseHead
 from nono.proxy.http.passing import end_to_end
 from nono.proxy.http.writing import chunk, last_chunk, serialise

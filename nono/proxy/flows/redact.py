@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from urllib.parse import unquote_to_bytes
 
 from nono.audit.redact import QUERY_KEYS
-from nono.proxy.http.content_coding import ContentCodingError, decoder
+from nono.proxy.http.coded_streams import ContentCodingError
+from nono.proxy.http.content_coding import decoder
 from nono.proxy.http.message import Header
 from nono.proxy.verdict.routes import KEY_HEADERS
 

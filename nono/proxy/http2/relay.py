@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from nono.proxy.exchange.filter.body_search import LeakError
 from nono.proxy.exchange.filter.response import BodyFilter
 from nono.proxy.exchange.inspection import Inspection
-from nono.proxy.http.content_coding import ContentCodingError, DecoderMemoryError
+from nono.proxy.http.coded_streams import ContentCodingError
+from nono.proxy.http.content_coding import DecoderMemoryError
 from nono.proxy.http.message import Header, ResponseHead
 from nono.proxy.http2 import heads
 from nono.proxy.http2.session import Session

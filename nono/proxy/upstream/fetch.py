@@ -10,7 +10,8 @@ import anyio
 from nono.named_tuple import NamedTuple
 from nono.policy.hosts.upstream import parse_upstream
 from nono.policy.schema.route_rules import NO_IDENTITY, TlsIdentity
-from nono.proxy.http.content_coding import ContentCodingError, decoder
+from nono.proxy.http.coded_streams import ContentCodingError
+from nono.proxy.http.content_coding import decoder
 from nono.proxy.http.message import Header, MessageError, ResponseHead, request_head
 from nono.proxy.http.passing import end_to_end
 from nono.proxy.http.refusal import Refusal

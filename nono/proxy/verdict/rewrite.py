@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 
 from nono.credentials.values.credential import Injection, Outgoing
 from nono.named_tuple import NamedTuple
+from nono.proxy.http.accept_encoding import accept_encoding
 from nono.proxy.http.charset import without_charsets
-from nono.proxy.http.content_coding import accept_encoding
 from nono.proxy.http.message import BodyKind, Header, RequestHead, ResponseHead
 from nono.proxy.http.passing import end_to_end, folded
 from nono.proxy.http.websocket import without_protocol_keys

@@ -17,13 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nono.proxy.exchange.held import HeldBytes
-from nono.proxy.http.content_coding import (
-    MAX_OUTPUT_BYTES,
-    ContentCodingError,
-    DecoderMemoryError,
-    accept_encoding,
-    decoder,
-)
+from nono.proxy.http.coded_streams import MAX_OUTPUT_BYTES, ContentCodingError
+from nono.proxy.http.content_coding import DecoderMemoryError, decoder
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -245,23 +240,3 @@ def test_identity_passes(name: bytes) -> None:
 )
 def test_stacked_and_unknown_codings_have_no_decoder(name: bytes) -> None:
     assert decoder(name) is None
-
-
-@pytest.mark.parametrize(
-    ("client", "sent"),
-    [
-        ([], b"identity"),
-        ([b""], b"identity"),
-        ([b"gzip, deflate, br, zstd"], b"gzip, deflate, br, zstd"),
-        ([b"GZip;Q=0.5 , x-unknown,br; q=1.0"], b"gzip;q=0.5, br;q=1.0"),
-        ([b"gzip", b"br"], b"gzip, br"),
-        ([b"compress, dcz"], b"identity"),
-        ([b"gzip;q=0"], b"gzip;q=0"),
-        ([b"*"], b"gzip, deflate, br, zstd"),
-        ([b"gzip;q=0, *;q=0.1"], b"gzip;q=0, deflate;q=0.1, br;q=0.1, zstd;q=0.1"),
-        ([b"identity, *;q=0"], b"identity, gzip;q=0, deflate;q=0, br;q=0, zstd;q=0"),
-        ([b"gzip;q=2, br;level=3, \xff"], b"identity"),
-    ],
-)
-def test_upstream_is_offered_what_both_the_client_and_nono_decode(client: list[bytes], sent: bytes) -> None:
-    assert accept_encoding(client) == sent
