@@ -16,8 +16,8 @@ from nono.proxy.verdict.browser_check import check_browser
 from nono.proxy.verdict.host_policy import HostPolicy, may_be_asked, own_port_refused, reaches_proxy
 from nono.proxy.verdict.intercepted import entry_of, judge_intercepted
 from nono.proxy.verdict.judge import Judge, is_open, other_port
-from nono.proxy.verdict.phantoms import Slots
 from nono.proxy.verdict.routes import Origin, Phantom, Route, RouteTable, Scope
+from nono.proxy.verdict.slots import Slots
 from nono.proxy.verdict.verdict import (
     ConnectTarget,
     Entry,

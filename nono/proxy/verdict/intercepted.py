@@ -9,8 +9,8 @@ from nono.proxy.http.message import MessageError, RequestHead
 from nono.proxy.http.refusal import Refusal
 from nono.proxy.verdict import phantoms
 from nono.proxy.verdict.judge import Judge, is_below, is_open
-from nono.proxy.verdict.phantoms import Slots
 from nono.proxy.verdict.routes import Origin, Route
+from nono.proxy.verdict.slots import Slots
 from nono.proxy.verdict.verdict import ConnectTarget, Entry, Refused, Verdict
 
 

@@ -20,9 +20,10 @@ from nono.proxy.verdict import phantoms, rewrite
 from nono.proxy.verdict.host_policy import HostPolicy, may_be_asked
 from nono.proxy.verdict.logins.table import LoginEndpoint
 from nono.proxy.verdict.overrides import override_refused
-from nono.proxy.verdict.phantoms import Presented, Slots
+from nono.proxy.verdict.phantoms import Presented
 from nono.proxy.verdict.refused_calls import minted, uncounted
 from nono.proxy.verdict.routes import Origin, Phantom, Route, RouteTable, Scope
+from nono.proxy.verdict.slots import Slots
 from nono.proxy.verdict.verdict import Capture, Entry, Forward, Refused, Verdict
 
 

@@ -1,4 +1,4 @@
-"""Check that a request presents the phantom of its own route and no other key."""
+"""Check that a request presents the phantom of its own route, no other key, and a phantom nowhere else."""
 
 from __future__ import annotations
 
@@ -7,20 +7,26 @@ from base64 import b64decode
 from binascii import Error as Base64Error
 from collections.abc import Iterable, Sequence
 from itertools import chain, islice
-from urllib.parse import unquote, unquote_plus
+from urllib.parse import unquote_plus
 
 from nono.credentials.logins.phantom import MARK
 from nono.credentials.values.credential import Outgoing
 from nono.named_tuple import NamedTuple
-from nono.policy.schema.route_rules import Inject
 from nono.policy.services import key_slot
 from nono.proxy.http.message import Header
 from nono.proxy.http.refusal import Refusal
-from nono.proxy.http.websocket import PROTOCOL, protocol_keys
-from nono.proxy.verdict.routes import KEY_HEADERS, Phantom, Route, RouteTable
+from nono.proxy.verdict.routes import Phantom, Route, RouteTable
+from nono.proxy.verdict.slots import (
+    Slots,
+    header_slots,
+    key_in,
+    key_params,
+    path_patterns,
+    path_slot,
+    query_keys,
+    target_texts,
+)
 from nono.proxy.verdict.verdict import Mechanism
-
-Slot = tuple[str, ...]  # the readings of one slot, one of which is the key
 
 
 class Presented(NamedTuple):
@@ -31,124 +37,12 @@ class Presented(NamedTuple):
     fields: tuple[Header, ...] = ()  # the header fields whose phantoms are replaced with tokens
 
 
-def _basic(encoded: str) -> Slot:
-    """Return user and password of a Basic value: clients put a token in either."""
-    try:
-        user, _, password = b64decode(encoded, validate=True).decode("utf-8").partition(":")
-    except (Base64Error, ValueError):
-        return (encoded,)
-    return tuple(part for part in (user, password) if part)
-
-
-def _slot(value: bytes) -> Slot:
-    """Return the key in a header value: the text after the scheme, or the whole value."""
-    text = value.decode("utf-8", "surrogateescape").strip()
-    scheme, blank, rest = text.partition(" ")
-    if not blank:
-        # SDKs with an empty key send a scheme with nothing after it, which presents no key.
-        return () if not text or scheme.lower() in ("bearer", "token", "basic") else (text,)
-    if scheme.lower() == "basic":
-        return _basic(rest.strip())
-    if scheme.upper() == "AWS4-HMAC-SHA256":
-        return (_access_key(rest),)
-    return (rest.strip(),)
-
-
-def _access_key(parameters: str) -> str:
-    """Return the access key of a signed request; the rest is ignored, because the request is signed again."""
-    _, found, after = parameters.partition("Credential=")
-    return after.partition("/")[0] if found else parameters
-
-
-def header_slots(headers: Iterable[Header], names: frozenset[bytes] = KEY_HEADERS) -> list[Slot]:
-    """Return the slots of all headers called `names`, in order, without those that present no key.
-
-    A WebSocket may present one among its subprotocols, whatever `names` says.
-    """
-    slots: list[Slot] = []
-    for name, value in headers:
-        plain = name.lower()
-        if plain in names:
-            slots.append(_slot(value))
-        elif plain == PROTOCOL:
-            slots += [(key.decode("utf-8", "surrogateescape"),) for key in protocol_keys(value) if key]
-    return [slot for slot in slots if slot]
-
-
-def _target_slots(route: Route, target: bytes) -> list[Slot]:
-    """Return the slots in the route's own places in the target. Raises key_slot.AmbiguousQueryError."""
-    accept, names = route.accept, _key_params(route, target)
-    found: list[Slot] = []
-    if accept.mode == "url_path":
-        slot = _path_slot(route, accept, target)
-        found += [] if slot is None else [(_key(target, slot),)]
-    if accept.mode == "query_param":
-        names = [accept.query_param, *names]
-    return found + [(value,) for value in _values(names, target)]
-
-
-def _key_params(route: Route, target: bytes) -> list[str]:
-    """Return those of the route's key_params that may be in the query: others make no query ambiguous."""
-    return [name for name in route.key_params if key_slot.may_have(name, target)]
-
-
-def _values(names: Iterable[str], target: bytes) -> list[str]:
-    """Return the values of these parameters that are not empty. Raises key_slot.AmbiguousQueryError."""
-    return [value for name in names for value in key_slot.query_values(name, target) if value]
-
-
-class Slots:
-    """The slots in which one request presents keys, computed once per route. `target` is canonical."""
-
-    __slots__ = ("_found", "headers", "target")
-
-    def __init__(self, headers: Sequence[Header], target: bytes) -> None:
-        self.headers = headers
-        self.target = target
-        self._found: dict[str, list[Slot]] = {}  # by service
-
-    def of(self, route: Route) -> list[Slot]:
-        """Return every slot that presents a key to `route`. Raises key_slot.AmbiguousQueryError."""
-        found = self._found.get(route.service)
-        if found is None:
-            found = [*_target_slots(route, self.target), *header_slots(self.headers, route.key_headers)]
-            self._found[route.service] = found
-        return found
-
-
-def _path_slot(route: Route, side: Inject, target: bytes) -> key_slot.PathSlot | None:
-    """Find the slot of the pattern, which applies to the path below the base path."""
-    return key_slot.find_in_path(side.path_pattern, target, len(route.origin.base_path))
-
-
-def _key(target: bytes, slot: key_slot.PathSlot) -> str:
-    return unquote(target[slot.start : slot.end].decode("ascii", "replace"))
-
-
-def _patterns(routes: Iterable[Route]) -> set[str]:
-    return {side.path_pattern for route in routes for side in (route.accept, route.inject)} - {""}
-
-
-def _target_texts(target: bytes, routes: RouteTable) -> list[str]:
-    """Return every part of a target that could be a phantom, wherever it is."""
-    if b"%" not in target and not any(phantom.appears_in(target) for phantom in routes.phantoms):
-        return []  # no part of the target can be a phantom
-    path, _, query = target.decode("ascii", "replace").partition("?")
-    texts = [unquote(segment) for segment in path.split("/")]
-    for pattern in _patterns(routes.routes):
-        texts += [_key(target, slot) for slot in key_slot.all_in_path(pattern, target)]
-    # A semicolon also separates parameters for some servers (HTML 4.01 appendix B.2.2).
-    for name, _, value in (pair.partition("=") for pair in re.split("[&;]", query)):
-        texts += [unquote_plus(name), unquote_plus(value)]
-    return [text for text in texts if text]
-
-
 def without_phantoms(recorded: str, routes: RouteTable, session_token: Phantom) -> str:
     """Return `recorded`, the path of a refused request, without parts holding a phantom or session token."""
     target = recorded.encode("ascii", "backslashreplace")
-    for pattern in _patterns(routes.routes):
+    for pattern in path_patterns(routes.routes):
         for slot in reversed(key_slot.all_in_path(pattern, target)):
-            if routes.owner_of(_key(target, slot)) is not None:
+            if routes.owner_of(key_in(target, slot)) is not None:
                 target = key_slot.fill_path(target, slot, key_slot.PLACEHOLDER)
     parts = re.split("([/?&;=])", target.decode("ascii"))
     placeholder = key_slot.PLACEHOLDER.decode("ascii")
@@ -166,7 +60,7 @@ def without_path_keys(routes: Iterable[Route], target: bytes) -> bytes:
 
     `target` need not be canonical, and may lack the base path.
     """
-    for pattern in _patterns(routes):
+    for pattern in path_patterns(routes):
         for slot in reversed(key_slot.all_in_path(pattern, target)):
             target = key_slot.fill_path(target, slot, key_slot.PLACEHOLDER)
     return target
@@ -204,7 +98,7 @@ def check(route: Route, presented: Slots, routes: RouteTable) -> Presented | Ref
         neutral = _neutral(route, presented.target)
     except key_slot.AmbiguousQueryError as fault:
         return Refusal(400, str(fault), host)
-    strays = _target_texts(neutral, routes)
+    strays = target_texts(neutral, routes)
     other = _foreign((*(text for slot in slots for text in slot), *strays), routes, route)
     if other is not None:
         return wrong_host(other, repr(route.service), host)
@@ -220,7 +114,7 @@ def check(route: Route, presented: Slots, routes: RouteTable) -> Presented | Ref
         return no_phantom(route, host, _hint(route))
     if not all(own):
         return _failed(403, "a second key was sent beside the placeholder", host, "send one key per request")
-    if route.inject.mode == "url_path" and _path_slot(route, route.inject, neutral) is None:
+    if route.inject.mode == "url_path" and path_slot(route, route.inject, neutral) is None:
         error = f"the path has no place for the key: it must hold {route.inject.path_pattern}"
         return Refusal(400, error, host, "path_pattern")
     return Presented(neutral, _mechanism(route, presented))
@@ -230,8 +124,8 @@ _MECHANISMS: dict[str, Mechanism] = {"url_path": "phantom_path", "query_param": 
 
 
 def _mechanism(route: Route, presented: Slots) -> Mechanism:
-    names = _key_params(route, presented.target)
-    if _values(names, presented.target) and not header_slots(presented.headers, route.key_headers):
+    names = key_params(route, presented.target)
+    if query_keys(names, presented.target) and not header_slots(presented.headers, route.key_headers):
         return "phantom_query"
     return _MECHANISMS.get(route.accept.mode, "phantom_header")
 
@@ -241,15 +135,15 @@ def _neutral(route: Route, target: bytes) -> bytes:
     accept, inject = route.accept, route.inject
     injects_in_path = inject.mode == "url_path"
     if accept.mode == "url_path" and not (injects_in_path and accept.path_pattern == inject.path_pattern):
-        slot = _path_slot(route, accept, target)
+        slot = path_slot(route, accept, target)
         target = target if slot is None else key_slot.cut_from_path(target, slot)
     for side in (accept, inject):
         if side.mode == "query_param":
             target = key_slot.without_query(side.query_param, target)
-    for name in _key_params(route, target):
+    for name in key_params(route, target):
         target = key_slot.without_query(name, target)
     if injects_in_path:
-        slot = _path_slot(route, inject, target)
+        slot = path_slot(route, inject, target)
         target = target if slot is None else key_slot.fill_path(target, slot, key_slot.PLACEHOLDER)
     return target
 
@@ -324,7 +218,7 @@ def check_elsewhere(
     """
     texts = [text for slot in header_slots(headers) for text in slot]
     texts += [value.decode("latin-1") for name, value in headers if name.lower() != b"proxy-authorization"]
-    texts += _target_texts(target, routes)
+    texts += target_texts(target, routes)
     owner = _foreign(texts, routes, None)
     if owner is not None and any(_is_of(route, owner) for route in here):
         return _misplaced(owner)

@@ -11,8 +11,9 @@ from nono.proxy.http.message import Header
 from nono.proxy.http.passing import end_to_end
 from nono.proxy.http.refusal import Refusal
 from nono.proxy.verdict import phantoms
-from nono.proxy.verdict.phantoms import Presented, header_slots, missing
+from nono.proxy.verdict.phantoms import Presented, missing
 from nono.proxy.verdict.routes import Phantom, Route, RouteTable
+from nono.proxy.verdict.slots import header_slots
 from nono.proxy.verdict.verdict import Capture, Forward, Refused, Verdict
 
 _HINT = "log in inside the sandbox, and send what the login gave"

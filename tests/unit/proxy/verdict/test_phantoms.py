@@ -14,7 +14,6 @@ from nono.proxy.http.message import Header
 from nono.proxy.http.refusal import Refusal
 from nono.proxy.verdict.phantoms import (
     Presented,
-    Slots,
     check,
     check_elsewhere,
     left_over,
@@ -22,6 +21,7 @@ from nono.proxy.verdict.phantoms import (
     proxy_authorised,
 )
 from nono.proxy.verdict.routes import Origin, Route, RouteTable
+from nono.proxy.verdict.slots import Slots
 from nono.proxy.verdict.verdict import Mechanism
 from nono.secret import Secret
 from support.proxy.thread import PHANTOM, TOKEN, FakeCredential, a_route
