@@ -11,7 +11,6 @@ import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from posixpath import join
 from typing import TYPE_CHECKING
 
 from anyio.abc import TaskGroup
@@ -20,44 +19,29 @@ from nono.audit.event import OF_INSTRUCTIONS, Recorder
 from nono.disk.regular_file import read_regular_file
 from nono.kernel import capabilities, open_path
 from nono.kernel.notify import Notification
-from nono.kernel.uapi import open as uapi
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import Access
-from nono.policy.files.path_verdict import FilePolicy, Granted
+from nono.policy.files.path_verdict import FilePolicy
 from nono.printable import shell_word
 from nono.supervisor.calls.answers import Answers
-from nono.supervisor.calls.caller import caller_context
 from nono.supervisor.calls.handover import HandoverThread
 from nono.supervisor.opens.handler import Command
+from nono.supervisor.opens.instruction_opens import AnsweredError, InstructionOpen, InstructionOpens
 from nono.supervisor.opens.judged_files import LEASE_S, JudgedFiles
-from nono.supervisor.opens.path_arguments import KEPT, OWN_ENTRIES, PathArguments, examine
+from nono.supervisor.opens.path_arguments import KEPT
 from nono.supervisor.verdict.audit_events import instructions_opened, refused_open
-from nono.supervisor.verdict.open_call import OpenCall
 from nono.supervisor.verdict.open_verdict import Refuse
 from nono.supervisor.verdict.path_call import OPENS
-from nono.trust.disk.check import Checked, named, relative
+from nono.trust.disk.check import Checked
 from nono.trust.disk.evidence import FILE_BYTES_MAX, evidence_of
-from nono.trust.package_path import tree_of
 from nono.trust.verdict import Status, Verdict, judge, unreadable
 
 if TYPE_CHECKING:
     from nono.supervisor.notify_loop import PathCalls
 
-TREES_MAX = 64  # package trees recorded for one run
 WAITING_MAX = 64  # opens waiting for their file to be read; each keeps a descriptor open
 
 Approvals = Callable[[], Mapping[str, str]]  # returns the current approvals
-
-
-class _Waiting(NamedTuple):
-    """An open of an instruction file; the descriptor refers to the file to be judged."""
-
-    notification: Notification
-    call: OpenCall
-    path: str  # canonical
-    name: str  # the name for the verdict
-    descriptor: int
-    may_change: bool  # the command can write it, or another program of this user
 
 
 class _Read(NamedTuple):
@@ -66,17 +50,6 @@ class _Read(NamedTuple):
     content: bytes
     verdict: Verdict
     leased: int | None  # a descriptor that holds a lease; None: no lease
-
-
-class _AnsweredError(Exception):
-    """Ends an open at once: the kernel might find another file than the one examined."""
-
-    def __init__(self, errno_value: int, path: str, reason: str | None = None) -> None:
-        """reason: The trust policy's reason; None for any other error, which is not recorded."""
-        super().__init__(path)
-        self.errno_value = errno_value
-        self.path = path
-        self.reason = reason
 
 
 class InstructionFiles:
@@ -102,17 +75,14 @@ class InstructionFiles:
         self._answers = Answers(listener)
         self._handover = HandoverThread(listener)
         self._command = command
-        self._files = files
         self._root = checked.root
         self._trust = checked.trust
-        self._named = frozenset(named(checked.root, checked.trust.policy))
         self._verify = checked.verify
         self._approvals = approvals
         self._recorder = recorder
         self._tasks = tasks
         self._others = others
-        self._trees = trees
-        self._arguments = PathArguments(command.root)
+        self._opens = InstructionOpens(command, files, checked, trees, leaves_ungranted=others is not None)
         self._waiting = 0
         self._judged = JudgedFiles()
         # As in FileOpens: the reader has no more rights than the command.
@@ -131,8 +101,8 @@ class InstructionFiles:
         waiting = None
         if name in OPENS:
             try:
-                waiting = self._instructions(notification, name)
-            except _AnsweredError as answer:
+                waiting = self._opens.find(notification, name)
+            except AnsweredError as answer:
                 if answer.reason is None:
                     self._answers.fail(notification, answer.errno_value)
                 else:
@@ -155,90 +125,7 @@ class InstructionFiles:
             return
         self._answers.leave(notification)  # Landlock checks the open again (nono.supervisor.opens.handler)
 
-    def _instructions(self, notification: Notification, name: str) -> _Waiting | None:
-        """Return the open if it reads a granted instruction file, else None.
-
-        Raises _AnsweredError for an open that must fail.
-        """
-        call = self._arguments.open_call(notification, name)
-        if call.flags & (uapi.O_PATH | os.O_DIRECTORY) or call.truncates or not call.access.reads:
-            return None
-        if call.path.startswith(OWN_ENTRIES):
-            self._refuse_hidden(call)
-            return None
-        descriptor = self._find(notification.tid, call)
-        keeps = False
-        try:
-            found = examine(descriptor)
-            self._note_package(found.path)
-            judged = self._judged_name(notification.tid, found.path, call)
-            if judged is None or found.kind == "directory":
-                return None
-            if caller_context(notification.tid) != self._command.caller_context:
-                return None  # another root or other rights: we would see other files, and Landlock holds
-            if not self._is_granted(found.path, Access.READ):
-                if self._others is None:
-                    raise _AnsweredError(errno.EACCES, found.path)
-                return None  # a person may be asked about it
-            if found.kind != "file" or found.is_process_entry:
-                raise _AnsweredError(errno.EACCES, found.path, "it is not a file that could be checked")
-            keeps = True
-            may_change = self._is_granted(found.path, Access.WRITE) or _may_be_written(descriptor)
-            return _Waiting(notification, call, found.path, judged, descriptor, may_change)
-        finally:
-            if not keeps:
-                os.close(descriptor)
-
-    def _note_package(self, path: str) -> None:
-        if self._trees is not None and len(self._trees) < TREES_MAX:
-            tree = tree_of(path)
-            if tree is not None:
-                self._trees.add(tree)
-
-    def _find(self, tid: int, call: OpenCall) -> int:
-        """Open what the path names. A missing instruction file is reported as missing.
-
-        Left to the kernel, the file could exist by then.
-        """
-        try:
-            return self._arguments.find(tid, call)
-        except OSError as error:
-            if error.errno == errno.ELOOP:  # a magic link, such as /proc/PID/cwd
-                self._refuse_hidden(call)
-            path = self._spelled(tid, call)
-            if error.errno is None or call.flags & uapi.O_CREAT or not self._is_included(path):
-                raise
-            raise _AnsweredError(error.errno, path) from None
-
-    def _refuse_hidden(self, call: OpenCall) -> None:
-        """Raise _AnsweredError if a path that cannot be followed for its caller may lead to such a file."""
-        path = os.fsdecode(call.path)
-        names = path.split("/")
-        if any(self._is_included("/".join(names[start:])) for start in range(1, len(names))):
-            raise _AnsweredError(errno.EACCES, path, "a path through /proc hides which file is meant")
-
-    def _judged_name(self, tid: int, path: str, call: OpenCall) -> str | None:
-        """Return the name under which the policy includes the file; None if it does not.
-
-        The name may be the path as spelled: a link called CLAUDE.md is read as CLAUDE.md.
-        """
-        for name in (relative(self._root, path), self._spelled(tid, call)):
-            if self._is_included(name):
-                return name
-        return None
-
-    def _spelled(self, tid: int, call: OpenCall) -> str:
-        """Return the path as the caller spelled it, in the form that verdicts use."""
-        base = "/" if call.is_absolute else os.readlink(call.base(tid))
-        return relative(self._root, join(base, os.fsdecode(call.path)))
-
-    def _is_granted(self, path: str, access: Access) -> bool:
-        return isinstance(self._files.judge((path,), access), Granted)
-
-    def _is_included(self, name: str) -> bool:
-        return name in self._named or self._trust.policy.includes_path(name)
-
-    async def _check(self, waiting: _Waiting, call_name: str) -> None:
+    async def _check(self, waiting: InstructionOpen, call_name: str) -> None:
         """Read and judge the file, and answer."""
         # Imported here: a run without a loop never imports asyncio.
         from asyncio import get_running_loop
@@ -272,7 +159,7 @@ class InstructionFiles:
             if errno_value is not None:
                 self._answers.fail(waiting.notification, errno_value)
 
-    def _judge(self, waiting: _Waiting) -> _Read:
+    def _judge(self, waiting: InstructionOpen) -> _Read:
         """Read the file by the descriptor that was examined, and judge what was read."""
         leased = None
         try:
@@ -297,7 +184,7 @@ class InstructionFiles:
         finally:
             os.close(descriptor)
 
-    async def _hand_over(self, waiting: _Waiting, read: _Read) -> int | None:
+    async def _hand_over(self, waiting: InstructionOpen, read: _Read) -> int | None:
         """Pass the judged content to the caller. Returns as Answers.hand_over() does. Raises OSError."""
         if not self._answers.is_awaited(waiting.notification):
             return None
@@ -323,13 +210,6 @@ class InstructionFiles:
         with suppress(OSError):  # the refusal stands even if it cannot be recorded
             self._recorder(refused_open(Refuse(path, Access.READ, f"{OF_INSTRUCTIONS}{reason}")))
         self._answers.fail(notification, errno.EACCES)
-
-
-def _may_be_written(descriptor: int) -> bool:
-    """Return True if the file has other names, or may be written by a program of this user: another run."""
-    status = os.fstat(descriptor)
-    is_ours = status.st_uid == os.geteuid()
-    return status.st_nlink > 1 or is_ours or os.access(open_path.path_to(descriptor), os.W_OK)
 
 
 def _reason(verdict: Verdict) -> str:
