@@ -6,7 +6,7 @@ import asyncio
 import signal
 
 STUCK_S = 0.05  # a call that does not block takes less
-IDLE_S = 1.0  # the timer keeps running for one to two times this long after the last such call
+IDLE_S = 1.0  # how long the timer runs from such a call on
 
 
 class BlockingCallWatchdog:
@@ -17,11 +17,12 @@ class BlockingCallWatchdog:
     setblocking(False) on the socket first, or Python itself waits once more.
 
     SIGALRM arrives every STUCK_S while there are such calls: setting a timer before and after each of them
-    would take as long as the call.
+    would take as long as the call. A call and its arm() share one turn of the loop, so that no rest comes
+    between them.
     """
 
     def __init__(self) -> None:
-        self._is_armed = self._is_used = False
+        self._is_armed = False
         self._idle: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
@@ -30,7 +31,6 @@ class BlockingCallWatchdog:
         self._previous = signal.signal(signal.SIGALRM, lambda *_: None)
 
     def arm(self) -> None:
-        self._is_used = True
         if not self._is_armed:
             self._is_armed = True
             signal.setitimer(signal.ITIMER_REAL, STUCK_S, STUCK_S)
@@ -43,10 +43,6 @@ class BlockingCallWatchdog:
         signal.signal(signal.SIGALRM, self._previous)
 
     def _rest(self) -> None:
-        if self._is_used:
-            self._is_used = False
-            self._idle = self._loop.call_later(IDLE_S, self._rest)
-        else:
-            self._is_armed = False
-            self._idle = None
-            signal.setitimer(signal.ITIMER_REAL, 0)
+        self._is_armed = False
+        self._idle = None
+        signal.setitimer(signal.ITIMER_REAL, 0)
