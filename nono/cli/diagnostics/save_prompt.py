@@ -109,7 +109,7 @@ def _save(
 ) -> None:
     """Save the additions, with the options of the run if wanted, and tell how to run the command next."""
     try:
-        save(target, rewritten(target, [*(options.saved if saves_options else ()), *chosen]), environ)
+        save(rewritten(target, [*(options.saved if saves_options else ()), *chosen]), environ)
     except NonoError as error:
         prompt.say([f"  [nono] not saved: {error.message}", *([f"  {error.hint}"] if error.hint else [])])
     except OSError as error:

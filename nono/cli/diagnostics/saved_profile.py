@@ -47,6 +47,14 @@ class Target(NamedTuple):
         return None
 
 
+class Draft(NamedTuple):
+    """A profile as it is to be saved."""
+
+    target: Target
+    before: str  # the text of the file that it was made from; "" for a new one
+    document: dict[str, Any]
+
+
 def target_of(reference: str | None, environ: Mapping[str, str]) -> Target:
     """Return the user's own profile if reference names one, else a new profile that extends reference."""
     names = [] if reference is None else references(reference)
@@ -55,13 +63,13 @@ def target_of(reference: str | None, environ: Mapping[str, str]) -> Target:
     return Target("", None, is_new=True, extends=tuple(map(as_base, names[::-1])))
 
 
-def rewritten(target: Target, chosen: Iterable[Addition]) -> dict[str, Any]:
-    """Return the profile's document with the chosen additions. Raises ProfileError as changed does."""
+def rewritten(target: Target, chosen: Iterable[Addition]) -> Draft:
+    """Return the profile with the chosen additions. Raises ProfileError as changed does."""
     return changed(target, lambda document: added(document, chosen))
 
 
-def changed(target: Target, change: Callable[[Mapping[str, Any]], dict[str, Any]]) -> dict[str, Any]:
-    """Return the profile's document as `change` returns it.
+def changed(target: Target, change: Callable[[Mapping[str, Any]], dict[str, Any]]) -> Draft:
+    """Return the profile with the document that `change` returns.
 
     Raises ProfileError if it cannot be parsed, or cannot be rewritten without loss.
     """
@@ -70,15 +78,14 @@ def changed(target: Target, change: Callable[[Mapping[str, Any]], dict[str, Any]
         head["meta"] = {"name": target.label}
         if not target.extends:
             head["workdir"] = {"access": "read"}  # the default without a profile
-        return change(head)
+        return Draft(target, "", change(head))
     assert target.file is not None  # an existing profile has one
-    with open(target.file, encoding="utf-8") as file:
-        text = file.read()
+    text = _text(target.file)
     try:
         document = json.loads(text)
         if not isinstance(document, dict):
             raise TypeError("it is not an object")
-        return change(document)
+        return Draft(target, text, change(document))
     except (AttributeError, KeyError, ValueError, TypeError, RecursionError) as error:
         raise ProfileError(
             f"{target.file} cannot be rewritten without loss ({error}): it may have comments.",
@@ -86,13 +93,15 @@ def changed(target: Target, change: Callable[[Mapping[str, Any]], dict[str, Any]
         ) from error
 
 
-def save(target: Target, document: Mapping[str, Any], environ: Mapping[str, str]) -> None:
+def save(draft: Draft, environ: Mapping[str, str]) -> None:
     """Write the profile atomically.
 
-    Raises ProfileError, leaving the file unchanged, if nono could not load the result. OSErrors pass through.
+    Raises ProfileError, leaving the file unchanged, if nono could not load the result, or if the file has
+    changed since the draft was made: what another session has saved would be lost. OSErrors pass through.
     """
+    target = draft.target
     assert target.file is not None  # the caller has named a new one
-    content = (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode("utf-8")
+    content = (json.dumps(draft.document, indent=2, ensure_ascii=False) + "\n").encode("utf-8")
     judged = f"{target.file}.{os.getpid()}.json"
     atomic_write.create(judged, content)
     try:
@@ -101,5 +110,12 @@ def save(target: Target, document: Mapping[str, Any], environ: Mapping[str, str]
         os.unlink(judged)
     if target.is_new:
         atomic_write.create(target.file, content)
-    else:
-        atomic_write.replace(target.file, content)
+        return
+    if _text(target.file) != draft.before:
+        raise ProfileError(f"{target.file} has changed meanwhile; nothing was saved.")
+    atomic_write.replace(target.file, content)
+
+
+def _text(path: str) -> str:
+    with open(path, encoding="utf-8") as file:
+        return file.read()

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from posixpath import basename, join
 
 from nono.approval.ask import confirm
-from nono.cli.diagnostics.saved_profile import Target, changed, rewritten, save, target_of
+from nono.cli.diagnostics.saved_profile import Draft, Target, changed, rewritten, save, target_of
 from nono.cli.text.session_text import one_line
 from nono.errors import ConfigError, NonoError
 from nono.policy.live.port_target import ANY, LISTEN, OWN, PortTarget, parse_port_target
@@ -45,11 +45,10 @@ def save_rule(
     target = _target(record, name, environ)
     assert target.file is not None  # it has a name
     if wanted["kind"] == "endpoint":
-        document = changed(target, lambda found: with_endpoint(found, decision, str(wanted["target"])))
+        draft = changed(target, lambda found: with_endpoint(found, decision, str(wanted["target"])))
     else:
-        document = rewritten(target, [_addition(decision, wanted, environ.get("HOME", "/"))])
-    after = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
-    shown = [one_line(line) for line in _diff(target, after)]
+        draft = rewritten(target, [_addition(decision, wanted, environ.get("HOME", "/"))])
+    shown = [one_line(line) for line in _diff(draft)]
     if not shown:
         print(f"{target.file} has it already.", file=sys.stderr)
         return 0
@@ -59,7 +58,7 @@ def save_rule(
         print("Not saved. --yes writes it without asking.", file=sys.stderr)
         return 1
     try:
-        save(target, document, environ)
+        save(draft, environ)
     except OSError as error:
         raise NonoError(f"not saved: {target.file}: {error.strerror}") from error
     print(f"Saved: {target.file}", file=sys.stderr)
@@ -124,10 +123,7 @@ def _of_ports(decision: Decision, target: PortTarget) -> Addition:
     return Addition(tuple(Entry("network", field, port) for port in ports))
 
 
-def _diff(target: Target, after: str) -> Iterator[str]:
-    before = ""
-    if not target.is_new and target.file is not None:
-        with open(target.file, encoding="utf-8") as file:
-            before = file.read()
-    name = target.file or ""
-    return difflib.unified_diff(before.splitlines(), after.splitlines(), name, name, n=2, lineterm="")
+def _diff(draft: Draft) -> Iterator[str]:
+    after = json.dumps(draft.document, indent=2, ensure_ascii=False)
+    name = draft.target.file or ""
+    return difflib.unified_diff(draft.before.splitlines(), after.splitlines(), name, name, n=2, lineterm="")

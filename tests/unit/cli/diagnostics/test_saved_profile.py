@@ -1,0 +1,42 @@
+"""A profile is saved as it was shown, or not at all."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from nono.cli.diagnostics.saved_profile import Draft, rewritten, save, target_of
+from nono.errors import ProfileError
+from nono.policy.why.saving import additions
+
+DENIED = {"meta": {"name": "mine"}, "network": {"deny_domain": ["bad.example"]}}
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    file = tmp_path / ".config/nono/profiles/mine.json"
+    file.parent.mkdir(parents=True)
+    file.write_text('{"meta": {"name": "mine"}}')
+    return file
+
+
+def draft(home: Path) -> Draft:
+    """Return the profile with one host more, as a session draws it up before somebody agrees."""
+    target = target_of("mine", {"HOME": str(home)})
+    return rewritten(target, additions(["--allow-domain good.example"], str(home)))
+
+
+def test_what_another_session_saved_meanwhile_is_not_lost(file: Path, tmp_path: Path) -> None:
+    drawn_up = draft(tmp_path)
+    file.write_text(json.dumps(DENIED))
+    with pytest.raises(ProfileError, match="has changed meanwhile; nothing was saved"):
+        save(drawn_up, {"HOME": str(tmp_path)})
+    assert json.loads(file.read_text()) == DENIED
+    assert [*file.parent.iterdir()] == [file]
+
+
+def test_a_profile_that_nobody_changed_meanwhile_is_saved(file: Path, tmp_path: Path) -> None:
+    save(draft(tmp_path), {"HOME": str(tmp_path)})
+    assert json.loads(file.read_text())["network"] == {"allow_domain": ["good.example"]}
