@@ -459,7 +459,13 @@ def test_a_grant_to_write_cgroups_is_refused_beside_limits(somewhere: Place, pat
     ("flag", "path", "hint"),
     [
         ("--read", "/nonexistent", "mkdir -p /nonexistent, or --allow-missing to go on without it"),
-        ("--allow-file", "/nonexistent", "a file that is not there cannot be granted; grant its directory"),
+        ("--read-file", "/nonexistent", "a file that is not there cannot be granted; grant its directory"),
+        ("--allow-file", "/nonexistent", "touch /nonexistent, or --allow-missing to go on without it"),
+        (
+            "--write-file",
+            "/nonexistent/a b",
+            "mkdir -p /nonexistent && touch '/nonexistent/a b', or --allow-missing to go on without it",
+        ),
         (
             "--allow",
             "/x/$HOME",

@@ -209,6 +209,18 @@ def test_a_directory_of_the_home_is_written_where_a_person_has_named_it(learner:
     assert "Permission denied" in elsewhere.stderr
 
 
+def test_a_new_file_of_the_home_is_offered_as_a_file(learner: Learner) -> None:
+    home = learner.runner.user.home
+    command = ["sh", "-c", "echo x > ~/.toolrc && mkdir ~/.tool"]
+    refused = learner.learn(command)
+    assert f"    --write-file {home}/.toolrc\n" in refused.stderr
+    write(learner, ".toolrc", "")
+    learned = learner.learn(command, flags=("--yes", f"--write-file={home}/.toolrc"))
+    assert f"    --allow {home}/.tool\n" in learned.stderr
+    assert (home / ".toolrc").read_text() == "x\n"
+    assert learner.granted("write_file") == {"~/.toolrc"}
+
+
 @pytest.mark.parametrize(
     "directory",
     [

@@ -385,6 +385,21 @@ def test_a_program_that_makes_its_directory_in_the_home_is_told_how_to_have_it(s
         assert "outside, then --allow" not in " ".join(footer(steering.stderr))
 
 
+def test_a_program_that_makes_its_file_in_the_home_is_told_how_to_have_it(sandbox: NonoRun) -> None:
+    file = sandbox.user.home / ".toolrc"
+    write = "echo x > ~/.toolrc"
+    refused = explained(sandbox, write)
+    assert f"touch {file} outside, then --allow-file {file}" in " ".join(footer(refused.stderr))
+    missing = explained(sandbox, write, "--allow-file", str(file))
+    assert f"hint: touch {file}, or --allow-missing" in missing.stderr
+    sandbox.give(_written(file, ""))
+    granted = explained(sandbox, f"{write}; echo y > ~/.toolrc2", "--allow-file", str(file))
+    assert file.read_text() == "x\n", granted.stderr
+    assert not (sandbox.user.home / ".toolrc2").exists()
+    steering = explained(sandbox, "echo x > ~/.npmrc")
+    assert "outside, then --allow" not in " ".join(footer(steering.stderr))
+
+
 @pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS"])
 def test_certificates_that_the_environment_names_are_offered_to_a_command_that_failed(
     sandbox: NonoRun, variable: str

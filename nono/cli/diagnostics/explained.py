@@ -95,12 +95,14 @@ def _wanted(
 
 
 def _too_much(refused: Refused, path_context: PathContext, fs: Filesystem) -> str:
-    """Say why no option is offered; of what is missing, how a directory of that name can be granted."""
+    """Say why no option is offered; of what is missing, how it can be granted all the same."""
     path = refused.path
     is_new = refused.access.writes and fs.kind(path) is None and fs.entry(path) is None
     if not is_new or not path.isprintable() or not is_within(path, path_context.home):
         return TOO_MUCH
     word = shell_word(path)
+    if refused.is_new_file:
+        return f"{TOO_MUCH}. For this file alone: touch {word} outside, then --allow-file {word}"
     return f"{TOO_MUCH}. For a directory of that name: mkdir {word} outside, then --allow {word}"
 
 

@@ -41,7 +41,7 @@ def seen(learned: LearnedProfile, home: str) -> list[str]:
     """Return what a person should know besides the profile itself. home: canonical, shown as `~`."""
     lines = ["", *_listed("Tried, and refused while it was watched as well:", learned.refused, home)]
     if learned.flags:
-        lines.append("  [nono] To have it watched there too (directories have to exist), add:")
+        lines.append("  [nono] To have it watched there too (mkdir or touch what is missing), add:")
         lines += [f"    {flag}" for flag in learned.flags[:FLAGS_MAX]]
     lines += _listed("Done, and not in the profile:", learned.left_out, home)
     if learned.dropped:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from posixpath import dirname
 from typing import Any
 
@@ -99,10 +99,11 @@ def _explained(refused: Iterable[Refused], steering: SteeringPaths) -> tuple[Ref
 
 
 def _flags(
-    refused: Iterable[Refused], wide: frozenset[str], steering: SteeringPaths, fs: HostFilesystem
+    refused: Sequence[Refused], wide: frozenset[str], steering: SteeringPaths, fs: HostFilesystem
 ) -> tuple[str, ...]:
     """Return grant flags for paths refused only because nothing named them, outer directories first."""
     wanted: dict[str, Access] = {}
+    new_files = {each.what for each in refused if each.is_new_file}
     for each in sorted(refused):
         if each.may_be_asked and each.what.isprintable() and each.what not in wide:
             access, path = Access(each.access), _grantable(each.what, wide, steering, fs)
@@ -113,7 +114,8 @@ def _flags(
             is_within(path, other) and path != other and held.covers(access) for other, held in wanted.items()
         ):
             continue
-        is_file = fs.kind(path) not in ("dir", None)
+        kind = fs.kind(path)
+        is_file = path in new_files if kind is None else kind != "dir"
         flag = file_flag(access) if is_file else directory_flag(access.united(Access.READ))
         flags.append(f"{flag} {shlex.quote(path)}")
     return tuple(flags)

@@ -73,10 +73,10 @@ def requested_grants(
         missing = Grant(path, wish.access, wish.wanted != "file", wish.source, wish.original)
         refuse_state_roots(missing, roots, fs)
         if request.refuses_missing and wish.source == "user":
-            raise _missing_error(wish.original, wish.wanted, fs)
+            raise _missing_error(wish.original, wish.wanted, wish.access, fs)
 
 
-def _missing_error(path: str, wanted: Wanted, fs: Filesystem) -> MissingPathError:
+def _missing_error(path: str, wanted: Wanted, access: Access, fs: Filesystem) -> MissingPathError:
     """Return the error for a missing path on the command line."""
     entry = fs.entry(path)
     if entry is not None and entry.kind == "link":
@@ -87,6 +87,10 @@ def _missing_error(path: str, wanted: Wanted, fs: Filesystem) -> MissingPathErro
         return MissingPathError(message, hint="make what it leads to, or remove the link", path=path)
     if "$" in path:
         hint = "the shell did not replace a variable: use double quotes, or none"
+    elif wanted == "file" and access.writes:
+        above = dirname(path)
+        made = "" if not above or fs.kind(above) == "dir" else f"mkdir -p {shell_word(above)} && "
+        hint = f"{made}touch {shell_word(path)}, or --allow-missing to go on without it"
     elif wanted == "file":
         hint = "a file that is not there cannot be granted; grant its directory"
     else:

@@ -51,6 +51,7 @@ class Refused(NamedTuple):
     access: str  # "read", "write" or "readwrite"; for the network "connect" or "listen"
     reason: str
     may_be_asked: bool = False  # may be allowed in learn mode if a person agrees
+    is_new_file: bool = False  # open(2) would have made it
 
 
 class Site(NamedTuple):
@@ -120,13 +121,15 @@ class Observation:
         """Record an access to a file, or to a directory that was listed or got a nameless file."""
         self._judge(path, access, is_dir, seen=path)
 
-    def changed(self, directory: str, name: str, access: Access, *, is_made: bool) -> None:
+    def changed(
+        self, directory: str, name: str, access: Access, *, is_made: bool, as_file: bool = False
+    ) -> None:
         """Record a change of a name in a directory, which the grants of the directory decide.
 
         Later accesses to a name the command has created are attributed to the directory too.
         """
         path = join(directory, name)
-        if not self._judge(directory, access, True, seen=path) or not is_made:
+        if not self._judge(directory, access, True, seen=path, as_file=as_file) or not is_made:
             return
         if any(is_within(path, root) for root in self._whole):
             return
@@ -135,7 +138,7 @@ class Observation:
         else:
             self._dropped += 1
 
-    def _judge(self, path: str, access: Access, is_dir: bool, *, seen: str) -> bool:
+    def _judge(self, path: str, access: Access, is_dir: bool, *, seen: str, as_file: bool = False) -> bool:
         """Return True if the access is allowed; record it if the profile does not grant it.
 
         `seen` is the path to report.
@@ -148,7 +151,7 @@ class Observation:
             return True
         verdict = self._allowed.judge((path,), access)
         if not isinstance(verdict, Granted):
-            self._refuse(self._refusal(seen, access, verdict))
+            self._refuse(self._refusal(seen, access, verdict)._replace(is_new_file=as_file))
             return False
         whole = next((root for root in self._whole if is_within(path, root)), None)
         if whole is not None:

@@ -34,6 +34,7 @@ class Refused(NamedTuple):
     access: Access
     reason: str
     place: str  # what a grant must name: the path, or the directory that would be changed
+    is_new_file: bool = False  # open(2) would have made it
 
 
 class Refusals:
@@ -57,9 +58,12 @@ class Refusals:
         if path not in PROBED:
             self._judge(path, access, path, (path,))
 
-    def changed(self, directory: str, name: str, access: Access, *, is_made: bool) -> None:
+    def changed(
+        self, directory: str, name: str, access: Access, *, is_made: bool, as_file: bool = False
+    ) -> None:
         """Judge a change of a name in a directory, which the grants of the directory decide."""
-        self._judge(join(directory, name), access, directory, (directory, join(directory, name)))
+        path = join(directory, name)
+        self._judge(path, access, directory, (directory, path), is_new_file=as_file)
 
     def missed(self) -> None:
         """Note that an access could not be followed."""
@@ -72,7 +76,9 @@ class Refusals:
     def listed(self) -> tuple[Refused, ...]:
         return tuple(self._refused.values())
 
-    def _judge(self, path: str, access: Access, place: str, names: Iterable[str]) -> None:
+    def _judge(
+        self, path: str, access: Access, place: str, names: Iterable[str], *, is_new_file: bool = False
+    ) -> None:
         if self._policy is None:
             return
         reason = _reason(self._policy.judge(names, access))
@@ -85,7 +91,7 @@ class Refusals:
         if known is not None:
             self._refused[key] = known._replace(access=known.access.united(access))
         elif len(self._refused) < REFUSED_MAX:
-            self._refused[key] = Refused(path, access, reason, place)
+            self._refused[key] = Refused(path, access, reason, place, is_new_file)
         else:
             self.is_complete = False
 

@@ -36,8 +36,10 @@ class Watcher(Protocol):
         """Called when an existing file or directory was opened, listed or executed."""
         ...
 
-    def changed(self, directory: str, name: str, access: Access, *, is_made: bool) -> None:
-        """Called when a name in a directory was created (`is_made`) or removed."""
+    def changed(
+        self, directory: str, name: str, access: Access, *, is_made: bool, as_file: bool = False
+    ) -> None:
+        """Called when a name in a directory was created (`is_made`), by open(2) `as_file`, or removed."""
         ...
 
     def missed(self) -> None:
@@ -123,7 +125,7 @@ class PathWatch:
             self._used(tid, call, access)
         except FileNotFoundError:
             if call.flags & uapi.O_CREAT:
-                self._entry(tid, call.directory, call.path, Deed.MADE, access)
+                self._entry(tid, call.directory, call.path, Deed.MADE, access, as_file=True)
 
     def _executed(self, tid: int, call: OpenCall) -> None:
         """Record an executed file, and the interpreters of scripts, which the kernel opens by itself."""
@@ -161,7 +163,14 @@ class PathWatch:
             os.close(descriptor)
 
     def _entry(
-        self, tid: int, directory: int, path: bytes, deed: Deed, access: Access = Access.WRITE
+        self,
+        tid: int,
+        directory: int,
+        path: bytes,
+        deed: Deed,
+        access: Access = Access.WRITE,
+        *,
+        as_file: bool = False,
     ) -> None:
         """Record that a name in a directory is created, removed or replaced, which writes the directory."""
         with self._parent(tid, directory, path) as (parent, name):
@@ -176,7 +185,7 @@ class PathWatch:
             if self._may(parent, os.W_OK | os.X_OK):
                 found, is_made = os.readlink(path_to(parent)), deed is not Deed.REMOVED
                 access = access.united(Access.WRITE)
-                self._watcher.changed(found, os.fsdecode(name), access, is_made=is_made)
+                self._watcher.changed(found, os.fsdecode(name), access, is_made=is_made, as_file=as_file)
 
     def _may(self, descriptor: int, mode: int) -> bool:
         """Check that this user has an access, or that only a mount of nono's own refuses it."""

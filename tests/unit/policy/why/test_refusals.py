@@ -53,6 +53,12 @@ def test_a_name_is_changed_in_its_directory(refusals: Refusals) -> None:
     assert refusals.listed() == (Refused(f"{WORK}/out", Access.WRITE, "granted for read only", WORK),)
 
 
+@pytest.mark.parametrize("as_file", [True, False])
+def test_what_open_would_have_made_is_a_file(refusals: Refusals, as_file: bool) -> None:
+    refusals.changed(HOME, "out", Access.WRITE, is_made=True, as_file=as_file)
+    assert [each.is_new_file for each in refusals.listed()] == [as_file]
+
+
 def test_what_every_program_tries_is_not_listed(refusals: Refusals) -> None:
     refusals.used("/etc/locale.alias", Access.READ, is_dir=False)
     assert refusals.listed() == ()
