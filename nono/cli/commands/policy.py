@@ -26,5 +26,5 @@ def run(argv: Sequence[str]) -> int:
     words[position] = new
     if not {"-s", "--silent"} & set(words):
         warning = f"`nono policy {old}` is deprecated; use `nono profile {new}` instead."
-        print(f"  [nono] Warning: {warning} Will be removed in v1.0.0.", file=sys.stderr)
+        print(f"  [nono] WARNING: {warning} Will be removed in v1.0.0.", file=sys.stderr)
     return command.run(words)

@@ -173,7 +173,7 @@ def test_policy_is_profile_with_a_warning(
     assert (status, out, "") == asked(capsys, "profile", *new.split(), "--json")
     action, name = old.split()[0], new.split()[0]
     warning = f"`nono policy {action}` is deprecated; use `nono profile {name}` instead."
-    assert err == f"  [nono] Warning: {warning} Will be removed in v1.0.0.\n"
+    assert err == f"  [nono] WARNING: {warning} Will be removed in v1.0.0.\n"
     assert asked(capsys, "-s", "policy", *old.split(), "--json") == (status, out, "")
 
 
