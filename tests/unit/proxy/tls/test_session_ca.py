@@ -8,6 +8,7 @@ import shutil
 import ssl
 import subprocess
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -281,6 +282,34 @@ def shaken(serving: ssl.SSLContext, trust: ssl.SSLContext) -> ssl.SSLError | Non
         except ssl.SSLError as error:
             return error
     return None
+
+
+def resumes(
+    serving: ssl.SSLContext, trust: ssl.SSLContext, session: ssl.SSLSession | None
+) -> tuple[bool, ssl.SSLSession]:
+    """Shake hands as a client that shows `session`: return whether it is resumed, and the one it has then."""
+    up, down = ssl.MemoryBIO(), ssl.MemoryBIO()
+    server = serving.wrap_bio(up, down, server_side=True)
+    client = trust.wrap_bio(down, up, server_hostname=HOST, session=session)
+    for end in (client, server) * 4:
+        with suppress(ssl.SSLWantReadError):
+            end.do_handshake()
+    assert client.session is not None
+    return client.session_reused, client.session
+
+
+def test_a_session_is_resumed_by_the_host_and_the_run_that_began_it_alone() -> None:
+    first, second = SessionCa.create(), SessionCa.create()
+    trust = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    trust.check_hostname, trust.verify_mode = False, ssl.CERT_NONE
+    trust.maximum_version = ssl.TLSVersion.TLSv1_2
+    own = first.server_context(HOST)
+    _, session = resumes(own, trust, None)
+    assert session.has_ticket
+    assert resumes(own, trust, session)[0]
+    for other in (first.server_context("other.example.com"), second.server_context(HOST)):
+        other.sni_callback = None  # which would refuse the name
+        assert not resumes(other, trust, session)[0]
 
 
 def test_two_sessions_share_no_key() -> None:
