@@ -88,6 +88,8 @@ def folded(line: str, width: int | None) -> str:
     # Not by textwrap, which takes 2 ms to import.
     if width is None:
         return line
+    if not line.strip(" -"):
+        return line[:width]  # a rule
     indent = " " * (len(line) - len(line.lstrip()) + _HANGING)
     pieces, start, line = [], len(indent) - _HANGING, held_together(line)
     while len(line) > width and not line.lstrip().startswith(_WHOLE):

@@ -12,6 +12,7 @@ from io import StringIO
 import pytest
 
 from nono.cli.console import Console, agrees, folded
+from nono.cli.text.summary import RULE
 
 FORGED = "/project/x\n  [nono] all is well\n\x1b[2J"
 SPELLED = "/project/x\\n  [nono] all is well\\n\\x1b[2J"
@@ -84,6 +85,11 @@ def test_a_terminal_narrower_than_an_indent_gets_a_word_in_each_line(width: int,
 )
 def test_a_line_is_whole_where_it_fits_or_is_copied(line: str, width: int | None) -> None:
     assert folded(line, width) == line
+
+
+@pytest.mark.parametrize("width", [1, 40, 80, None])
+def test_a_rule_is_no_wider_than_the_terminal(width: int | None) -> None:
+    assert folded(RULE, width) == RULE[:width]
 
 
 def test_a_command_is_broken_only_before_it() -> None:
