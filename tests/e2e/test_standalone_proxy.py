@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -220,6 +220,8 @@ def test_a_password_of_ones_own_is_the_password(made: Stage) -> None:
         pytest.param(("--port", "+1"), {}, "--port '+1'", id="a sign"),
         pytest.param(("--max-connections", "many"), {}, "--max-connections 'many'", id="no number"),
         pytest.param((), {"NONO_PROXY_MAX_CONNECTIONS": "-1"}, "--max-connections '-1'", id="negative"),
+        pytest.param(("--drain", "1.5"), {}, "--drain '1.5'", id="no whole seconds"),
+        pytest.param((), {"NONO_PROXY_DRAIN": "3601"}, "--drain '3601'", id="more than an hour"),
         pytest.param(("--upstream-bypass", "a.b"), {}, "needs an upstream proxy", id="bypass"),
         pytest.param(("--allow-endpoint", "a:GET:/"), {}, "needs a credential service", id="endpoint"),
         pytest.param(("--extends", "x"), {}, "--extends needs --profile.", id="extends without profile"),
@@ -624,6 +626,42 @@ def test_a_response_under_way_ends_before_it_does(made: Stage, number: signal.Si
         wait_until(lambda: not ours.file.exists())
         goes_on.set()
         assert client.read_exactly(6) == b"begend"
+        assert ours.process.wait(TIMEOUT_S) == 0
+
+
+@pytest.mark.parametrize(
+    ("flags", "environment", "read"),
+    [
+        ((), {"NONO_PROXY_DRAIN": "600"}, b"begend"),
+        (("--drain=600",), {}, b"begend"),
+        (("--drain=0",), {"NONO_PROXY_DRAIN": "600"}, b"beg"),
+    ],
+)
+def test_a_response_may_take_the_time_that_was_given(
+    made: Stage, flags: Sequence[str], environment: Mapping[str, str], read: bytes
+) -> None:
+    """The upstream goes on 2 s after the signal, twice the usual time."""
+    begun, over = threading.Event(), threading.Event()
+
+    def slow(request: Received) -> None:
+        request.connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nbeg")
+        assert begun.wait(TIMEOUT_S)
+        over.wait(2)
+        with suppress(OSError):
+            request.connection.send(b"end")
+
+    flags = ("--no-auth", *flags)
+    with (
+        upstream(slow) as server,
+        running(made, *flags, f"--allow-domain=localhost:{server.port}", environment=environment) as ours,
+        Client(ours.port) as client,
+    ):
+        client.send(absolute(server.port))
+        assert client.head()[0] == 200
+        ours.process.terminate()
+        wait_until(lambda: not ours.file.exists())
+        begun.set()
+        assert client.rest() == read
         assert ours.process.wait(TIMEOUT_S) == 0
 
 

@@ -162,6 +162,8 @@ OPTIONS: tuple[Option, ...] = (
     Option(("--max-connections",), Kind.VALUE,
            "serve at most N connections at a time; 0 for any number", (PROXY,),
            "N", env="NONO_PROXY_MAX_CONNECTIONS", in_request=False),
+    Option(("--drain",), Kind.VALUE, "on a signal, let responses under way go on for so long", (PROXY,),
+           "SECONDS", env="NONO_PROXY_DRAIN", in_request=False),
     Option(("--proxy-ca-cert",), Kind.VALUE, "use your own CA: its certificate, in PEM", (PROXY,), "FILE",
            env="NONO_PROXY_CA_CERT", in_request=False),
     Option(("--proxy-ca-key",), Kind.VALUE,

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from nono.proxy.tls.session_ca import SessionCa
 
 DESCRIPTION = "Runs the proxy without a sandbox, until Ctrl-C."
-_CLOSE_GRACE_S = 1.0  # for responses still being sent; ending must take less than 2 s in all
+_DRAIN_S, _DRAIN_MAX_S = 1, 3600  # for responses still being sent; unless asked for, less than 2 s in all
 _MAX_CA_FILE_BYTES = 256 * 1024
 
 
@@ -50,6 +50,7 @@ def run(argv: Sequence[str]) -> int:
     address = _address(given)
     port = _number("--port", given.value("port"), 0, 65535)
     max_connections = _number("--max-connections", given.value("max_connections"), 256, 1_000_000)
+    drain_s = _number("--drain", given.value("drain"), _DRAIN_S, _DRAIN_MAX_S)
     settings = preferences(given, environ, console, long_lived=True)
     resolved = resolve_given(invocation, environ, long_lived=True)
     if resolved.capabilities.network is NetworkMode.BLOCKED:
@@ -61,7 +62,7 @@ def run(argv: Sequence[str]) -> int:
         require_auth=not given.flag("no_auth"),
         own_names=frozenset() if is_loopback(address) else _names_of_this_machine(),
         max_connections=max_connections,
-        close_grace_s=_CLOSE_GRACE_S,
+        close_grace_s=drain_s,
     )
     _warn(argv, given, resolved, config, console)
 

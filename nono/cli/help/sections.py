@@ -35,7 +35,7 @@ _FIRST: Mapping[str, Mapping[str, str]] = {
     SHELL: {"Shell": "--shell"},
     LEARN: {"Learning": "--output --tunnel --watch --yes"},
     PROXY: {
-        "Server": "--listen --port --pass --no-auth --print-token --max-connections --proxy-ca-cert "
+        "Server": "--listen --port --pass --no-auth --print-token --max-connections --drain --proxy-ca-cert "
         "--proxy-ca-key"
     },
     WHY: {
@@ -104,6 +104,7 @@ RARE = frozenset(
         "--proxy-ca-cert",
         "--proxy-ca-key",
         "--max-connections",
+        "--drain",
     ]
 )
 
@@ -111,6 +112,7 @@ RARE = frozenset(
 DEFAULTS: Mapping[str, str] = {
     "--audit-anchor-every": "10",
     "--detach-timeout": "30",
+    "--drain": "1",
     "--listen": "127.0.0.1",
     "--max-connections": "256",
     "--max-processes": "no limit",
