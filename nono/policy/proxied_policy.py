@@ -16,6 +16,7 @@ from nono.policy.path_expansion import PathContext
 from nono.policy.request import RunRequest
 from nono.policy.schema.profile import Profile
 from nono.policy.services.credential_service import CredentialService, ignored_endpoints, resolve_services
+from nono.policy.services.named import names_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,9 +48,8 @@ def proxied_policy(
         path_context,
         profile.credential_capture,
         endpoints,
+        required=names_of(text for text, _ in asked.credentials),
     )
-    required = {name for name, _ in asked.credentials}
-    services = tuple(each._replace(is_optional=each.name not in required) for each in services)
     scopes = scopes_of(asked.allow or (), asked.domains)
     hosts = host_rules.host_filter(asked, policy, scopes)
     logins = _oauth_routes(profile)

@@ -217,6 +217,25 @@ def test_an_agent_does_only_its_work_in_its_profile(scene: Scene) -> None:
     the_task_is_held_by_nothing_else(scene)
 
 
+@pytest.mark.fetched
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a provider its own name")
+def test_claude_code_works_at_a_gateway_whose_token_it_does_not_hold() -> None:
+    [claude] = [each for each in AGENTS if each.profile == "claude-code"]
+    api, place, url = FakeAnthropic(TASK), PLACES[claude.profile], "https://llm.corp.example"
+    mounts = place.mounts(claude.profile)
+    with agent_stage(["llm.corp.example"], api, mounts=mounts, login=claude.login) as stage:
+        place.install(stage)
+        nono = (*NONO, "run", "-p", claude.profile, "--credential", f"anthropic-token={url}", "--allow-cwd")
+        given = {"ANTHROPIC_BASE_URL": url, "ANTHROPIC_AUTH_TOKEN": KEY}
+        run = stage.person([*nono, "--", *claude.argv], environment=given)
+        assert run.returncode == 0, run.stdout + run.stderr
+        [told] = api.results
+        assert "tried" in told
+        assert KEY not in (stage.project / "environment").read_text()
+        asked = [each for each in stage.provider.requests if each.method == b"POST"]
+        assert {each.value(b"authorization") for each in asked} == {f"Bearer {KEY}".encode()}
+
+
 def keys_are_where_they_belong(scene: Scene, run: Ended) -> None:
     held = (scene.stage.project / "environment").read_text()
     variables = dict(line.split("=", 1) for line in held.splitlines() if "=" in line)

@@ -64,7 +64,12 @@ PAGES = tuple(
 SHOWN = {page: commands(page) for page in PAGES}
 KEYS = {name: f"canary-of-{name}" for name in ("openai", "github", "anthropic")}  # in nono's store
 INFERENCE = "canary-of-inference"
-REAL = {f"api.{name}.com": key for name, key in KEYS.items()} | {"inference.internal.example": INFERENCE}
+GATEWAY = "canary-of-a-gateway"
+REAL = {
+    **{f"api.{name}.com": key for name, key in KEYS.items()},
+    "inference.internal.example": INFERENCE,
+    "llm.corp.example": GATEWAY,
+}
 # Stands in for every agent: it uses what it holds at whoever that is for, and works on the project.
 AGENT = """#!/bin/sh
 ask() { curl -sS --fail-with-body -o answer -H "Authorization: Bearer $1" "$2" || exit; }
@@ -75,6 +80,7 @@ for turn in turn-*; do
     [ ! -e "$turn" ] || curl -sS -o answer -H "Authorization: Bearer $ANTHROPIC_API_KEY" --data @"$turn" \
         https://api.anthropic.com/v1/messages && echo "made in $turn" > "made-in-$turn"
 done
+[ -z "$ANTHROPIC_AUTH_TOKEN" ] || ask "$ANTHROPIC_AUTH_TOKEN" https://llm.corp.example/v1/models
 [ -z "$INFERENCE_KEY" ] || ask "$INFERENCE_KEY" https://inference.internal.example/v1/models
 echo made > made
 { cat ~/.ssh/id || echo > ~/outside; } 2>/dev/null
@@ -122,6 +128,8 @@ COPIED = {
     "nono run --profile claude-code --allow-cwd -- claude": Shown(
         "worked", ("api.anthropic.com",), ("made",)
     ),
+    "nono run --profile claude-code --credential anthropic-token=https://llm.corp.example --allow-cwd "
+    "-- claude": Shown("worked", ("llm.corp.example",), ("made",)),
     "nono run -p claude-code,rust-dev --allow-cwd -- claude": Shown(
         "worked", ("api.anthropic.com",), ("made",)
     ),
@@ -143,6 +151,9 @@ COPIED = {
     ),
 }
 NOT_RUN = {
+    "nono run --profile aider --credential openai=http://localhost:11434/v1 --allow-cwd -- aider": (
+        "tests/e2e/test_model_services.py runs one like it, at a port of its own"
+    ),
     "make demo": "tests/e2e/test_demo.py runs it",
     "make test": "it is the suite",
     "cosign verify-blob-attestation --key key.pem --bundle anchors/00000017.1.bundle --new-bundle-format "
@@ -212,7 +223,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
         for program in [*(stage.home / ".local/bin").iterdir(), stage.project / "untrusted"]:
             if not program.is_symlink():
                 program.chmod(0o755)
-        for name, key in KEYS.items():
+        for name, key in {**KEYS, "anthropic-token": GATEWAY}.items():
             stage.nono("credential", "set", name, stdin=key)
         by = Authority(str(stage.home / "certs/collector.pem"))
         stage.runner.give(stage.home / "certs/collector.pem")

@@ -10,7 +10,7 @@ import pytest
 from support.agents.stage import AgentStage, agent_stage
 from support.clients.run import refused_by_proxy
 from support.nono_run import NONO, Ended
-from support.servers.http1 import Received
+from support.servers.http1 import Received, upstream
 
 # Of each service its variable, and where its own client or that of litellm sends a key.
 SERVICES = {
@@ -25,6 +25,7 @@ SERVICES = {
     "cerebras": ("CEREBRAS_API_KEY", "api.cerebras.ai/v1/chat/completions"),
 }
 HOSTS = [url.partition("/")[0] for _, url in SERVICES.values()]
+GATEWAY = "https://llm.corp.example/models"
 ASK = """
 ask() { curl -s -o /dev/null -w '%{http_code}\\n' -d '{}' -H "Authorization: Bearer $1" "https://$2"; }
 """
@@ -53,14 +54,16 @@ def providers() -> Providers:
 
 @pytest.fixture
 def stage(providers: Providers) -> Iterator[AgentStage]:
-    with agent_stage(HOSTS, providers, mounts={}, login=".netrc") as stage:
+    hosts = [*HOSTS, "api.anthropic.com", "llm.corp.example"]
+    with agent_stage(hosts, providers, mounts={}, login=".netrc") as stage:
         yield stage
 
 
-def inside(stage: AgentStage, script: str, **keys: str) -> Ended:
+def inside(stage: AgentStage, script: str, *services: str, profile: str = "default", **given: str) -> Ended:
     before = set(stage.runner.logs())
-    options = [word for service in SERVICES for word in ("--credential", service)]
-    ended = stage.person([*NONO, "run", *options, "--", "sh", "-c", ASK + script], environment=keys)
+    options = [word for service in services for word in ("--credential", service)]
+    nono = [*NONO, "run", "--profile", profile, *options, "--allow-cwd", "--"]
+    ended = stage.person([*nono, "sh", "-c", ASK + script], environment=given)
     return Ended(ended.returncode, ended.stdout, ended.stderr, stage.runner.events_since(before))
 
 
@@ -71,7 +74,7 @@ def test_each_provider_gets_its_key_and_the_command_a_placeholder(
     stage.nono("credential", "set", "groq", stdin=key_of("groq"))
     keys = {variable: key_of(name) for name, (variable, _) in SERVICES.items() if name != "groq"}
     asked = "".join(f'ask "${variable}" {url}\n' for variable, url in SERVICES.values())
-    run = inside(stage, f"{asked}env", **keys)
+    run = inside(stage, f"{asked}env", *SERVICES, **keys)
     assert run.stdout.startswith("200\n" * len(SERVICES)), run.stderr
     assert providers.seen == {url: f"Bearer {key_of(name)}".encode() for name, (_, url) in SERVICES.items()}
     assert "canary-of" not in run.stdout + run.stderr
@@ -81,6 +84,66 @@ def test_the_placeholder_of_one_provider_does_not_open_another(
     stage: AgentStage, providers: Providers
 ) -> None:
     keys = {variable: key_of(name) for name, (variable, _) in SERVICES.items()}
-    run = inside(stage, 'ask "$MISTRAL_API_KEY" api.groq.com/openai/v1/chat/completions', **keys)
+    script = 'ask "$MISTRAL_API_KEY" api.groq.com/openai/v1/chat/completions'
+    run = inside(stage, script, *SERVICES, **keys)
     assert providers.seen == {}
     assert refused_by_proxy(run) == [("authentication_failed", "api.groq.com")]
+
+
+@pytest.mark.parametrize("base", ["", "$ANTHROPIC_BASE_URL"], ids=["by its name", "by the base URL"])
+@pytest.mark.parametrize("profile", ["default", "claude-code"])
+def test_a_key_goes_to_the_gateway_that_a_person_names(
+    stage: AgentStage, providers: Providers, profile: str, base: str
+) -> None:
+    """The profile has a service of its own for the same base URL, without a key, which gives way."""
+    bearer = "Authorization: Bearer $ANTHROPIC_AUTH_TOKEN"
+    script = f'curl -sS -d {{}} -H "{bearer}" {base or GATEWAY}/v1/messages'
+    given = {"ANTHROPIC_BASE_URL": GATEWAY, "ANTHROPIC_AUTH_TOKEN": key_of("gateway")}
+    run = inside(stage, script, f"anthropic-token={GATEWAY}", profile=profile, **given)
+    assert (run.exit_code, run.stdout) == (0, "{}"), run.stderr
+    sent = {GATEWAY.removeprefix("https://") + "/v1/messages": f"Bearer {key_of('gateway')}".encode()}
+    assert providers.seen == sent
+
+
+def test_a_key_goes_to_a_server_on_this_machine(stage: AgentStage, providers: Providers) -> None:
+    """Unlike a connection of the command's own, which needs --open-port."""
+    stage.nono("credential", "set", "openai", stdin=key_of("openai"))
+    ask = 'curl -sS -d {} -H "Authorization: Bearer $OPENAI_API_KEY" '
+    with upstream(providers) as server:
+        own = f"http://127.0.0.1:{server.port}/v1"
+        script = f'{ask} "$OPENAI_BASE_URL/models"; {ask} --noproxy "*" {own}/past'
+        run = inside(stage, script, f"openai={own}", profile="aider", OPENAI_BASE_URL=own)
+    assert run.stdout == "{}", run.stderr
+    where = f"127.0.0.1:{server.port}/v1/models"
+    assert providers.seen == {where: f"Bearer {key_of('openai')}".encode()}
+
+
+@pytest.mark.parametrize(
+    ("service", "variable", "key"),
+    [
+        ("anthropic-token", "ANTHROPIC_BASE_URL", "ANTHROPIC_AUTH_TOKEN"),
+        ("anthropic", "ANTHROPIC_BASE_URL", "ANTHROPIC_API_KEY"),
+        ("groq", "GROQ_BASE_URL", "GROQ_API_KEY"),
+    ],
+)
+def test_a_key_is_not_sent_past_the_gateway_of_the_environment(
+    stage: AgentStage, providers: Providers, service: str, variable: str, key: str
+) -> None:
+    run = inside(stage, "true", service, **{variable: GATEWAY, key: key_of("gateway")})
+    assert run.exit_code == 1
+    assert f"{variable} of this environment is {GATEWAY}, and the key '{service}' would go to" in run.stderr
+    assert f"hint: --credential {service}={GATEWAY} sends it there; env -u {variable} nono" in run.stderr
+    assert providers.seen == {}
+
+
+def test_an_address_that_may_hold_a_password_is_not_shown(stage: AgentStage) -> None:
+    given = {"GROQ_BASE_URL": "https://me:canary-of-a-password@groq.example", "GROQ_API_KEY": key_of("groq")}
+    run = inside(stage, "true", "groq", **given)
+    assert run.exit_code == 1
+    assert "GROQ_BASE_URL of this environment is another address, which no service can have" in run.stderr
+    assert "canary-of" not in run.stderr
+
+
+def test_a_gateway_without_a_key_is_left_to_the_command(stage: AgentStage) -> None:
+    run = inside(stage, "echo $ANTHROPIC_BASE_URL", profile="claude-code", ANTHROPIC_BASE_URL=GATEWAY)
+    assert (run.exit_code, run.stdout) == (0, f"{GATEWAY}\n"), run.stderr

@@ -22,6 +22,7 @@ from nono.policy.learning.keys import services_with_keys
 from nono.policy.request import RunRequest
 from nono.policy.resolve import Resolved, resolve
 from nono.policy.schema.profile import Profile, Workdir
+from nono.policy.services.named import names_of
 from nono.printable import shell_word
 from nono.sandbox.launcher import Probe, fork_launcher
 
@@ -130,8 +131,8 @@ def _resolved(
     if target.document.get("network", {}).get("block"):
         network = network._replace(block=False)  # written by an earlier `nono learn`; may change now
     if not (request.block_net or network.block):
-        in_profile = (*network.credentials, *network.optional_credentials)
-        services = services_with_keys(environ, known=(*in_profile, *request.credential))
+        named = (*network.credentials, *network.optional_credentials, *request.credential)
+        services = services_with_keys(environ, known=names_of(named))
         request = request._replace(credential=(*request.credential, *services))
     writable = begins_with._replace(network=network, workdir=Workdir(Access.READWRITE.value))
     return base, resolve(request, writable, environ=environ, cwd=cwd, fs=fs, uid=os.getuid())

@@ -51,7 +51,8 @@ def build_learned_profile(
     additions = generalise(seen.needs, learning.bounds, learning.groups, places, fs)
     known = effective_policy_of(learning.base, fs)
     sites = {site: asked for site, asked in seen.sites.items() if not _is_known(known, site, asked)}
-    services = seen.services - {service.name for service in learning.base.services}
+    new = seen.services - {service.name for service in learning.base.services}
+    services = [service.named_as for service in learning.resolved.services if service.name in new]
     ports = known.capabilities.ports
     sockets = {
         spelled(path, learning.bounds, places, fs): is_bound

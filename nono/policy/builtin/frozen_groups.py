@@ -805,6 +805,7 @@ DEFAULT: tuple[str, ...] = (
 
 # The shipped service that reads its key from a variable, by variable.
 READERS: dict[str, str] = {'ANTHROPIC_API_KEY': 'anthropic',
+ 'ANTHROPIC_AUTH_TOKEN': 'anthropic-token',
  'CEREBRAS_API_KEY': 'cerebras',
  'CLAUDE_CODE_OAUTH_TOKEN': 'claude-token',
  'CODEX_API_KEY': 'openai',

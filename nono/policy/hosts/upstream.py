@@ -63,6 +63,15 @@ def parse_upstream(text: str) -> Upstream:
     return Upstream(scheme, host, port or _DEFAULT_PORTS[scheme], base_path)
 
 
+def is_upstream(text: str) -> bool:
+    """Return True if parse_upstream() takes the text."""
+    try:
+        parse_upstream(text)
+    except ValueError:
+        return False
+    return True
+
+
 def parse_origin(text: str) -> Upstream:
     """Parse the https origin of one host, without a path. Raises ValueError otherwise."""
     upstream = parse_upstream(text)

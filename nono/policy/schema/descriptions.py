@@ -94,7 +94,7 @@ _BY_OBJECT: Mapping[str, Mapping[str, str]] = {
         "deny_domain": "Hosts, *.suffixes or groups of hosts to refuse, whatever allows them.",
         "deny_private": "Refuse names that lead to private addresses.",
         "raw_tunnels": "host:port whose tunnels may carry something else than TLS.",
-        "credentials": "Services whose keys the proxy injects; [] drops the inherited ones.",
+        "credentials": "Services, or SERVICE=URL, whose keys the proxy injects; [] drops the inherited ones.",
         "optional_credentials": "The same for services without which the run starts all the same.",
         "custom_credentials": "Services of the profile's own, by name.",
         "open_port": "TCP ports of loopback to connect to and to listen on.",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping
 from posixpath import isabs
 
 from nono.errors import ConfigError
@@ -10,7 +10,7 @@ from nono.named_tuple import NamedTuple
 from nono.policy.endpoints.entry import allow_list, policy_of, rule_of
 from nono.policy.endpoints.policy import ALLOW_ALL, EndpointPolicy, EndpointRule
 from nono.policy.hosts.hostname import HostError
-from nono.policy.hosts.upstream import Upstream, parse_upstream
+from nono.policy.hosts.upstream import Upstream, is_upstream, parse_upstream
 from nono.policy.path_expansion import PathContext, UnsetVariableError
 from nono.policy.schema.route_rules import (
     AwsAuth,
@@ -24,6 +24,7 @@ from nono.policy.schema.route_rules import (
 )
 from nono.policy.schema.routes import CaptureEntry, CustomCredential, ProxyEntry
 from nono.policy.services.env_names import derived_variable
+from nono.policy.services.named import Named, named
 from nono.policy.suggestions import did_you_mean
 from nono.printable import shell_word
 
@@ -42,6 +43,13 @@ _AWS_VARIABLES = (
     "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
     "AWS_CONTAINER_AUTHORIZATION_TOKEN",
 )
+
+
+class Elsewhere(NamedTuple):
+    """Another address than a service's, in a variable of the environment from which its clients read one."""
+
+    variable: str
+    address: str
 
 
 class CredentialService(NamedTuple):
@@ -68,6 +76,8 @@ class CredentialService(NamedTuple):
     upgrades: tuple[UpgradeRule, ...] | None = None  # None: a WebSocket wherever a GET is allowed
     tripwire: bool = True  # search responses for the key
     is_optional: bool = False  # the run starts without a key
+    named_as: str = ""  # SERVICE, or SERVICE=URL
+    elsewhere: Elsewhere | None = None  # where the person's own clients go instead
 
     @property
     def references(self) -> tuple[str, ...]:
@@ -95,26 +105,33 @@ def resolve_services(
     path_context: PathContext,
     captures: Mapping[str, CaptureEntry] | None = None,
     endpoints: Iterable[tuple[str, EndpointRule]] = (),
+    required: Container[str] | None = None,
 ) -> tuple[CredentialService, ...]:
-    """Build the services for (name, origin) pairs, each once; a profile's entry replaces a built-in one.
+    """Build the services for pairs of SERVICE or SERVICE=URL and origin, each once.
 
+    A profile's entry replaces a built-in one, and a URL either's address.
     `endpoints` are the rules --allow-endpoint adds, by service.
+    `required` are the names of services without which no run starts; None: all.
 
     Raises ConfigError for an unknown service, an endpoint of a service not in use, a TLS file path that does
     not expand to an absolute one, an unknown capture, or two services that share a variable.
     """
     services: dict[str, CredentialService] = {}
-    for name, origin in dict(wanted).items():  # of two origins the last: the command line's
+    for text, origin in wanted:  # of two origins the last: the command line's
+        name, address, _ = each = named(text, origin)
         if name in custom:
-            services[name] = _custom(name, custom[name], origin, path_context, captures or {})
+            entry = custom[name] if address is None else custom[name]._replace(upstream=address)
+            services[name] = _custom(name, entry, origin, path_context, captures or {})
         elif name in built_in:
-            services[name] = _built_in(name, built_in[name], origin)
+            services[name] = _built_in(each, built_in, path_context.environ)
         else:
             available = sorted({*custom, *built_in})
             raise ConfigError(
                 f"no credential service is called '{name}'; there are {', '.join(available)}.",
                 hint=_meant(name, available),
             )
+        is_optional = required is not None and name not in required
+        services[name] = services[name]._replace(named_as=each.text, is_optional=is_optional)
     for name, rule in endpoints:
         if name not in services:
             raise ConfigError(
@@ -123,8 +140,7 @@ def resolve_services(
                 hint=did_you_mean(name, services) or f"--credential {shell_word(name)}",
             )
         services[name] = _with_rule(services[name], rule)
-    _refuse_shared_variables(services.values())
-    return tuple(services.values())
+    return tuple(_with_variables_of_their_own(services.values()))
 
 
 def ignored_endpoints(
@@ -156,18 +172,43 @@ def _meant(name: str, available: list[str]) -> str | None:
     return did_you_mean(name, available)
 
 
-def _built_in(name: str, entry: Mapping[str, Any], origin: str) -> CredentialService:
+def _built_in(
+    wanted: Named, built_in: Mapping[str, Mapping[str, Any]], environ: Mapping[str, str]
+) -> CredentialService:
+    name, address, origin = wanted
+    entry = built_in[name]
     inject = Inject(header=entry["inject_header"], format=entry["credential_format"])
+    try:
+        upstream = parse_upstream(entry["upstream"] if address is None else address)
+        if upstream.is_wildcard:
+            raise ValueError("the address of one host is expected")
+    except ValueError as error:
+        raise ConfigError(f"{origin} {wanted.text}: {error}.") from error
     return CredentialService(
         name=name,
-        upstream=parse_upstream(entry["upstream"]),
+        upstream=upstream,
         inject=inject,
         accept=inject,
         credential_key=entry["credential_key"],
         env_vars=tuple(entry["env_vars"]),
         base_url_env_vars=tuple(entry["base_url_env_vars"]),
         origin=origin,
+        elsewhere=_elsewhere(entry["upstream"], built_in, environ) if address is None else None,
     )
+
+
+def _elsewhere(
+    address: str, built_in: Mapping[str, Mapping[str, Any]], environ: Mapping[str, str]
+) -> Elsewhere | None:
+    """Find another host in the variables that the clients of this address read, whatever key they send."""
+    own = parse_upstream(address)
+    readers = [entry for entry in built_in.values() if entry["upstream"] == address]
+    for variable in dict.fromkeys(name for entry in readers for name in entry["base_url_env_vars"]):
+        if not (text := environ.get(variable)):
+            continue
+        if not is_upstream(text) or not parse_upstream(text).covers(own.host, own.port):
+            return Elsewhere(variable, text)
+    return None
 
 
 def _custom(
@@ -271,13 +312,26 @@ def _pem(field: str, custom: CustomCredential, path_context: PathContext) -> str
     return path
 
 
-def _refuse_shared_variables(services: Iterable[CredentialService]) -> None:
+def _with_variables_of_their_own(services: Collection[CredentialService]) -> Iterator[CredentialService]:
+    """Leave out optional services that share a variable with a required one.
+
+    Raises ConfigError for any other two that share one.
+    """
+    needed = {name for each in services if not each.is_optional for name in variables_of(each)}
     owners: dict[str, str] = {}
     for service in services:
-        for variable in (*service.env_vars, *service.base_url_env_vars):
+        if service.is_optional and not needed.isdisjoint(variables_of(service)):
+            continue
+        for variable in variables_of(service):
             owner = owners.setdefault(variable, service.name)
             if owner != service.name:
                 raise ConfigError(
                     f"credential services '{owner}' and '{service.name}' both set {variable}.",
                     hint="name one of them, or give one an env_var of its own in custom_credentials",
                 )
+        yield service
+
+
+def variables_of(service: CredentialService) -> tuple[str, ...]:
+    """Return the variables that a run with the service sets."""
+    return (*service.env_vars, *service.base_url_env_vars)

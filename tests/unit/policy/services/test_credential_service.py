@@ -79,7 +79,7 @@ def test_the_error_about_an_unknown_service_suggests_the_nearest() -> None:
     with pytest.raises(ConfigError) as error:
         services("opnai")
     assert error.value.message.startswith(
-        "no credential service is called 'opnai'; there are anthropic, cerebras, claude-token"
+        "no credential service is called 'opnai'; there are anthropic, anthropic-token, cerebras"
     )
     assert error.value.hint == "did you mean 'openai'?"
 
@@ -111,6 +111,63 @@ def test_two_services_may_not_share_a_variable() -> None:
     assert len(services("openai", "anthropic", "openai")) == 2
     with pytest.raises(ConfigError, match="both set"):
         services("gemini", "google-ai")
+
+
+def test_an_optional_service_gives_way_to_a_required_one_with_its_variable() -> None:
+    wanted = [("anthropic", "profile"), ("gemini", "profile"), ("anthropic-token", "--credential")]
+    built_in = shipped.network_policy().services
+    found = resolve_services(wanted, {}, built_in, PLACES, required=["anthropic-token"])
+    assert [(each.name, each.is_optional) for each in found] == [("gemini", True), ("anthropic-token", False)]
+    with pytest.raises(ConfigError, match="both set ANTHROPIC_BASE_URL"):
+        resolve_services(wanted, {}, built_in, PLACES, required=["anthropic", "anthropic-token"])
+
+
+@pytest.mark.parametrize("name", ["openai", "corp"])
+def test_an_address_takes_the_place_of_the_services_own(name: str) -> None:
+    named = f"{name}=http://localhost:4000/v1"
+    plain, moved = services(name, corp=CUSTOM)[name], services(named, corp=CUSTOM)[name]
+    assert str(moved.upstream) == "http://localhost:4000/v1"
+    assert (plain.named_as, moved.named_as) == (name, named)
+    assert moved._replace(upstream=plain.upstream, named_as=name) == plain
+
+
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        ("http://llm.corp.example", "http is for loopback only: a key would cross the network in the clear"),
+        ("https://*.corp.example", "the address of one host is expected"),
+        ("https://me:secret@llm.corp.example", "a user and a password have no place in it"),
+        ("", "an https:// URL is expected"),
+    ],
+)
+def test_an_address_that_no_service_can_have_is_refused(address: str, message: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        services(f"openai={address}")
+    assert error.value.message == f"--credential openai={address}: {message}."
+
+
+@pytest.mark.parametrize(
+    ("name", "environ", "found"),
+    [
+        ("openai", {"OPENAI_BASE_URL": "https://llm.corp.example/v1"}, "OPENAI_BASE_URL"),
+        ("openai", {"OPENAI_BASE_URL": "http://localhost:11434/v1"}, "OPENAI_BASE_URL"),
+        ("openai", {"OPENAI_BASE_URL": "https://api.openai.com:8443/v1"}, "OPENAI_BASE_URL"),
+        ("openai", {"OPENAI_BASE_URL": "not a URL"}, "OPENAI_BASE_URL"),
+        ("claude-token", {"ANTHROPIC_BASE_URL": "https://llm.corp.example"}, "ANTHROPIC_BASE_URL"),
+        ("openai", {"OPENAI_BASE_URL": "https://API.openai.com/v2/"}, None),
+        ("openai", {"OPENAI_BASE_URL": ""}, None),
+        ("openai", {"ANTHROPIC_BASE_URL": "https://llm.corp.example"}, None),
+        ("openai=https://other.example", {"OPENAI_BASE_URL": "https://llm.corp.example"}, None),
+        ("corp", {"CORP_BASE_URL": "https://llm.corp.example"}, None),
+    ],
+)
+def test_another_address_in_the_variables_of_a_services_clients_is_found(
+    name: str, environ: dict[str, str], found: str | None
+) -> None:
+    places = PLACES._replace(environ=environ)
+    built_in = shipped.network_policy().services
+    [service] = resolve_services([(name, "--credential")], {"corp": CUSTOM}, built_in, places)
+    assert service.elsewhere == (None if found is None else (found, environ[found]))
 
 
 @pytest.mark.parametrize(
