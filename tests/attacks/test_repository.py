@@ -277,7 +277,13 @@ def test_what_git_runs_in_a_submodule_that_a_run_makes_is_told(runner: NonoRun, 
 
 @pytest.mark.parametrize(
     "setting",
-    ["http.sslVerify false", "http.proxy http://127.0.0.1:1", "http.cookieFile x", "credential.trace x"],
+    [
+        "http.sslVerify false",
+        "http.proxy http://127.0.0.1:1",
+        "http.cookieFile x",
+        "credential.trace x",
+        "credential.https://host.example.oauthTokenURL http://127.0.0.1:1",
+    ],
 )
 def test_a_setting_by_which_a_password_goes_elsewhere_is_told(runner: NonoRun, setting: str) -> None:
     assert "git outside may trust another machine" in inside(runner, f"git config {setting}")

@@ -50,6 +50,8 @@ _RUN_PROGRAMS = {
     "uploadpack": ("packobjectshook",),
     "web": ("browser",),
 }  # fmt: skip
+# What git-annex and others call settings of theirs that a shell runs, as git does itself.
+_NAMED_FOR_PROGRAMS = ("cmd", "command", "editor", "hook", "pager", "program")
 # Settings that name another repository. Where that is a directory, git runs its hooks.
 _LEAD = {
     "branch": ("pushremote", "remote"),
@@ -58,23 +60,31 @@ _LEAD = {
 }
 # Settings by which git may give a password to another machine, or take a file from one: curl writes the
 # cookies of whatever machine git speaks with to the file that http.cookieFile names. By those of Git
-# Credential Manager, it sends a refresh token elsewhere, or writes passwords to a file that they name.
+# Credential Manager and git-credential-oauth, they send a refresh token elsewhere, show a person the page or
+# the code of another login, or write passwords to a file or a socket that they name.
 _EXPOSE = {
     "credential": (
-        "httpproxy", "oauthtokenendpoint", "plaintextstorepath", "protectprotocol", "trace", "tracesecrets",
+        "allowunsaferemotes", "cacheoptions", "credentialstore", "httpproxy", "oauthauthorizeendpoint",
+        "oauthauthurl", "oauthdeviceauthurl", "oauthdeviceendpoint", "oauthtokenendpoint", "oauthtokenurl",
+        "plaintextstorepath", "protectprotocol", "sanitizeprompt", "trace", "tracesecrets",
     ),
     "http": (
         "cookiefile", "curloptresolve", "delegation", "emptyauth", "proxy", "proxysslcainfo", "savecookies",
         "sslcainfo", "sslcapath", "sslverify",
     ),
+    "imap": ("host", "sslverify"),
     "remote": ("proxy",),
 }  # fmt: skip
 # Without "=" a switch is on, with nothing behind it off; here both read as nothing.
 _STRICT = frozenset(
-    [(name, on) for name in ("protectprotocol", "sslverify") for on in ("true", "yes", "on", "1")]
+    [
+        (name, on)
+        for name in ("protectprotocol", "sanitizeprompt", "sslverify")
+        for on in ("true", "yes", "on", "1")
+    ]
     + [
         (name, off)
-        for name in ("emptyauth", "savecookies", "trace", "tracesecrets")
+        for name in ("allowunsaferemotes", "emptyauth", "savecookies", "trace", "tracesecrets")
         for off in ("false", "no", "off", "0")
     ]
 )
@@ -120,11 +130,13 @@ def programs_of(text: str) -> Iterator[Setting]:
     for name, value in settings_of(text):
         section, _, rest = name.partition(".")
         lower = section.lower()
-        known = _RUN_PROGRAMS.get(lower)
-        if known is None and lower not in _LEAD:
-            continue
+        known = _RUN_PROGRAMS.get(lower, ())
         place, _, key = rest.rpartition(".")
-        key, value = key.lower(), unquoted(value)
+        key = key.lower()
+        is_named = key.endswith(_NAMED_FOR_PROGRAMS)
+        if not known and not is_named and lower not in _LEAD:
+            continue
+        value = unquoted(value)
         if lower == "remote" and place:
             remotes.add(place)
         if lower in _LEAD and key in _LEAD[lower]:
@@ -133,14 +145,13 @@ def programs_of(text: str) -> Iterator[Setting]:
             elif _is_here(place if lower == "url" else value):
                 yield name, value
             continue
-        if known is None:
-            continue
         last = "*" if "*" in known else key
-        is_switch = f"{lower}.{last}" in _SWITCHED and value.lower() in _SWITCHES
+        may_be_switch = f"{lower}.{last}" in _SWITCHED or last not in known
+        is_switch = may_be_switch and value.lower() in _SWITCHES
         if last in _TOOLS and "/" not in value:
             continue
         # Without a value nothing is run, but with an empty directory of hooks none of the others either.
-        if last in known and not is_switch and (value or last == "hookspath"):
+        if (last in known or is_named) and not is_switch and (value or last == "hookspath"):
             yield name, value
     yield from (setting for to, setting in pushed if to not in remotes and to != "." and _is_here(to))
 

