@@ -47,6 +47,7 @@ type RepositoryChange = Literal[
     "redirected",
     "worktree",
     "exposed",
+    "rerouted",
     "unreadable",
 ]
 type NetworkDecision = Literal[

@@ -37,6 +37,7 @@ _GIT_RUNS = {
     "removed_settings": "git outside no longer runs what these named: ",
     "steps": "git runs outside once a rebase or a cherry-pick goes on: ",
     "exposed": "git outside may trust another machine or give away a password by these: ",
+    "rerouted": "git outside may push to another place, or fetch from one, by these: ",
     "worktree": "git outside writes files of the repository to: ",
     "redirected": "git outside uses the hooks and settings of another repository",
 }

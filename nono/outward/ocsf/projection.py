@@ -44,6 +44,9 @@ def _git(event: Fields) -> str:
     if what == "exposed":
         settings = f"{event.get('count')} settings in {event.get('path')}"
         return f"git may trust another machine or give away a password by {settings}"
+    if what == "rerouted":
+        settings = f"{event.get('count')} settings in {event.get('path')}"
+        return f"git may push to another place, or fetch from one, by {settings}"
     if what == "worktree":
         return f"git writes to another directory by {event.get('path')}"
     change, kind = ("removed", what.removeprefix("removed_")) if "removed" in what else ("changed", what)

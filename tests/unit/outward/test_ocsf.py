@@ -97,6 +97,7 @@ CASES: dict[str, tuple[Event, int, int]] = {
     "repository, redirected": (event.repository_changed("/p/.git/commondir", "redirected", [], 0), 2004, 1),
     "repository, worktree": (event.repository_changed("/p/.git/config", "worktree", [], 0), 2004, 1),
     "repository, exposed": (event.repository_changed("/p/.git/config", "exposed", [], 0), 2004, 1),
+    "repository, rerouted": (event.repository_changed("/p/.git/config", "rerouted", [], 0), 2004, 1),
     "repository, unreadable": (event.repository_changed("/p/.git/config", "unreadable", [], 0), 2004, 1),
     "repository": (event.repository_changed("/p/.git/config", "settings", ["core.hooksPath"], 1), 2004, 1),
     "of a later version": ({"type": "unheard_of", "at": AT}, 0, 99),
@@ -156,6 +157,7 @@ def test_every_kind_of_event_has_a_class_of_its_own() -> None:
     ("what", "message"),
     [
         ("exposed", "git may trust another machine or give away a password by 2 settings in /p/.git/config"),
+        ("rerouted", "git may push to another place, or fetch from one, by 2 settings in /p/.git/config"),
         ("worktree", "git writes to another directory by /p/.git/config"),
         ("redirected", "git is led to another repository by /p/.git/config"),
         ("settings", "changed: 2 settings in /p/.git/config"),

