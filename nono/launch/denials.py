@@ -44,8 +44,15 @@ _PROBED = ("/run/nscd/", "/var/run/nscd/", "/run/systemd/userdb/", "/run/systemd
 # The first is tried by libuv, and so by Node, which works without it. The second is tried by each systemd
 # program that connects to a bus, such as systemd-inhibit, with which agents keep the machine awake. The third
 # is tried by syslog(3), and by the C library for if_nametoindex(3), which Bubblewrap calls, and with it each
-# agent that checks whether Bubblewrap works.
-_TRIED = ("io_uring_setup", "<abstract>", "socket(family=1, type=2, protocol=0)")
+# agent that checks whether Bubblewrap works. The last two hear of changes of devices (udev) and of routes:
+# Chromium tries both at each start.
+_TRIED = (
+    "io_uring_setup",
+    "<abstract>",
+    "socket(family=1, type=2, protocol=0)",
+    "socket(family=16, type=3, protocol=15)",
+    "rtnetlink",
+)
 # The C library probes these for if_nametoindex(3), until it gets one.
 _PROBES = tuple(f"socket(family={family}, type=2, protocol=0)" for family in (1, 2, 10))
 # UDP that leads out of the sandbox: tried for HTTP/3, or to learn which address this machine has.

@@ -126,6 +126,30 @@ def test_of_udp_nothing_is_said_after_a_success_but_that_there_is_none(
     assert ("nono run --explain" in run.stderr) is is_sought
 
 
+WATCHES = """
+import socket, sys
+for protocol in (15, 0):
+    try: socket.socket(16, socket.SOCK_RAW, protocol).bind((0, 1))
+    except OSError: pass
+raise SystemExit(int(sys.argv[1]))
+"""
+
+
+@pytest.mark.needs("listener")
+@pytest.mark.parametrize("exit_code", [0, 3])
+def test_of_watching_devices_and_routes_nothing_is_said_after_a_success(
+    sandbox: NonoRun, exit_code: int
+) -> None:
+    """Chromium tries both at each start, and shows its page."""
+    run = sandbox.run(["python3", "-c", WATCHES, str(exit_code)])
+    told = " ".join(footer(run.stderr)) if exit_code else run.stderr
+    assert run.exit_code == exit_code
+    for target in ("socket(family=16, type=3, protocol=15)", "rtnetlink"):
+        assert target in {name for name, _ in run.denied_targets()}
+        assert (target in told) is bool(exit_code)
+    assert (TITLE in run.stderr) is ("nono run --explain" in run.stderr) is bool(exit_code)
+
+
 @pytest.mark.parametrize(("access", "is_enough"), [("readwrite", True), ("read", False)])
 def test_the_working_directory_is_offered_by_its_own_option(
     sandbox: NonoRun, access: str, is_enough: bool
