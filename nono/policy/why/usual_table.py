@@ -26,6 +26,8 @@ _RUST = _names("cargo rustc rustup rustfmt clippy-driver")
 _GO = _names("go gofmt gopls golangci-lint")
 _JAVA = _names("java javac mvn mvnw gradle gradlew kotlinc jshell")
 _RUBY = _names("ruby gem bundle bundler irb rake rails rspec rubocop")
+_PERL = _names("perl cpan cpanm prove")
+_PHP = _names("php composer")
 _HASKELL = _names("ghc ghci cabal stack runghc haskell-language-server")
 _OCAML = _names("ocaml ocamlc ocamlopt ocamlfind dune utop opam")
 _GIT = _names("git gh glab tig lazygit pre-commit")
@@ -169,6 +171,12 @@ _INSTALLED = (
     Row("~/.asdf", Access.READ, "programs that asdf has installed"),
     Row("~/.rbenv", Access.READ, "your versions of Ruby", _RUBY),
     Row("~/.rvm", Access.READ, "your versions of Ruby", _RUBY),
+    # Not the directories around these, in which gem and composer keep logins.
+    Row("~/.gem/ruby", Access.READ, "your gems", _RUBY),
+    Row("~/.local/share/gem/ruby", Access.READ, "your gems", _RUBY),
+    Row("~/perl5", Access.READ, "your modules of Perl", _PERL),
+    Row("~/.config/composer/vendor", Access.READ, "your packages of PHP", _PHP),
+    Row("~/.composer/vendor", Access.READ, "your packages of PHP", _PHP),
     Row("~/.ghcup", Access.READ, "your toolchains of Haskell", _HASKELL),
     Row("~/.opam", Access.READ, "your toolchains of OCaml", _OCAML),
     Row("~/.pyenv", Access.READ, "your versions of Python", _PYTHON),
