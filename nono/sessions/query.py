@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from nono.errors import ConfigError, NonoError
+from nono.policy.suggestions import did_you_mean
 from nono.sessions.names import LATEST
 from nono.sessions.record import Record
 
@@ -25,7 +26,9 @@ def find(query: str, records: Sequence[Record]) -> Record:
     living = [record for record in named if not record.is_ended]
     found = exact or by_id or (living if len(living) == 1 else named)
     if not found:
-        raise NonoError(f"Session not found: {query}", hint="nono ps --all lists the sessions")
+        names = [LATEST, *(record.name for record in records if record.name)] if records else []
+        hint = did_you_mean(query, names) or "nono ps --all lists the sessions"
+        raise NonoError(f"Session not found: {query}", hint=hint)
     if len(found) > 1:
         raise ConfigError(
             f"Ambiguous query '{query}': matches {len(found)} sessions. Use the session ID instead.",

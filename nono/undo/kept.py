@@ -14,6 +14,7 @@ from nono import paths
 from nono.disk import durable
 from nono.disk.descriptor import DIRECTORY_FLAGS
 from nono.errors import ConfigError, NonoError, in_words
+from nono.policy.suggestions import did_you_mean
 from nono.private_dir import open_private_dir
 from nono.undo.model import session, snapshot
 from nono.undo.model.session import Info, Weighed, outdated
@@ -200,9 +201,9 @@ def chosen(query: str, environ: Mapping[str, str]) -> Iterator[Kept]:
             some = found[:1]
         if not some:
             _refuse_damaged(root_of(environ), query)
-            raise NonoError(
-                f"Nothing is kept of session {query}.", hint="nono rollback list shows what can be undone"
-            )
+            names = [LATEST, *(kept.info.name for kept in found if kept.info.name)] if found else []
+            hint = did_you_mean(query, names) or "nono rollback list shows what can be undone"
+            raise NonoError(f"Nothing is kept of session {query}.", hint=hint)
         if len(some) > 1:
             raise ConfigError(
                 f"Ambiguous query '{query}': matches {len(some)} sessions. Use the session ID instead."

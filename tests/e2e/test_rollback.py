@@ -49,6 +49,17 @@ def test_a_run_says_what_it_changed(changed: Ended) -> None:
     assert "nono rollback restore" in changed.stderr
 
 
+@pytest.mark.parametrize("command", ["rollback show", "rollback restore", "audit show", "logs", "report"])
+@pytest.mark.usefixtures("changed")
+def test_a_session_that_was_mistyped_is_offered(sandbox: NonoRun, command: str) -> None:
+    mistyped = sandbox.bare([*NONO, *command.split(), "lates"])
+    assert mistyped.exit_code == 1
+    assert "hint: did you mean 'latest'?" in mistyped.stderr
+    unlike = sandbox.bare([*NONO, *command.split(), "0123456789"])
+    assert unlike.exit_code == 1
+    assert "did you mean" not in unlike.stderr
+
+
 def test_each_snapshot_is_in_the_audit_log(changed: Ended) -> None:
     taken = [event for event in changed.events if event["type"] == "snapshot_taken"]
     assert [event["kind"] for event in taken] == ["baseline", "end"]

@@ -47,3 +47,20 @@ def test_the_ids_of_several_are_named_the_newest_first() -> None:
     with pytest.raises(NonoError) as refused:
         find("web", (NEWEST, OLDER._replace(status="running")))
     assert refused.value.hint == "the newest of them: aabb, aabbcc"
+
+
+@pytest.mark.parametrize(
+    ("query", "hint"),
+    [
+        pytest.param("lastest", "did you mean 'latest'?", id="latest"),
+        pytest.param("wbe", "did you mean 'web'?", id="a name"),
+        pytest.param("ffff", "nono ps --all lists the sessions", id="nothing like it"),
+    ],
+)
+def test_a_session_that_was_mistyped_is_offered(query: str, hint: str) -> None:
+    with pytest.raises(NonoError) as refused:
+        find(query, ALL)
+    assert refused.value.hint == hint
+    with pytest.raises(NonoError) as none:
+        find(query, ())
+    assert none.value.hint == "nono ps --all lists the sessions"

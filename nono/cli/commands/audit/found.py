@@ -13,6 +13,7 @@ from nono.audit import stored
 from nono.audit.proof.check import read_summary
 from nono.errors import ConfigError, NonoError
 from nono.named_tuple import NamedTuple
+from nono.policy.suggestions import did_you_mean
 from nono.sessions.listing import is_supervised, open_registry, records
 from nono.sessions.names import LATEST
 from nono.sessions.record import Record
@@ -102,9 +103,12 @@ def the_one(query: str, environ: Mapping[str, str]) -> Found:
     if query == LATEST and (every := all_found(environ)):
         return every[0]
     root, registered = paths.state_root(environ), _registered(environ)
-    meant = _meant(query, _ids(root), registered)
+    ids = _ids(root)
+    meant = _meant(query, ids, registered)
     if not meant:
-        raise NonoError(f"Session not found: {query}", hint="nono audit list names those with an audit log")
+        names = [LATEST, *(each.name for each in registered.values() if each.name)] if ids else []
+        hint = did_you_mean(query, names) or "nono audit list names those with an audit log"
+        raise NonoError(f"Session not found: {query}", hint=hint)
     if len(meant) > 1:
         raise ConfigError(
             f"Ambiguous query '{query}': matches {len(meant)} sessions. Use the session ID instead."
