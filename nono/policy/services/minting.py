@@ -81,6 +81,11 @@ def sentence(method: str, path: str) -> str:
     return f"{method} {path} hands out a key that works outside of this run"
 
 
+def sentence_of_host(host: str) -> str:
+    """Return the sentence that refuses all requests to such a host."""
+    return f"{host} hands out keys that work outside of this run"
+
+
 def is_aws_key_service(host: str) -> bool:
     """Return True for the host of an AWS service that hands out keys."""
     suffix = next((suffix for suffix in _AWS if host.endswith(suffix)), None)

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from ipaddress import IPv4Address
 
 from nono.named_tuple import NamedTuple
-from nono.policy.effective_policy import EffectivePolicy
+from nono.policy.effective_policy import EffectivePolicy, Route
+from nono.policy.endpoints.deciding import (
+    RouteRules,
+    is_at_or_below,
+    judged_with_credential,
+    rules_without_credential,
+)
 from nono.policy.endpoints.overrides import overridden, overriding_parameter
-from nono.policy.endpoints.policy import EndpointPolicy, most_allowed
+from nono.policy.endpoints.policy import EndpointPolicy, EndpointVerdict, most_allowed
 from nono.policy.endpoints.remedy import host_option, remedy, service_option
 from nono.policy.hosts.endpoint_scope import EndpointScope, at_another_port
 from nono.policy.hosts.host_filter import Allow, HostFilter, Refuse
@@ -32,9 +38,11 @@ def why_host(rules: EffectivePolicy, host: str, port: int) -> Answer:
             return _blocked(capabilities.ports, host, port)
     if hosts is None:
         return Answer("allowed", "network_allowed")
-    through_route = _through_route(rules, hosts, host, port)
-    if through_route is not None:
-        return through_route
+    return _through_route(rules, hosts, host, port) or _by_filter(rules, hosts, host, port)
+
+
+def _by_filter(rules: EffectivePolicy, hosts: HostFilter, host: str, port: int) -> Answer:
+    """Return the answer for a request without a credential."""
     match hosts.judge_unresolved(host, port):
         case Allow(rule, origin):
             details = f"allowed by {rule}" if rule else "no allow list was asked for"
@@ -67,65 +75,132 @@ def why_host(rules: EffectivePolicy, host: str, port: int) -> Answer:
 
 
 def why_request(rules: EffectivePolicy, host: str, port: int, method: str, path: str) -> Answer:
-    """Explain whether the child may request `path`, which is canonical, from `host`."""
+    """Explain whether the child may request `path`, which is canonical, from `host`.
+
+    Where a credential is for the path, the request has it.
+    """
     path, _, query = path.partition("?")
-    answer = why_host(rules, host, port)
-    if answer.status != "allowed" or rules.hosts is None:
+    answer, hosts = why_host(rules, host, port), rules.hosts
+    if answer.status != "allowed" or hosts is None or answer.reason == "port_granted":
         return answer
     name = canonical_host(host)
-    scopes = [
-        _Candidate(scope.endpoints, host_option(str(Upstream(scope.scheme, name, scope.port)), path))
-        for scope in _scopes(rules, host)
-    ]
-    through_routes = [
-        _Candidate(route.endpoints, service_option(route.name, method, path))
-        for route in rules.routes
-        # A credential without rules does not open paths beyond those granted for the host.
-        if route.upstream.covers(name, port) and not (route.endpoints.allows_all and scopes)
-    ]
-    candidates = through_routes or scopes
-    if not candidates:
+    scopes = _scopes(rules, host)
+    routes = [route for route in rules.routes if route.upstream.covers(name, port)]
+    if not routes and not scopes:
         return answer
-    judged = _judged(candidates, method, path, answer)
-    if through_routes:
-        _, verdict = most_allowed([each.policy for each in candidates], method, path)
-        if minting.is_refused(name, method, path, verdict):
-            return Answer("denied", "endpoint_restricted", details=minting.sentence(method, path))
-    parameter = overriding_parameter(query)
-    if judged.status == "denied" or parameter is None or all(each.policy.allows_all for each in candidates):
-        return judged
-    return Answer("denied", "endpoint_restricted", details=overridden(parameter))
+    asked = _Asked(name, port, method, path, overriding_parameter(query))
+    ways = [*_with_credentials(asked, routes, scopes, answer)]
+    if not ways:  # no credential is for this path
+        return _without(asked, routes, scopes, rules, hosts)
+    statuses = [way.status for way in ways]
+    for status in ("allowed", "approval_required"):
+        if status in statuses:
+            return ways[statuses.index(status)]
+    return ways[0]
 
 
-class _Candidate(NamedTuple):
-    """Rules that cover the host of a request, and the flag that would add a rule for it, if any."""
+class _Asked(NamedTuple):
+    """A request that is asked about."""
 
-    policy: EndpointPolicy
-    flag: str | None
+    host: str  # canonical
+    port: int
+    method: str
+    path: str  # without its query
+    parameter: str | None  # of its query, if some servers would take it for the method
+
+    def judged(
+        self, policy: EndpointPolicy, verdict: EndpointVerdict, flag: str | None, whole: Answer
+    ) -> Answer:
+        """Return the answer of endpoint rules. flag: what would add a rule for the request, if anything."""
+        sentence = policy.explain(self.method, self.path, verdict)
+        rules = tuple((rule.method, rule.path) for rule in policy.allow)
+        match verdict.decision:
+            case "allow":
+                return whole._replace(details=sentence, endpoint_rules=rules)
+            case "approve":
+                return Answer(
+                    "approval_required", "endpoint_restricted", details=sentence, policy_source=policy.origin
+                )
+            case "deny":
+                is_enough = remedy(policy, verdict, self.method, self.path, flag) == flag
+                return Answer(
+                    "denied",
+                    "endpoint_restricted",
+                    details=sentence,
+                    policy_source=policy.origin,
+                    suggested_flag=flag if is_enough else None,
+                    endpoint_rules=rules,
+                )
+
+    def unless_overridden(self, answer: Answer, *, has_rules: bool) -> Answer:
+        if answer.status == "denied" or self.parameter is None or not has_rules:
+            return answer
+        return Answer("denied", "endpoint_restricted", details=overridden(self.parameter))
+
+    def option(self, scope: EndpointScope) -> str | None:
+        return host_option(str(Upstream(scope.scheme, self.host, scope.port)), self.path)
 
 
-def _judged(candidates: Sequence[_Candidate], method: str, path: str, whole_host: Answer) -> Answer:
-    policy, verdict = most_allowed([each.policy for each in candidates], method, path)
-    flag = next(each.flag for each in candidates if each.policy is policy)
-    sentence = policy.explain(method, path, verdict)
-    rules = tuple((rule.method, rule.path) for rule in policy.allow)
-    match verdict.decision:
-        case "allow":
-            return whole_host._replace(details=sentence, endpoint_rules=rules)
-        case "approve":
-            return Answer(
-                "approval_required", "endpoint_restricted", details=sentence, policy_source=policy.origin
-            )
-        case "deny":
-            is_enough = remedy(policy, verdict, method, path, flag) == flag
-            return Answer(
-                "denied",
-                "endpoint_restricted",
-                details=sentence,
-                policy_source=policy.origin,
-                suggested_flag=flag if is_enough else None,
-                endpoint_rules=rules,
-            )
+def _with_credentials(
+    asked: _Asked, routes: Sequence[Route], scopes: Sequence[EndpointScope], whole: Answer
+) -> Iterator[Answer]:
+    """Yield the answer for the request with the credential of each route that is for its path."""
+    has_rules = bool(scopes) or not all(route.endpoints.allows_all for route in routes)
+    for route in routes:
+        if not is_at_or_below(route.upstream.base_path, asked.path):
+            continue
+        policy, verdict = judged_with_credential(
+            _rules_of(route),
+            [_rules_of(each) for each in routes if each is not route],
+            [scope.endpoints for scope in scopes],
+            asked.method,
+            asked.path,
+        )
+        if (details := _minted(asked, route, verdict)) is not None:
+            yield Answer("denied", "endpoint_restricted", details=details)
+            continue
+        of_scope = next((asked.option(scope) for scope in scopes if scope.endpoints is policy), None)
+        owner = next((each for each in routes if each.endpoints is policy), route)
+        flag = of_scope or service_option(owner.name, asked.method, asked.path)
+        yield asked.unless_overridden(asked.judged(policy, verdict, flag, whole), has_rules=has_rules)
+
+
+def _without(
+    asked: _Asked,
+    routes: Sequence[Route],
+    scopes: Sequence[EndpointScope],
+    rules: EffectivePolicy,
+    hosts: HostFilter,
+) -> Answer:
+    """Return the answer for the request without a credential."""
+    whole = _by_filter(rules, hosts, asked.host, asked.port)
+    if whole.status != "allowed" or (scopes and all(scope.port != asked.port for scope in scopes)):
+        if not routes:
+            return whole
+        first = routes[0]
+        details = f"the credential of '{first.name}' is for {first.upstream} and what is below it"
+        return Answer("denied", "endpoint_restricted", details=details, policy_source=first.origin)
+    deciding = rules_without_credential(
+        (route.endpoints for route in routes), [scope.endpoints for scope in scopes]
+    )
+    if not deciding:
+        return whole
+    policy, verdict = most_allowed(deciding, asked.method, asked.path)
+    flag = next((asked.option(scope) for scope in scopes if scope.endpoints is policy), None)
+    return asked.unless_overridden(asked.judged(policy, verdict, flag, whole), has_rules=True)
+
+
+def _minted(asked: _Asked, route: Route, verdict: EndpointVerdict) -> str | None:
+    """Return why a request that hands out a key is refused, if it is."""
+    if route.upstream.is_wildcard and minting.is_aws_key_service(asked.host):
+        return minting.sentence_of_host(asked.host)
+    if minting.is_refused(asked.host, asked.method, asked.path, verdict):
+        return minting.sentence(asked.method, asked.path)
+    return None
+
+
+def _rules_of(route: Route) -> RouteRules:
+    return RouteRules(route.endpoints, route.upstream.base_path)
 
 
 def _scopes(rules: EffectivePolicy, host: str) -> list[EndpointScope]:

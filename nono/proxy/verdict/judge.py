@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from nono.policy.endpoints.path_readings import may_be_below
+from nono.policy.endpoints.deciding import (
+    RouteRules,
+    is_at_or_below,
+    judged_with_credential,
+    rules_without_credential,
+)
 from nono.policy.endpoints.policy import EndpointPolicy, EndpointVerdict, most_allowed
 from nono.policy.endpoints.remedy import host_option, remedy, service_option
 from nono.policy.hosts.endpoint_scope import at_another_port
@@ -151,24 +156,14 @@ class Judge:
         self, route: Route, origin: Origin, method: str, path: str
     ) -> tuple[EndpointPolicy, EndpointVerdict]:
         """Judge by the rules of the route or of its host; rules of a sibling route can only deny."""
-        scopes = self.routes.scopes_of(origin.host)
-        if route.endpoints.allows_all and scopes:
-            # A credential does not open paths outside the host's grant.
-            rules = [scope.endpoints for scope in scopes]
-        else:
-            rules = [route.endpoints]
-        own = most_allowed(rules, method, path)
-        if own[1].decision == "deny":
-            return own
         siblings = [
-            sibling.endpoints
-            for sibling in self.routes.of_upstream(origin.host, origin.port)
-            if sibling is not route
-            and sibling.endpoints.is_explicit
-            and may_be_below(sibling.origin.base_path, path)
+            RouteRules(each.endpoints, each.origin.base_path)
+            for each in self.routes.of_upstream(origin.host, origin.port)
+            if each is not route
         ]
-        judged = [(policy, policy.judge(method, path)) for policy in siblings]
-        return next((each for each in judged if each[1].decision == "deny"), own)
+        scopes = [each.endpoints for each in self.routes.scopes_of(origin.host)]
+        own = RouteRules(route.endpoints, route.origin.base_path)
+        return judged_with_credential(own, siblings, scopes, method, path)
 
     def has_rules(self, route: Route, origin: Origin) -> bool:
         """Return True if a rule of the route, its siblings or the host depends on how a request is read."""
@@ -202,8 +197,8 @@ class Judge:
         if scopes and not any((scope.scheme, scope.port) == (origin.scheme, port) for scope in scopes):
             # The grant covers paths on one scheme and port; other ports of the host are not part of it.
             return Refused(entry, other_port(host, port, scopes))
-        rules = [scope.endpoints for scope in scopes]
-        rules = rules or [route.endpoints for route in routes if not route.endpoints.allows_all]
+        of_routes = (route.endpoints for route in routes)
+        rules = rules_without_credential(of_routes, [scope.endpoints for scope in scopes])
         approval = None
         if rules:
             method, bare = head.method.decode("ascii"), _bare(path)
@@ -255,8 +250,7 @@ def is_open(route: Route) -> bool:
 
 def is_below(route: Route, path: bytes) -> bool:
     """Return True if `path` is the route's base path or below it."""
-    base = route.origin.base_path.encode("ascii")
-    return path.startswith(base) and path[len(base) : len(base) + 1] in (b"", b"/", b"?")
+    return is_at_or_below(route.origin.base_path, path.decode("ascii"))
 
 
 def _bare(path: bytes) -> str:

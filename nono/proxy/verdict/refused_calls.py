@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nono.policy.endpoints.policy import EndpointVerdict
-from nono.policy.services.minting import is_aws_key_service, is_refused, sentence
+from nono.policy.services.minting import is_aws_key_service, is_refused, sentence, sentence_of_host
 from nono.proxy.http.refusal import Refusal
 from nono.proxy.usage.shape import is_countable
 from nono.proxy.verdict.routes import Route
@@ -12,7 +12,7 @@ from nono.proxy.verdict.routes import Route
 def minted(route: Route, host: str, method: str, path: str, verdict: EndpointVerdict) -> Refusal | None:
     """Refuse a request that hands out a key, unless a person is asked or a rule allows this very call."""
     if route.origin.is_wildcard and is_aws_key_service(host):
-        error = f"{host} hands out keys that work outside of this run"
+        error = sentence_of_host(host)
         hint = "name this host as the upstream of a service of its own, if that is meant"
     elif is_refused(host, method, path, verdict):
         error, hint = sentence(method, path), "allow it in the endpoint rules of the route, if that is meant"

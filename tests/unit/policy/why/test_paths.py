@@ -208,6 +208,28 @@ def test_a_request_of_a_service_is_judged_by_its_rules(
     assert answer.endpoint_rules == (("POST", "/v1/chat"),)
 
 
+@pytest.mark.parametrize(
+    ("path", "allowed", "status"),
+    [
+        ("/v1", (), "allowed"),
+        ("/v1/models", (), "allowed"),
+        ("/v10", (), "denied"),
+        ("/admin", (), "denied"),
+        ("/admin", ("api.openai.com",), "allowed"),  # without the key
+    ],
+)
+def test_a_credential_is_for_the_base_path_of_its_upstream(
+    run: Resolve, path: str, allowed: tuple[str, ...], status: str
+) -> None:
+    resolved = run(credential=("openai",), allow_domain=("x.example", *allowed))
+    answer = why_request(resolved, "api.openai.com", 443, "GET", path)
+    assert answer.status == status
+    if status == "denied":
+        words = "the credential of 'openai' is for https://api.openai.com/v1 and what is below it"
+        assert (answer.reason, answer.details) == ("endpoint_restricted", words)
+        assert answer.policy_source == "--credential"
+
+
 def test_a_request_of_a_host_is_judged_by_its_paths_at_their_port_and_refused_at_others(run: Resolve) -> None:
     """As the proxy judges, whatever else allows the host there."""
     resolved = run(allow_domain=("https://x.example/a", "x.example"))
