@@ -102,7 +102,7 @@ def save(
 
     The keyring is used if it answers within 2 s and accepts the value; the embedded store then drops the
     name. If the embedded store is used, an older value in the keyring stays there, hidden by the new one.
-    CredentialUnavailable: stored nowhere.
+    Raises CredentialUnavailable if it is stored nowhere.
     """
     reference = StoredReference(check_name(name))
     vault = Vault(environ)
@@ -117,8 +117,8 @@ def save(
 def remove(name: str, environ: Mapping[str, str]) -> tuple[str, ...]:
     """Remove a credential from every place that has it, and return those places.
 
-    CredentialNotFound: no place has it. CredentialUnavailable: the embedded store does not have it and no
-    keyring answers.
+    Raises CredentialNotFound if no place has it, CredentialUnavailable if the embedded store does not have it
+    and no keyring answers.
     """
     reference = StoredReference(check_name(name))
     vault = Vault(environ)

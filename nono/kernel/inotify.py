@@ -27,7 +27,7 @@ class Happened(NamedTuple):
 def new_queue() -> int:
     """Return a non-blocking inotify descriptor, readable when something changed; the caller closes it.
 
-    OSError EMFILE: this user already has fs.inotify.max_user_instances of them.
+    Raises OSError EMFILE if this user already has fs.inotify.max_user_instances of them.
     """
     return syscall(syscall_number("inotify_init1"), uapi.IN_CLOEXEC | uapi.IN_NONBLOCK, tried="inotify_init1")
 
@@ -35,7 +35,8 @@ def new_queue() -> int:
 def watch_names(queue: int, directory: str) -> None:
     """Report changes of names in `directory` to `queue` from now on. Watching a directory twice is harmless.
 
-    OSError ENOSPC: this user already has fs.inotify.max_user_watches. EACCES: the directory is not readable.
+    Raises OSError ENOSPC if this user already has fs.inotify.max_user_watches, EACCES if the directory is not
+    readable.
     """
     _watch(queue, directory, _NAMES_CHANGE | uapi.IN_ONLYDIR | uapi.IN_DONT_FOLLOW)
 

@@ -15,8 +15,8 @@ def abi_version() -> int:
     """Return the Landlock ABI to use: the kernel's, clamped to KNOWN_ABI, which nono has tables for.
 
     0 means not built in (ENOSYS) or disabled at boot (EOPNOTSUPP). The list of security modules under /sys is
-    not consulted because containers often lack it, nor the errata flag because it is backported.
-    OSError: a seccomp filter answered instead of the kernel, so nothing is known.
+    not consulted because containers often lack it, nor the errata flag because it is backported. Raises
+    OSError if a seccomp filter answered instead of the kernel, so nothing is known.
     """
     try:
         version = syscall(
@@ -60,8 +60,8 @@ def create_ruleset(handled_access_fs: int, handled_access_net: int = 0, scoped: 
 def add_path_beneath(ruleset_fd: int, parent_fd: int, allowed_access: int) -> None:
     """Allow `allowed_access` on the inode behind `parent_fd` (O_PATH will do) and everything below it.
 
-    OSError EINVAL: a right that is not handled, or a directory right on a file. ENOMSG: no right.
-    EBADFD: `parent_fd` is on a file system without paths, such as that of pipes or sockets.
+    Raises OSError EINVAL for a right that is not handled or a directory right on a file, ENOMSG if no right
+    is given, EBADFD if `parent_fd` is on a file system without paths, such as that of pipes or sockets.
     """
     PathRules(ruleset_fd).add(parent_fd, allowed_access)
 
@@ -85,7 +85,8 @@ class PathRules:
 def add_net_port(ruleset_fd: int, port: int, allowed_access: int) -> None:
     """Allow TCP bind or connect on a port (host byte order) at any address. Port 0: any ephemeral bind.
 
-    OSError EINVAL: the ruleset handles no network right (always so below ABI 4), or the port is above 65535.
+    Raises OSError EINVAL if the ruleset handles no network right (always so below ABI 4), or the port is
+    above 65535.
     """
     attr = uapi.NET_PORT_ATTR.pack(allowed_access, port)
     buffer = ctypes.create_string_buffer(attr, len(attr))

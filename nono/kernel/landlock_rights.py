@@ -52,7 +52,9 @@ def access_rights(access_reads: bool, access_writes: bool, is_dir: bool, is_devi
 
     is_device: a character or block device, or a directory at or below /dev.
     Rights that the kernel's ABI lacks are left out: a kernel that cannot handle a right does not restrict it
-    either. IndexError: `abi` is above KNOWN_ABI.
+    either.
+
+    Raises IndexError if `abi` is above KNOWN_ABI.
     """
     rights = 0
     if access_reads:

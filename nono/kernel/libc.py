@@ -84,7 +84,7 @@ def give_back_free_memory() -> None:
 def syscall_number(name: str) -> int:
     """Return the number of a system call on this machine.
 
-    OSError ENOSYS: nono has no table for the machine.
+    Raises OSError ENOSYS if nono has no table for the machine.
     """
     try:
         return _NUMBERS[name]

@@ -19,7 +19,7 @@ UNUSABLE = uapi.MOUNT_ATTR_RDONLY | uapi.MOUNT_ATTR_NOSUID | uapi.MOUNT_ATTR_NOD
 def make_all_private() -> None:
     """Stop mount propagation in both directions: from outside into this namespace, and from here to outside.
 
-    OSError EINVAL: ``/`` is not a mount point, as in a plain chroot(2).
+    Raises OSError EINVAL if ``/`` is not a mount point, as in a plain chroot(2).
     """
     _set_attributes(-1, "/", uapi.AT_RECURSIVE, propagation=uapi.MS_PRIVATE)
 
@@ -96,7 +96,10 @@ class Seen(NamedTuple):
 
 
 def look(path: str) -> Seen:
-    """Examine `path` with statx(2) without following a final link. OSError ENOENT: nothing is there."""
+    """Examine `path` with statx(2) without following a final link.
+
+    Raises OSError ENOENT if nothing is there.
+    """
     name = ctypes.create_string_buffer(os.fsencode(path))
     buffer = ctypes.create_string_buffer(uapi.STATX.size)
     syscall(

@@ -138,7 +138,8 @@ def fork_sibling() -> int:
     """Fork like os.fork(), but as a child of this process's parent, which reaps it (clone(2), CLONE_PARENT).
 
     Returns 0 in the new process and its pid in this one. The new process has the exit signal of this one.
-    Call this in a single-threaded process. OSError EINVAL: this process is the init of a PID namespace.
+    Call this in a single-threaded process. Raises OSError EINVAL if this process is the init of a PID
+    namespace.
     """
     # PyDLL keeps the interpreter lock: the new process must come back holding it.
     python = ctypes.PyDLL(None, use_errno=True)

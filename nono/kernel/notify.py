@@ -38,7 +38,7 @@ def receive(listener_fd: int) -> Notification:
     """Return the next notification. Call only after poll(2) reported POLLIN, and once per report.
 
     Up to Linux 6.8 RECV never returns once the listener's processes are gone, so draining until an error
-    hangs. OSError ENOENT: the caller was killed between poll and here; nothing needs an answer.
+    hangs. Raises OSError ENOENT if the caller was killed between poll and here; nothing needs an answer.
     """
     buffer = bytearray(uapi.SECCOMP_NOTIF.size)  # zeroed: anything else is EINVAL
     fcntl.ioctl(listener_fd, uapi.SECCOMP_IOCTL_NOTIF_RECV, buffer, True)
@@ -65,7 +65,8 @@ def is_valid(listener_fd: int, notification_id: int) -> bool:
 def respond(listener_fd: int, notification_id: int, value: int = 0, errno_value: int = 0) -> None:
     """End the caller's wait: the call returns `value`, or fails with `errno_value` (positive) if given.
 
-    The kernel does not carry out the call. OSError ENOENT: the caller is gone. EINPROGRESS: already answered.
+    The kernel does not carry out the call. Raises OSError ENOENT if the caller is gone, EINPROGRESS if it was
+    answered already.
     """
     # A mutable buffer: the ioctl number says read-write, so the kernel copies the 24 bytes back unchanged.
     _send(listener_fd, bytearray(uapi.SECCOMP_NOTIF_RESP.pack(notification_id, value, -errno_value, 0)))
@@ -76,7 +77,8 @@ def respond_continue(listener_fd: int, notification_id: int) -> None:
 
     The caller may have changed arguments in memory since they were read (seccomp_unotify(2), NOTES), so this
     grants nothing: use it only for a call that something else bounds whatever its arguments (docs/adr/0001).
-    OSError ENOENT: the caller is gone. EINVAL: before Linux 5.5.
+
+    Raises OSError ENOENT if the caller is gone, EINVAL before Linux 5.5.
     """
     answer = uapi.SECCOMP_NOTIF_RESP.pack(notification_id, 0, 0, uapi.SECCOMP_USER_NOTIF_FLAG_CONTINUE)
     _send(listener_fd, bytearray(answer))
@@ -99,8 +101,9 @@ def respond_with_descriptor(
 ) -> None:
     """Copy `descriptor` into the caller, whose call returns the copy's number; ours stays open.
 
-    OSError ENOENT: the caller is gone. EMFILE: its descriptor table is full. EINTR: signals kept interrupting
-    the wait for it. After EMFILE and EINTR the caller still waits for an answer. EINVAL: before Linux 5.9.
+    Raises OSError ENOENT if the caller is gone, EMFILE if its descriptor table is full, EINTR if signals kept
+    interrupting the wait for it, EINVAL before Linux 5.9. After EMFILE and EINTR the caller still waits for
+    an answer.
     """
     # Not in one step (SECCOMP_ADDFD_FLAG_SEND): a signal that comes before the caller has run takes the copy
     # back but leaves the call answered, with 0, which the caller takes for its standard input. Before Linux

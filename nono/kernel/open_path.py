@@ -16,7 +16,9 @@ def open_canonical(path: str, *, flags: int = 0) -> int:
     """Open an absolute path as an O_PATH descriptor, close-on-exec; the caller closes it.
 
     flags: with os.O_NOFOLLOW the last component may be a symbolic link, which is opened itself.
-    OSError ELOOP: a component of `path` is a symbolic link. ENOSYS: before Linux 5.6, which had no Landlock.
+
+    Raises OSError ELOOP if a component of `path` is a symbolic link, ENOSYS before Linux 5.6, which had no
+    Landlock.
     """
     return open_at(uapi.AT_FDCWD, os.fsencode(path), os.O_PATH | flags, uapi.RESOLVE_NO_SYMLINKS)
 
@@ -42,8 +44,9 @@ class CanonicalPaths:
 def open_in_root(root: int, path: bytes, *, directory: bool = False) -> int:
     """Resolve `path` as a process with root directory `root` would, as an O_PATH descriptor, close-on-exec.
 
-    The caller closes it. Symbolic links are followed, the last one too. OSError ELOOP: a magic link of /proc,
-    which would resolve for this process instead. EAGAIN: something on the way keeps being renamed.
+    The caller closes it. Symbolic links are followed, the last one too. Raises OSError ELOOP for a magic link
+    of /proc, which would resolve for this process instead, EAGAIN if something on the way keeps being
+    renamed.
     """
     flags = os.O_PATH | (os.O_DIRECTORY if directory else 0)
     return open_undisturbed(root, path, flags, uapi.RESOLVE_IN_ROOT | uapi.RESOLVE_NO_MAGICLINKS)
@@ -52,7 +55,7 @@ def open_in_root(root: int, path: bytes, *, directory: bool = False) -> int:
 def open_beneath(directory: int, path: bytes, flags: int) -> int:
     """Open `path`, relative to `directory`, close-on-exec; the caller closes the descriptor.
 
-    Symbolic links are followed as far as they stay below. OSError EXDEV: one does not. Others as of
+    Symbolic links are followed as far as they stay below. Raises OSError EXDEV if one does not, others like
     open_in_root().
     """
     return open_undisturbed(directory, path, flags, uapi.RESOLVE_BENEATH | uapi.RESOLVE_NO_MAGICLINKS)
@@ -77,8 +80,8 @@ def path_to(descriptor: int) -> str:
 def open_at(directory: int, path: bytes, flags: int, resolve: int) -> int:
     """Open `path` relative to `directory` with openat2(2), close-on-exec; the caller closes the descriptor.
 
-    OSError ELOOP: the path contains a kind of link that `resolve` (RESOLVE_*) excludes. Others as in the man
-    page.
+    Raises OSError ELOOP if the path contains a kind of link that `resolve` (RESOLVE_*) excludes, others as in
+    openat2(2).
     """
     name = ctypes.create_string_buffer(path)
     packed = uapi.OPEN_HOW.pack(flags | os.O_CLOEXEC, 0, resolve)

@@ -136,7 +136,10 @@ def child_pids() -> list[int]:
 
 
 def close_range_from(first: int, keep: set[int] | tuple[int, ...]) -> None:
-    """Close every descriptor from `first` on except those in `keep`. OSError ENOSYS: before Linux 5.9."""
+    """Close every descriptor from `first` on except those in `keep`.
+
+    Raises OSError ENOSYS before Linux 5.9.
+    """
     number = syscall_number("close_range")
     for kept in sorted(fd for fd in set(keep) if fd >= first):
         if first < kept:

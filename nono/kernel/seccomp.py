@@ -17,9 +17,9 @@ from nono.kernel.uapi import seccomp as uapi
 def install_filter(program: bytes) -> None:
     """Add a filter to the calling thread and its descendants permanently; set no_new_privs first.
 
-    Other threads of the process stay unfiltered, so the caller must have none. ValueError: `program` is not 1
-    to 4096 whole instructions. OSError EINVAL: the kernel's verifier refused it. ENOMEM: the chain of filters
-    is too long.
+    Other threads of the process stay unfiltered, so the caller must have none. Raises ValueError if `program`
+    is not 1 to 4096 whole instructions, OSError EINVAL if the kernel's verifier refused it, ENOMEM if the
+    chain of filters is too long.
     """
     _set_mode_filter(program, 0)
 
@@ -29,8 +29,8 @@ def install_listener(program: bytes) -> int:
 
     The descriptor is close-on-exec. Once every copy of it is closed, trapped calls fail with ENOSYS. From
     Linux 5.19 on only a fatal signal interrupts a trapped caller after its notification was received, so that
-    no other signal makes it repeat a call that was already carried out for it.
-    OSError EBUSY: another filter of this thread already has a listener, installed here or by an ancestor.
+    no other signal makes it repeat a call that was already carried out for it. Raises OSError EBUSY if
+    another filter of this thread already has a listener, installed here or by an ancestor.
     """
     flags = uapi.SECCOMP_FILTER_FLAG_NEW_LISTENER
     try:

@@ -44,7 +44,10 @@ class Listeners:
         self._netlink.close()
 
     def on(self, port: int) -> list[Listener]:
-        """Return the sockets that listen on `port`, at any address. OSError: the kernel does not answer."""
+        """Return the sockets that listen on `port`, at any address.
+
+        Raises OSError if the kernel does not answer.
+        """
         return [
             listener for family in (socket.AF_INET, socket.AF_INET6) for listener in self._dump(family, port)
         ]
@@ -122,7 +125,10 @@ class SocketOwners:
             return None
 
     def _answer(self, sockid: bytes) -> tuple[int, int] | None:
-        """Read the answer, which is available when sendto returns. OSError EAGAIN: there is no answer."""
+        """Read the answer, which is available when sendto returns.
+
+        Raises OSError EAGAIN if there is no answer.
+        """
         while True:
             message = self._netlink.recv(8192)
             _, kind, _, sequence, _ = uapi.NLMSGHDR.unpack_from(message)

@@ -17,7 +17,10 @@ PIDFDS_MAX = 64  # threads whose pidfd is kept open
 
 
 def thread_group_id(tid: int) -> int:
-    """Return the pid of the process a thread belongs to. OSError ESRCH: the thread is gone or not visible."""
+    """Return the pid of the process a thread belongs to.
+
+    Raises OSError ESRCH if the thread is gone or not visible.
+    """
     return _status_number(tid, b"Tgid:")
 
 
@@ -41,7 +44,7 @@ def _status_number(tid: int, name: bytes) -> int:
 def numbers_inside(tid: int) -> tuple[int, int]:
     """Return the process and thread number that a thread has in its own PID namespace (proc_pid_status(5)).
 
-    OSError ESRCH: the thread is gone or not visible.
+    Raises OSError ESRCH if the thread is gone or not visible.
     """
     numbers: dict[bytes, int] = {}
     with open(f"/proc/{tid}/status", "rb") as status:
@@ -55,16 +58,16 @@ def numbers_inside(tid: int) -> tuple[int, int]:
 
 
 def signal_thread(pid: int, tid: int, number: int) -> None:
-    """Send a signal to one thread of a process (tgkill(2)). OSError ESRCH: the thread is gone."""
+    """Send a signal to one thread of a process (tgkill(2)). Raises OSError ESRCH if the thread is gone."""
     syscall(syscall_number("tgkill"), pid, tid, number, tried=f"tgkill({pid}, {tid}, {number})")
 
 
 def duplicate_descriptor(tid: int, fd: int) -> int:
     """Copy a descriptor of another thread, close-on-exec; the caller closes the copy.
 
-    OSError EBADF: the thread has no such descriptor (before Linux 6.9 also if only an unshared descriptor
-    table has it). ESRCH: the thread is gone. EPERM: ptrace access is denied, e.g. because it made itself
-    undumpable.
+    Raises OSError EBADF if the thread has no such descriptor (before Linux 6.9 also if only an unshared
+    descriptor table has it), ESRCH if the thread is gone, EPERM if ptrace access is denied, e.g. because it
+    made itself undumpable.
     """
     pidfd = _open_thread(tid)
     try:
@@ -140,8 +143,8 @@ class MemoryReader:
     def read(self, tid: int, address: int, length: int) -> bytes:
         """Read up to `length` bytes at `address`; fewer if the rest is not mapped.
 
-        ValueError: `length` exceeds length_max. OSError EFAULT: not one byte is mapped. EPERM, ESRCH as for
-        duplicate_descriptor.
+        Raises ValueError if `length` exceeds length_max, OSError EFAULT if not one byte is mapped, EPERM and
+        ESRCH like duplicate_descriptor().
         """
         if length > self._length_max:
             raise ValueError(f"{length} bytes of another process's memory")

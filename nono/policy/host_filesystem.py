@@ -107,12 +107,15 @@ class HostFilesystem:
         return None if len(content) > _TEXT_MAX else os.fsdecode(content)
 
     def aliases(self, path: str, *, of_tree: bool = False) -> tuple[str, ...]:
-        """Implements Filesystem.aliases. NonoError: the mounts of this process cannot be read."""
+        """Implements Filesystem.aliases. Raises NonoError if the mounts of this process cannot be read."""
         mounts = self._mount_table()
         return mounts.aliases_of_tree(path) if of_tree else mounts.aliases(path)
 
     def mount_of_9p(self, path: str) -> str | None:
-        """Implements Filesystem.mount_of_9p. NonoError: the mounts of this process cannot be read."""
+        """Implements Filesystem.mount_of_9p.
+
+        Raises NonoError if the mounts of this process cannot be read.
+        """
         return self._mount_table().mount_of_9p(path)
 
     def _mount_table(self) -> MountTable:

@@ -63,7 +63,11 @@ class Probe(NamedTuple):
 
 
 class Launcher:
-    """The supervisor's end. Whoever waits for `pid` reaps the process; close() closes the socket."""
+    """The supervisor's end. Whoever waits for `pid` reaps the process; close() closes the socket.
+
+    Every method that sends or waits raises LaunchError with the failure that the launcher reports, or if it
+    has ended.
+    """
 
     def __init__(self, pid: int, connection: _socket.socket, lifeline: _socket.socket) -> None:
         self.pid = pid
@@ -220,6 +224,8 @@ def _launch_error(message: channel.Message) -> LaunchError:
 
 def fork_launcher(environ: Mapping[str, str], likely: Probe) -> Launcher:
     """Fork the launcher and have it probe the kernel. Call before asyncio, ssl or any secret is in memory.
+
+    Raises LaunchError if this process has threads.
 
     environ: The copy of the environment in this process, of which the launcher is to hold none.
     likely: What the run is likely to ask for.

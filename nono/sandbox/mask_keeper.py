@@ -101,7 +101,7 @@ def _watch_and_mask(plan: SandboxPlan, queue: int) -> None:
 
 
 def watch(queue: int, directories: Iterable[str]) -> None:
-    """Watch the names in those `directories` that exist. OSError: there are too many watches."""
+    """Watch the names in those `directories` that exist. Raises OSError if there are too many watches."""
     for directory in directories:
         try:
             inotify.watch_names(queue, directory)

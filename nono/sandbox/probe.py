@@ -26,7 +26,8 @@ def host_facts(*, network: bool) -> HostFacts:
     """Probe this host in short-lived children. Takes a few milliseconds; the caller is unchanged.
 
     network: Probe for a listener too, and for a private network.
-    SandboxError: no seccomp program is shipped for this machine, and none can be built.
+
+    Raises SandboxError if no seccomp program is shipped for this machine, and none can be built.
     """
     with probed(network=network, private_network=True) as facts:
         return facts

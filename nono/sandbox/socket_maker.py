@@ -41,7 +41,7 @@ def fork_socket_maker() -> socket.socket:
 
 
 def answer(channel: _socket.socket, asked: bytes) -> None:
-    """Answer a request with a socket of this process's network. OSError: nobody listens any more."""
+    """Answer a request with a socket of this process's network. Raises OSError if nobody listens any more."""
     try:
         made = _socket.socket(*KINDS[asked])
     except (OSError, KeyError):  # too many sockets, or no IPv6 here

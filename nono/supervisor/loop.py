@@ -34,7 +34,7 @@ class SyncedLog(Protocol):
 def run[*Args, T](main: Callable[[*Args], Awaitable[T]], *args: *Args) -> T:
     """Run `main` on uvloop. Raises the one error that ended it, unwrapped from its task groups.
 
-    NonoError: The loop could not watch anything.
+    Raises NonoError if the loop could not watch anything.
     """
     try_watches()
     try:

@@ -112,7 +112,10 @@ class _Relay:
 
 
 async def _connect(port: int, make: Callable[[bytes], Awaitable[socket.socket | None]]) -> socket.socket:
-    """Connect to the server on a loopback port; the caller closes the connection. OSError: nobody listens."""
+    """Connect to the server on a loopback port; the caller closes the connection.
+
+    Raises OSError if nobody listens.
+    """
     for asked, address in _LOOPBACKS.items():
         made = await make(asked)
         if made is None:

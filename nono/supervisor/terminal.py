@@ -167,7 +167,7 @@ def _is_non_blocking(descriptor: int) -> bool:
 
 
 def _goes_to_a_program(descriptor: int) -> bool:
-    """Tell whether somebody else may read from it now. OSError: it is closed."""
+    """Tell whether somebody else may read from it now. Raises OSError if it is closed."""
     mode = os.fstat(descriptor).st_mode
     return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
 

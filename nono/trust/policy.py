@@ -80,7 +80,10 @@ class TrustPolicy(NamedTuple):
 
 
 def is_trust_policy(text: bytes) -> bool:
-    """Check that a file claims to be a trust policy: AWS uses the same file name. ValueError: not JSON."""
+    """Check that a file claims to be a trust policy: AWS uses the same file name.
+
+    Raises ValueError if it is not JSON.
+    """
     return parse_object(text, FILE).get("predicate") == PREDICATE
 
 

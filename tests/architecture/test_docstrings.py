@@ -66,6 +66,42 @@ def test_a_noun_at_the_head_is_found(head: str, found: list[str]) -> None:
     assert list(without_verb(head)) == found
 
 
+# An error as a heading, "ValueError: it is gone.", where a sentence has "Raises ValueError if it is gone."
+HEADED = re.compile(
+    r"(?:^|[.)`] )[A-Z]\w*(?:Error|Unavailable|NotFound)(?:, \w+)*(?: E[A-Z]+)?: ", re.MULTILINE
+)
+
+
+def headed_errors(source: str) -> Iterator[str]:
+    """Yield the functions and classes whose docstring names an error as a heading."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, Function | ast.ClassDef) and HEADED.search(ast.get_docstring(node) or ""):
+            yield node.name
+
+
+def test_a_docstring_names_an_error_in_a_sentence() -> None:
+    offenders = [
+        f"{path.relative_to(ROOT)}: {name}"
+        for path in SOURCES
+        for name in headed_errors(path.read_text(encoding="utf-8"))
+    ]
+    assert offenders == []
+
+
+@pytest.mark.parametrize(
+    ("docstring", "found"),
+    [
+        ("OSError: it is gone.", ["of"]),
+        ("Read it. OSError ENOENT: it is gone.", ["of"]),
+        ("Read it.\n\n    KeyError, ValueError: there is none.", ["of"]),
+        ("Read it. Raises OSError if it is gone.", []),
+    ],
+    ids=["alone", "behind a sentence", "two", "in a sentence"],
+)
+def test_an_error_as_a_heading_is_found(docstring: str, found: list[str]) -> None:
+    assert list(headed_errors(f'def of(x):\n    """{docstring}"""\n    return x')) == found
+
+
 # A message says placeholder and names what enforces a run: these two a person would have to look up.
 PRIVATE_WORDS = re.compile(r"\b(phantom|rung)s?\b", re.IGNORECASE)
 

@@ -72,7 +72,7 @@ class AwsCredential:
     async def acquire(self, request: RequestFacts) -> Injection:
         """Return an injection.
 
-        CredentialUnavailable: there are no keys, or the host does not show what to sign for.
+        Raises CredentialUnavailable if there are no keys, or the host does not show what to sign for.
         """
         scope = scope_of(self._auth, request.host)
         return SigV4Injection(await self._renewal.acquire(), *scope)

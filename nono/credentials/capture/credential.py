@@ -71,8 +71,9 @@ class CommandCapture:
         report: records each attempt; if it raises OSError, the credential is not used.
         session_id: of the audit log, "" without one.
         clock: monotonic.
-        CredentialUnavailable: the program is missing or not trusted, or a variable is not set.
-        CredentialError: no output could fit the configuration.
+
+        Raises CredentialUnavailable if the program is missing or not trusted or a variable is not set,
+        CredentialError if no output could fit the configuration.
         """
         check(capture, inject)
         self._capture = capture
@@ -97,7 +98,7 @@ class CommandCapture:
     async def acquire(self, request: RequestFacts) -> Injection:
         """Return an injection, running the command if needed.
 
-        CredentialUnavailable: the command gave no credential. OSError: recording failed.
+        Raises CredentialUnavailable if the command gave no credential, OSError if recording failed.
         """
         if self._is_too_long(request):
             raise CredentialUnavailable(
@@ -246,7 +247,10 @@ def _compile(capture: Capture) -> re.Pattern[str] | None:
 
 
 def _expand(argument: str, capture: Capture, environ: Mapping[str, str]) -> str:
-    """Replace the variable named in `argument` by its value. CredentialUnavailable: it is not set."""
+    """Replace the variable named in `argument` by its value.
+
+    Raises CredentialUnavailable if it is not set.
+    """
     match = _VARIABLE.match(argument)
     if match is None:
         return argument

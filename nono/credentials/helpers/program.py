@@ -23,8 +23,8 @@ def find_program(name: str, environ: Mapping[str, str]) -> str:
     """Return the absolute path of a program: a bare name is searched along PATH, an absolute name is checked.
 
     Its directory is named as it is by now: a link that led there, `.venv` of the project perhaps, may lead
-    elsewhere once the command runs.
-    CredentialUnavailable: it is missing, cannot be executed, or somebody else could have put it there.
+    elsewhere once the command runs. Raises CredentialUnavailable if it is missing, cannot be executed, or
+    somebody else could have put it there.
     """
     if "/" in name:
         return _named(name, environ)

@@ -65,7 +65,10 @@ def import_login(
 
 
 def forget_login(agent: AgentFile | InsideLogin, environ: Mapping[str, str]) -> int:
-    """Remove the tokens of the agent's provider, and the file of phantoms; return how many tokens."""
+    """Remove the tokens of the agent's provider, and the file of phantoms; return how many tokens.
+
+    Raises CredentialUnavailable if the directory of that file cannot be opened or is not trusted.
+    """
     count = LoginStore(environ).purge(f"oauth.{agent.provider}")
     if isinstance(agent, InsideLogin):
         return count

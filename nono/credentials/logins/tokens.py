@@ -39,14 +39,17 @@ class LoginTokens:
     """
 
     def __init__(self, store: LoginStore) -> None:
-        """Read the store. CredentialUnavailable: it is not trusted or malformed."""
+        """Read the store. Raises CredentialUnavailable if it is not trusted or malformed."""
         self._store = store
         self._stamp = store.stamp()
         self._stored = store.read_all()
         self._rejected: list[Secret] = []  # the most recent access tokens that an API answered with 401
 
     def find(self, nonce: str, consumer: str, origin: str) -> Secret:
-        """Return the token. LoginRefusedError: it is unknown, expired, or not for `consumer` at `origin`."""
+        """Return the token.
+
+        Raises LoginRefusedError if it is unknown, expired, or not for `consumer` at `origin`.
+        """
         token = self._current().tokens.get(nonce)
         if token is None or token.has_expired(time.time()):
             raise LoginRefusedError("the placeholder of a login is unknown or has expired", _LOG_IN)
@@ -137,7 +140,10 @@ class LoginTokens:
         return renewal_lock(self._store.directory, provider)
 
     async def forget(self, login: str) -> None:
-        """Remove the tokens of a login that its provider has ended. CredentialUnavailable: they remain."""
+        """Remove the tokens of a login that its provider has ended.
+
+        Raises CredentialUnavailable if they remain.
+        """
         import anyio
 
         await anyio.to_thread.run_sync(partial(self._store.forget, login))
@@ -151,7 +157,7 @@ class LoginTokens:
     ) -> list[str]:
         """Store tokens and return a nonce for each. They are on disk when this returns.
 
-        CredentialUnavailable: they could not be stored.
+        Raises CredentialUnavailable if they could not be stored.
         """
         # The result is not kept, because another run may have changed the store since. Its stamp tells when
         # to read it again.

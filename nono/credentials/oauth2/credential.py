@@ -39,7 +39,7 @@ class OAuth2Credential:
 
     RFC 6749 section 4.4. While a request fails, the previous token is used until it expires, and never
     longer. A later request tries again. `post` follows no redirect, bounds the reply in size and time, and
-    raises OSError if there is none. CredentialError: `inject` is malformed.
+    raises OSError if there is none. Raises CredentialError if `inject` is malformed.
     """
 
     def __init__(

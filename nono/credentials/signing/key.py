@@ -49,7 +49,7 @@ def new_key() -> SigningKey:
 def signing_key(secret: Secret, shown: str) -> SigningKey:
     """Read a key, PKCS #8 in DER and base64. `shown`: The key's name in messages.
 
-    CredentialUnavailable: It is malformed or of another kind. No message quotes it.
+    Raises CredentialUnavailable if it is malformed or of another kind. No message quotes it.
     """
     try:
         private = serialization.load_der_private_key(b64decode(secret.reveal(), validate=True), None)

@@ -57,8 +57,10 @@ def generate(
 ) -> tuple[PublicKey, str]:
     """Create a key and store it. Returns its public half and the place.
 
-    replaces: Replace an existing key, which is otherwise a CredentialError.
+    replaces: Replace an existing key.
     ask: As for Vault.set().
+
+    Raises CredentialError if the key exists and is not to be replaced, or for a reference to another place.
     """
     name = keystore_name(reference)
     key = new_key()
@@ -83,7 +85,10 @@ def generate(
 
 
 def public_half(reference: str, environ: Mapping[str, str]) -> PublicKey:
-    """Return a key's public half without reading the private one. CredentialNotFound: There is none."""
+    """Return a key's public half without reading the private one.
+
+    Raises CredentialNotFound if there is none, CredentialError for a reference to another place.
+    """
     name = keystore_name(reference)
     if name is None:
         parsed = parse_reference(reference)

@@ -13,7 +13,7 @@ from nono.secret import Secret
 def read(reference: EnvironmentReference, environ: Mapping[str, str]) -> Secret:
     """Return the value of the variable.
 
-    CredentialNotFound: unset or empty. CredentialUnavailable: not one line of text.
+    Raises CredentialNotFound if it is unset or empty, CredentialUnavailable if it is not one line of text.
     """
     value = environ.get(reference.name, "")
     if not value:

@@ -18,9 +18,9 @@ def read(reference: FileReference, warn: Callable[[str], None]) -> Secret:
 
     Symbolic links are followed: Kubernetes and systemd publish secrets through them. That is safe because a
     user who could plant a link in that directory could as well plant a file, and because owner and mode are
-    checked on the opened file. CredentialNotFound: no such file, or an empty one. CredentialUnavailable: it
-    cannot be read, is not a regular file, is longer than 64 KiB, belongs to a third user, is writable by
-    others, or does not hold one line of UTF-8 text.
+    checked on the opened file. Raises CredentialNotFound if the file is missing or empty,
+    CredentialUnavailable if it cannot be read, is not a regular file, is longer than 64 KiB, belongs to a
+    third user, is writable by others, or does not hold one line of UTF-8 text.
     """
     shown = reference.redacted()
     fd = _open(reference)

@@ -53,8 +53,9 @@ def read(
     """Return the entry's value, after asking for the keyring to be unlocked if it is locked.
 
     warn: told of a malformed time limit in `environ`.
-    CredentialNotFound: no such entry. CredentialUnavailable: no keyring answers, it stayed locked, several
-    entries match the name, or the value cannot be a credential.
+
+    Raises CredentialNotFound if there is no such entry, CredentialUnavailable if no keyring answers, it
+    stayed locked, several entries match the name, or the value cannot be a credential.
     """
     shown = reference.redacted()
     if environ.get(_UNLOCK_VARIABLE) and not _is_seconds(environ[_UNLOCK_VARIABLE]):
@@ -79,7 +80,7 @@ def read(
 
 
 def write(reference: KeyringReference, secret: Secret, environ: Mapping[str, str]) -> None:
-    """Store or replace an entry. CredentialUnavailable: storing was not confirmed.
+    """Store or replace an entry. Raises CredentialUnavailable if storing was not confirmed.
 
     After a timeout the thread may still succeed later, if somebody unlocks the keyring after all.
     """
@@ -93,7 +94,10 @@ def write(reference: KeyringReference, secret: Secret, environ: Mapping[str, str
 
 
 def delete(reference: KeyringReference, environ: Mapping[str, str]) -> bool:
-    """Remove an entry. Returns False if there was none. CredentialUnavailable: the keyring gave no answer."""
+    """Remove an entry. Returns False if there was none.
+
+    Raises CredentialUnavailable if the keyring gave no answer.
+    """
     backend = _backend(environ)
 
     def remove() -> bool:
@@ -109,7 +113,8 @@ def delete(reference: KeyringReference, environ: Mapping[str, str]) -> bool:
 def accounts(service: str, environ: Mapping[str, str]) -> tuple[str, ...]:
     """Return the accounts stored under `service`, sorted; they are attributes, readable without unlocking.
 
-    Empty too for a keyring that cannot list (only the Secret Service can). CredentialUnavailable: no answer.
+    Empty too for a keyring that cannot list (only the Secret Service can). Raises CredentialUnavailable if
+    the keyring gave no answer.
     """
     with closing(_readable(environ)) as readable:
         return _within(
@@ -118,7 +123,10 @@ def accounts(service: str, environ: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def _readable(environ: Mapping[str, str]) -> Readable:
-    """Return the keyring that answers, to be closed. CredentialUnavailable: none does, within 2 s."""
+    """Return the keyring that answers, to be closed.
+
+    Raises CredentialUnavailable if none does, within 2 s.
+    """
     answering = None
     # Without a bus it would take a thousand times as long to import what finds that out.
     if environ.get(_BUS) and keyring_backend.prefers_secret_service(environ):
@@ -138,7 +146,7 @@ def _connect() -> SecretService | None:
 
 
 def _backend(environ: Mapping[str, str]) -> KeyringBackend:
-    """Return the keyring that answers. CredentialUnavailable: none does, within 2 s."""
+    """Return the keyring that answers. Raises CredentialUnavailable if none does, within 2 s."""
     backend = _within(AVAILABILITY_TIMEOUT_S, "system keyring", lambda: _answering(environ))
     if backend is None:
         raise CredentialUnavailable("no system keyring answers here", hint=_NO_DAEMON_HINT)
@@ -168,11 +176,12 @@ def _is_seconds(text: str) -> bool:
 
 
 def _within[T](timeout_s: float | None, shown: str, work: Callable[[], T]) -> T:
-    """Return the result of `work`. CredentialUnavailable: it took longer, or failed.
+    """Return the result of `work`. Raises CredentialUnavailable if it took longer, or failed.
 
     Only the type of a failure is reported: a backend's message may quote the value it could not store.
 
-    LaunchError: a signal that ends nono came meanwhile. A run blocks them until its command is served.
+    Raises LaunchError if a signal that ends nono came meanwhile. A run blocks them until its command is
+    served.
     """
     # Imported here: most keys are found before the keyring is needed.
     import threading

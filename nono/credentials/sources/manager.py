@@ -31,7 +31,9 @@ def ask(manager: Manager, arguments: Sequence[str], shown: str, environ: Mapping
     """Return all that the program prints, which may be empty.
 
     shown: the redacted reference, for messages, which never repeat the program's output.
-    CredentialNotFound: it knows no such entry. CredentialUnavailable: it is missing, locked, or fails.
+
+    Raises CredentialNotFound if it knows no such entry, CredentialUnavailable if it is missing, locked, or
+    fails.
     """
     # Imported here: a run with other sources needs neither subprocess nor an event loop.
     from nono.credentials.helpers.command import helper_environment, run_helper_and_wait

@@ -14,7 +14,7 @@ from nono.secret import Secret
 def read(reference: StoredReference, environ: Mapping[str, str]) -> Secret:
     """Return the stored value.
 
-    CredentialNotFound: it is not stored. CredentialUnavailable: the file is not trusted.
+    Raises CredentialNotFound if it is not stored, CredentialUnavailable if the file is not trusted.
     """
     secret = Vault(environ).get(reference.name)
     if secret is None:

@@ -52,7 +52,7 @@ def key_of(
     opens: Tells whether a key is the right one for the store at `path`.
     may_ask: False while a command may have the terminal.
 
-    CredentialUnavailable: Nothing can supply the key, or nobody can be asked.
+    Raises CredentialUnavailable if nothing can supply the key, or nobody can be asked.
     """
     if lock.kind not in (SYSTEMD_CREDS, PASSPHRASE):
         raise CredentialUnavailable(f"{path}: not a credential store of this version of nono")

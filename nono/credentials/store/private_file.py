@@ -63,7 +63,7 @@ class PrivateFile:
         """Yield the file while no other nono writes to it. Creates the directory.
 
         The lock is a separate file: the file itself is replaced by rename(2), and a lock on it would stay on
-        the unlinked inode. CredentialUnavailable: the lock was not free within LOCK_WAIT_S.
+        the unlinked inode. Raises CredentialUnavailable if the lock was not free within LOCK_WAIT_S.
         """
         try:
             directory_fd = open_private_dir(self._directory, create=True)

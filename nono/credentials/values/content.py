@@ -31,7 +31,7 @@ def secret_from_bytes(content: bytes, shown: str) -> Secret:
 def secret_from_text(text: str, shown: str) -> Secret:
     """Make a Secret of `text`.
 
-    CredentialNotFound: it is empty. CredentialUnavailable: it cannot be a credential.
+    Raises CredentialNotFound if it is empty, CredentialUnavailable if it cannot be a credential.
     """
     secret = Secret(text)
     require_credential(secret, shown)
@@ -39,7 +39,10 @@ def secret_from_text(text: str, shown: str) -> Secret:
 
 
 def require_credential(secret: Secret, shown: str) -> None:
-    """Check a secret. CredentialNotFound: it is empty. CredentialUnavailable: it cannot be a credential."""
+    """Check a secret.
+
+    Raises CredentialNotFound if it is empty, CredentialUnavailable if it cannot be a credential.
+    """
     if not secret.reveal():
         raise CredentialNotFound(f"{shown}: it exists, and is empty")
     if len(secret.reveal()) > MAX_SECRET_BYTES:  # before its characters are looked at one by one

@@ -27,8 +27,8 @@ _NEVER_INJECTED = frozenset(
 def injection_of(inject: Inject, secret: Secret) -> Injection:
     """Build the injection that `inject` describes, fully validated.
 
-    CredentialError: header, format, pattern or name is wrong in the configuration. CredentialUnavailable: the
-    secret cannot be written there.
+    Raises CredentialError if header, format, pattern or name is wrong in the configuration,
+    CredentialUnavailable if the secret cannot be written there.
     """
     match inject.mode:
         case "header":

@@ -11,7 +11,10 @@ from nono.secret import Secret
 
 
 class ProxyAuthorization:
-    """Basic authentication from a ``user:password``. CredentialUnavailable: The value has another form."""
+    """Basic authentication from a ``user:password``.
+
+    Raises CredentialUnavailable if the value has another form.
+    """
 
     __slots__ = ("secret",)
 

@@ -141,7 +141,7 @@ _SCHEMES_HINT = (
 
 
 def parse_reference(text: str) -> CredentialReference:
-    """Parse a reference. CredentialError names the part that is wrong.
+    """Parse a reference. Raises CredentialError, which names the part that is wrong.
 
     No message repeats the reference, because people sometimes paste the key itself.
     """

@@ -19,7 +19,8 @@ def load(name: str, machine: str | None = None) -> bytes:
     """Return the program `name` of nono.kernel.filters.bpf, such as ``tcp_only``, for a machine.
 
     machine: as uname(2) spells it; None for this one.
-    SandboxError: none is frozen for that machine, and libseccomp cannot build it here.
+
+    Raises SandboxError if none is frozen for that machine, and libseccomp cannot build it here.
     """
     machine = machine or os.uname().machine
     try:
@@ -29,7 +30,7 @@ def load(name: str, machine: str | None = None) -> bytes:
 
 
 def frozen(name: str, machine: str) -> bytes:
-    """Read a shipped program. FileNotFoundError: it is not shipped."""
+    """Read a shipped program. Raises FileNotFoundError if it is not shipped."""
     with open(os.path.join(DIRECTORY, machine, f"{name}.bpf"), "rb") as file:
         return file.read()
 

@@ -23,8 +23,8 @@ _API_LEVEL = 7  # the kernel features libseccomp may assume; otherwise it asks t
 def build(program: Program, machine: str) -> bytes:
     """Return the BPF of a program for a machine, which need not be this one.
 
-    KeyError: nono does not know the machine. ImportError: pyseccomp or libseccomp is not installed. OSError:
-    libseccomp rejected a rule.
+    Raises KeyError if nono does not know the machine, ImportError if pyseccomp or libseccomp is not
+    installed, OSError if libseccomp rejected a rule.
     """
     audit_arch = AUDIT_ARCH[machine]
     pyseccomp = _pyseccomp()
@@ -55,7 +55,7 @@ def build(program: Program, machine: str) -> bytes:
 def libseccomp_version() -> str:
     """Return the version of the library that build uses, e.g. "2.6.0" (seccomp_version(3)).
 
-    ImportError: it is not installed.
+    Raises ImportError if it is not installed.
     """
 
     class Version(ctypes.Structure):

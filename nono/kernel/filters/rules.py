@@ -52,7 +52,7 @@ def other_values(argument: int, allowed: Collection[int], bits: int) -> tuple[Ma
     """Return masks over the low bits of an argument that together match every value except those allowed.
 
     They are the maximal blocks without an allowed value in the binary tree over the values, so no two
-    overlap. ValueError: nothing is allowed, or a value does not fit.
+    overlap. Raises ValueError if nothing is allowed, or a value does not fit.
     """
     if not allowed or not all(0 <= value < 1 << bits for value in allowed):
         raise ValueError(f"not values of {bits} bits: {sorted(allowed)}")

@@ -101,7 +101,7 @@ class RepositoryFiles:
         return entries
 
     def _entries(self, directory: str) -> list[tuple[os.DirEntry[str], os.stat_result]] | None:
-        """Return what is in a directory; None if that is too much. OSError: it cannot be read."""
+        """Return what is in a directory; None if that is too much. Raises OSError if it cannot be read."""
         descriptor = self._open(directory, _DIRECTORY)
         try:
             with _lacking():
@@ -145,7 +145,10 @@ class RepositoryFiles:
             os.close(descriptor)
 
     def _open(self, path: str, flags: int) -> int:
-        """Open what `path` leads to. OSError: it is not there, not in the repository, or cannot be opened."""
+        """Open what `path` leads to.
+
+        Raises OSError if it is not there, not in the repository, or cannot be opened.
+        """
         for root, descriptor in self._roots.items():
             if is_within(path, root):
                 name = os.fsencode(path[len(root) :].lstrip("/") or ".")

@@ -15,7 +15,7 @@ def temporary_directory(run_id: str) -> Iterator[str]:
 
     run_id: The id of the run's record, by which nono.sessions.registry finds it after a crash.
 
-    Leave the block after the last process of the command has ended. OSError: It cannot be created.
+    Leave the block after the last process of the command has ended. Raises OSError if it cannot be created.
     """
     path = os.path.join(os.path.realpath(DIRECTORY), f"nono-{run_id}")
     os.mkdir(path, 0o700)

@@ -29,7 +29,12 @@ class CodedStream(Protocol):
         """The bytes after the end of the stream."""
         ...
 
-    def decode(self, piece: bytes) -> Iterator[bytes]: ...
+    def decode(self, piece: bytes) -> Iterator[bytes]:
+        """Yield pieces of at most MAX_OUTPUT_BYTES; exhaust before the next call.
+
+        Raises ContentCodingError if the stream is malformed.
+        """
+        ...
 
 
 class Gzip:

@@ -49,10 +49,12 @@ def end_to_end(headers: Sequence[Header], *, without: frozenset[bytes] = frozens
     the one with hyphens, since CGI and its successors (RFC 3875 section 4.1.18) do not distinguish them.
 
     headers: of a checked head.
+
+    Raises MessageError if a name has a blank, which no checked head has.
     """
     joined = b" ".join([name for name, _ in headers])
     passing = (_kept_passing if len(joined) <= KEPT_NAMES_BYTES else _passing)(joined, without)
-    if passing.total != len(headers):  # a name with a blank, which no checked head has
+    if passing.total != len(headers):
         raise MessageError("the name of a header field is not well-formed")
     values = [headers[at][1].lower() for at in passing.connection]
     if values and values not in _NAMES_NO_FIELD:

@@ -46,7 +46,10 @@ class Lookups:
             self._wanted.put(None)
 
     async def __call__(self, host: str, port: int) -> list[str]:
-        """Return the addresses of `host` from getaddrinfo(3), in its order. OSError: there are none."""
+        """Return the addresses of `host` from getaddrinfo(3), in its order.
+
+        Raises OSError if there are none.
+        """
         # Imported here: this object is created before asyncio is imported, and called by a running loop.
         from asyncio import get_running_loop
 

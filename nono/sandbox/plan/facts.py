@@ -70,7 +70,7 @@ class HostFacts(NamedTuple):
     def from_message(cls, message: dict[str, object]) -> "HostFacts":
         """Rebuild the facts from to_message() after JSON.
 
-        ValueError: the sender is another version of nono.
+        Raises ValueError if the sender is another version of nono.
         """
         if set(message) != set(cls._fields):
             raise ValueError(f"not host facts: {sorted(message)}")

@@ -20,7 +20,7 @@ REPLACED_GAP = (
 def with_masks(chosen: Enforcement, masking: Masking, facts: MaskFacts | None) -> Enforcement | Refusal:
     """Add the gaps that masking leaves to `chosen`; return a Refusal if masking is impossible or useless.
 
-    ValueError: there are paths to mask, but nobody probed whether that works.
+    Raises ValueError if there are paths to mask, but nobody probed whether that works.
     """
     to_create = [absent for absent in masking.absent if absent.is_creatable and not absent.denial.is_of_group]
     if to_create:

@@ -61,7 +61,10 @@ class SandboxPlan(NamedTuple):
 
     @classmethod
     def from_message(cls, message: dict[str, object]) -> "SandboxPlan":
-        """Rebuild the plan from to_message() after JSON. ValueError: a field is missing or unknown."""
+        """Rebuild the plan from to_message() after JSON.
+
+        Raises ValueError if a field is missing or unknown.
+        """
         if set(message) != set(cls._fields):
             raise ValueError(f"not a sandbox plan: {sorted(message)}")
         fields = dict(message)

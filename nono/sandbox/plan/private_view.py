@@ -42,7 +42,10 @@ class PrivateView(NamedTuple):
 
     @classmethod
     def from_message(cls, message: dict[str, object]) -> "PrivateView":
-        """Rebuild the view from to_message() after JSON. ValueError: a field is missing or unknown."""
+        """Rebuild the view from to_message() after JSON.
+
+        Raises ValueError if a field is missing or unknown.
+        """
         if set(message) != set(cls._fields):
             raise ValueError(f"not a private view: {sorted(message)}")
         directories, shown, terminal, unchanged, pinned = (message[name] for name in cls._fields)

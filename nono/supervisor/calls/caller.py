@@ -22,7 +22,10 @@ class CallerContext(NamedTuple):
 
 
 def caller_context(tid: int) -> CallerContext:
-    """Read the context of a thread or process. OSError: it is gone, or not dumpable and so not readable."""
+    """Read the context of a thread or process.
+
+    Raises OSError if it is gone, or not dumpable and so not readable.
+    """
     with open(f"/proc/{tid}/status", "rb") as status:
         rights = tuple(line for line in status if line.startswith(_STATUS_LINES))
     return CallerContext(
@@ -36,7 +39,7 @@ def caller_context(tid: int) -> CallerContext:
 def open_root(pid: int) -> int:
     """Open the root of a process, in its mount namespace, as an O_PATH descriptor; the caller closes it.
 
-    OSError: the process is gone or not readable.
+    Raises OSError if the process is gone or not readable.
     """
     return os.open(f"/proc/{pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
 

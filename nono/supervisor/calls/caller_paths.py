@@ -85,7 +85,7 @@ class CallerPaths:
     def parent(self, path: bytes) -> Iterator[tuple[Named, bytes]]:
         """Yield the directory that contains `path`, existing or not, and the last component.
 
-        Otherwise like resolved().
+        Raises OSError EADDRINUSE if that is no name ("", ".", ".."), as bind(2) does; else like resolved().
         """
         head, _, name = path.rpartition(b"/")
         if name in (b"", b".", b".."):
@@ -100,7 +100,7 @@ class CallerPaths:
 def umask_of(tid: int) -> int:
     """Return the file mode creation mask of a thread (proc_pid_status(5)).
 
-    OSError: it cannot be inspected.
+    Raises OSError if it cannot be inspected.
     """
     with open(f"/proc/{tid}/status", "rb") as status:
         for line in status:

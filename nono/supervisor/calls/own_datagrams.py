@@ -66,7 +66,7 @@ class OwnDatagrams:
     def make(self, call: Notification) -> Refuse | None:
         """Answer socket(2) of UDP, later. Returns a refusal if that cannot be.
 
-        ProcessLookupError: the caller died, and nobody is refused anything.
+        Raises ProcessLookupError if the caller died: nobody is refused anything.
         """
         if not _shares_network(call.tid):
             return _refusal(call, MADE_INSIDE)

@@ -20,7 +20,10 @@ from nono.supervisor.verdict.syscall_args import unsigned
 
 
 def make(handover: Handover, call: Notification) -> None:
-    """Answer socket(2) with a socket created here. OSError: the kernel cannot pass it on (before 5.9)."""
+    """Answer socket(2) with a socket created here.
+
+    Raises OSError if the kernel cannot pass it on (before 5.9).
+    """
     kind = unsigned(call.args[1])
     made = socket.socket(socket.AF_NETLINK, kind | socket.SOCK_CLOEXEC, route_netlink.NETLINK_ROUTE)
     with made:

@@ -47,7 +47,10 @@ class Command(NamedTuple):
 
 @contextmanager
 def command_of(pid: int) -> Iterator[Command]:
-    """Yield the Command of `pid`, restricted and not yet executed. OSError: it cannot be inspected."""
+    """Yield the Command of `pid`, restricted and not yet executed.
+
+    Raises OSError if it cannot be inspected.
+    """
     root = open_root(pid)
     try:
         yield Command(root, caller_context(pid))

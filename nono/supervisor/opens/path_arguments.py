@@ -53,7 +53,10 @@ class PathArguments:
         self._memory = threads.MemoryReader(uapi.PATH_MAX)
 
     def open_call(self, notification: Notification, name: str) -> OpenCall:
-        """Read the arguments of an open once. OSError, ValueError: they are malformed or unreadable."""
+        """Read the arguments of an open once.
+
+        Raises OSError or ValueError if they are malformed or unreadable.
+        """
         registers = open_call.registers(name, notification.args)
         flags, resolve = registers.flags, 0
         if registers.how is not None:
@@ -71,7 +74,7 @@ class PathArguments:
     def path(self, tid: int, address: int) -> bytes:
         """Read the bytes up to a NUL, page by page, because the page after the end may not be mapped.
 
-        OSError, ValueError: there is no path, or an empty one.
+        Raises OSError or ValueError if there is no path, or an empty one.
         """
         path = b""
         while len(path) < uapi.PATH_MAX:
@@ -106,7 +109,7 @@ class PathArguments:
 
 
 def examine(descriptor: int) -> Found:
-    """Describe the inode of an O_PATH descriptor. OSError: it no longer has a path."""
+    """Describe the inode of an O_PATH descriptor. Raises OSError if it no longer has a path."""
     state = os.fstat(descriptor)
     path = os.readlink(open_path.path_to(descriptor))
     if not path.startswith("/") or state.st_nlink == 0:

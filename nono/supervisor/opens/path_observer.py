@@ -208,7 +208,7 @@ class PathWatch:
     def _parent(self, tid: int, directory: int, path: bytes) -> Iterator[tuple[int, bytes]]:
         """Yield the directory that holds `path`, existing or not, and the last component.
 
-        ValueError: it has none.
+        Raises ValueError if it has none.
         """
         head, slash, name = path.rstrip(b"/").rpartition(b"/")
         if name in (b"", b".", b".."):

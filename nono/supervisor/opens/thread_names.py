@@ -55,7 +55,7 @@ class ThreadNames:
     ) -> None:
         """`others` serves every other call, and is closed with this object; None: the kernel serves them.
 
-        OSError: The command has no /proc.
+        Raises OSError if the command has no /proc.
         """
         self._answers = Answers(listener)
         self._handover = HandoverThread(listener)
@@ -89,7 +89,7 @@ class ThreadNames:
     def _serve(self, notification: Notification, name: str) -> bool:
         """Answer the call if it opens a thread's name. Returns True if answered.
 
-        OSError, ValueError: it was not answered.
+        Raises OSError or ValueError if it was not answered.
         """
         registers = open_call.registers(name, notification.args)
         if registers.how is None and not _writes(registers.flags):
@@ -123,7 +123,7 @@ class ThreadNames:
     def _open(self, notification: Notification, group: int, thread: int, call: OpenCall) -> int | None:
         """Open the name of one of the caller's threads.
 
-        Returns None if the caller is gone. OSError: it has no such thread.
+        Returns None if the caller is gone. Raises OSError if it has no such thread.
         """
         directory = open_path.open_at(self._proc, b"%d" % group, os.O_PATH | os.O_DIRECTORY, _NO_DETOUR)
         try:
@@ -142,7 +142,10 @@ def _writes(flags: int) -> bool:
 
 
 def _absolute(tid: int, call: OpenCall) -> bytes:
-    """Return the path joined to the directory it starts from. OSError, ValueError: it names no thread."""
+    """Return the path joined to the directory it starts from.
+
+    Raises OSError or ValueError if it names no thread.
+    """
     if call.is_absolute:
         return call.path
     base = os.open(call.base(tid), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)

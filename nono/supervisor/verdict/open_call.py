@@ -60,7 +60,7 @@ class Registers(NamedTuple):
 
 
 def registers(name: str, args: tuple[int, ...]) -> Registers:
-    """Name the registers of open, creat, openat or openat2. ValueError: another call."""
+    """Name the registers of open, creat, openat or openat2. Raises ValueError for another call."""
     match name:
         case "open":
             return Registers(uapi.AT_FDCWD, args[0], unsigned(args[1]))

@@ -54,7 +54,7 @@ PATH_CALLS = OPENS | _USES.keys()
 
 
 def uses_of(name: str, args: tuple[int, ...]) -> tuple[PathUse, ...]:
-    """Return the paths of a call that does not open a file itself. KeyError: another call."""
+    """Return the paths of a call that does not open a file itself. Raises KeyError for another call."""
     return tuple(
         PathUse(uapi.AT_FDCWD if at is None else signed(args[at]), args[path], deed)
         for at, path, deed in _USES[name]

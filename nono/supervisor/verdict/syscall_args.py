@@ -92,7 +92,7 @@ def socket_kind(args: Sequence[int]) -> tuple[int, int, int]:
 
 
 def parse_sockaddr(raw: bytes) -> Address:
-    """Parse a sockaddr of exactly len(raw) bytes. ValueError: it is cut short or too long."""
+    """Parse a sockaddr of exactly len(raw) bytes. Raises ValueError if it is cut short or too long."""
     if not SA_FAMILY_BYTES <= len(raw) <= SOCKADDR_STORAGE_BYTES:
         raise ValueError(f"a socket address of {len(raw)} bytes")
     (family,) = struct.unpack_from("=H", raw)

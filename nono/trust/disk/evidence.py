@@ -30,10 +30,12 @@ class Read(NamedTuple):
 
 
 def read(root: str, path: str, verify: Verify | None = None) -> Read:
-    """Read a file by its absolute path, or its path relative to the root. OSError: it cannot be read.
+    """Read a file by its absolute path, or its path relative to the root.
 
     Symbolic links are followed: a signature covers a content and a name, wherever the content is stored. A
     link to /proc/self/environ is refused: whoever approves would show the environment.
+
+    Raises OSError if it cannot be read.
     """
     content = read_regular_file(join(root, path), FILE_BYTES_MAX, is_stored=True)
     return Read(content, evidence_of(root, path, content, verify=verify))

@@ -31,7 +31,7 @@ class MemoryFile:
         self._directory, self._name = split(self.path)
 
     def read(self) -> Memory | None:
-        """Return the memory; None if there is none. OSError, ValueError: it cannot be read."""
+        """Return the memory; None if there is none. Raises OSError or ValueError if it cannot be read."""
         try:
             return memory.parse(read_regular_file(self.path, _BYTES_MAX))
         except FileNotFoundError:
