@@ -1,4 +1,4 @@
-"""Deduplicate events, so that a child that repeats a refused call cannot fill the disk.
+"""Deduplicate events, so that a command that repeats a refused call cannot fill the disk.
 
 The first event of each key in a window is recorded at once. Repeats are counted and written as one record
 when the window ends. A window with more keys than it counts separately (a port scan) is followed by one twice
@@ -29,7 +29,7 @@ NetworkKey = tuple[tuple[str, Hashable], ...]  # the fields of a network event e
 class DedupRecorder:
     """Passes on every event except refused network events and opens decided without asking.
 
-    A child can repeat those as fast as it likes, so they are deduplicated. A caller that knows of other
+    A command can repeat those as fast as it likes, so they are deduplicated. A caller that knows of other
     repeatable events passes them to dedup().
     """
 

@@ -283,7 +283,7 @@ def network(
     `rule` and `origin` name the deciding rule and where it was written, `hint` the smallest grant that would
     change the decision. `approval_outcome` is the kind of no that `approval_backend` gave, in the record of
     the request refused for it. `repeats` counts the identical refusals that this record stands for, because
-    a child repeated them faster than a person could read.
+    a command repeated them faster than a person could read.
     """
     optional: Event = {
         "route_id": route_id,

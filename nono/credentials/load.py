@@ -40,7 +40,7 @@ else:
 
 
 class Loaded(NamedTuple):
-    """A credential to send upstream, and the phantom that the child holds instead."""
+    """A credential to send upstream, and the phantom that the command holds instead."""
 
     credential: Credential
     phantom: Phantom
@@ -57,7 +57,7 @@ class KeyPrompt(Protocol):
 
 
 class Missing(NamedTuple):
-    """A missing credential. The child gets no phantom, and the route answers 503."""
+    """A missing credential. The command gets no phantom, and the route answers 503."""
 
     code: str  # "credential_not_found", "credential_unavailable" or a more exact one
     message: str

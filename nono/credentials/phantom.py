@@ -1,4 +1,4 @@
-"""Make the values a child holds instead of credentials: worthless elsewhere, recognised by the proxy."""
+"""Make the values a command holds instead of credentials: worthless elsewhere, recognised by the proxy."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _RANDOM_BITS = 128  # the minimum besides the end
 
 
 class Phantom(NamedTuple):
-    """The stand-in for the credential of one service in one run; secret to everybody but the child."""
+    """The stand-in for the credential of one service in one run; secret to everybody but the command."""
 
     service: str
     secret: Secret
@@ -25,16 +25,16 @@ class Phantom(NamedTuple):
         return self.secret.matches(candidate)
 
     def appears_in(self, text: bytes) -> bool:
-        """Check that `text` contains this phantom. Timing does not matter: the child wrote the text."""
+        """Check that `text` contains this phantom. Timing does not matter: the command wrote the text."""
         return self.secret.appears_in(text)
 
     def child_value(self) -> str:
-        """Return the phantom itself, for the environment of the child and nothing else."""
+        """Return the phantom itself, for the environment of the command and nothing else."""
         return self.secret.reveal()
 
 
 class SessionToken(NamedTuple):
-    """Admits the child of one run to the proxy; carries no information about credentials."""
+    """Admits the command of one run to the proxy; carries no information about credentials."""
 
     secret: Secret
 
@@ -47,7 +47,7 @@ class SessionToken(NamedTuple):
         return self.secret.appears_in(text)
 
     def child_value(self) -> str:
-        """Return the token itself, for the proxy URL in the environment of the child and nothing else."""
+        """Return the token itself, for the proxy URL in the environment of the command and nothing else."""
         return self.secret.reveal()
 
 

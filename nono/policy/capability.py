@@ -35,7 +35,7 @@ class Access(StrEnum):
 
 
 class NetworkMode(StrEnum):
-    """The network access of the child, spelled as in the session record and the summary."""
+    """The network access of the command, spelled as in the session record and the summary."""
 
     ALLOWED = "allowed"
     BLOCKED = "blocked"
@@ -43,7 +43,7 @@ class NetworkMode(StrEnum):
 
 
 class Wsl2ProxyPolicy(StrEnum):
-    """The fallback of a proxy-only run if the kernel cannot confine the child to the proxy, as on WSL2."""
+    """The fallback of a proxy-only run if the kernel cannot confine the command to the proxy, as on WSL2."""
 
     ERROR = "error"
     INSECURE_PROXY = "insecure_proxy"
@@ -134,7 +134,7 @@ class Masking(NamedTuple):
 
 
 class Scopes(NamedTuple):
-    """Access of the child to other processes (Landlock scopes, ABI 6)."""
+    """Access of the command to other processes (Landlock scopes, ABI 6)."""
 
     signal: bool = True  # signals stay in the sandbox
     abstract_unix_socket: bool = True  # so do connections to abstract sockets
@@ -167,7 +167,7 @@ class CapabilitySet(NamedTuple):
     network: NetworkMode
     scopes: Scopes
     wsl2_proxy_policy: Wsl2ProxyPolicy
-    workdir: str  # where the child starts
+    workdir: str  # where the command starts
     sandbox_policy: SandboxPolicy = SandboxPolicy.AUTO
     ports: PortGrants = PortGrants()  # besides the proxy's; empty if the network is open
     af_unix_mediation: bool = False  # Unix sockets need grants even without a proxy

@@ -104,7 +104,7 @@ def merge_network(request: RunRequest, settings: Profile) -> NetworkRequest:
 
 
 def mode_of(asked: NetworkRequest, request: RunRequest) -> NetworkMode:
-    """Return the mode of the child's network. Raises ContradictionError if block contradicts another."""
+    """Return the mode of the command's network. Raises ContradictionError if block contradicts another."""
     mode = NetworkMode.ALLOWED if request.allow_net else _mode_of_rules(asked)
     needs_proxy = request.standalone_proxy or request.learns
     return NetworkMode.PROXY if needs_proxy and mode is NetworkMode.ALLOWED else mode

@@ -17,7 +17,7 @@ class ServiceVariables(NamedTuple):
     """The variables one service adds.
 
     `phantoms` maps variable to phantom text, and is empty when the credential did not load. nono.credentials
-    reveals the texts; a phantom is made for the child, so the child may see it.
+    reveals the texts; a phantom is made for the command, so the command may see it.
     """
 
     service: str
@@ -46,10 +46,10 @@ def child_env(
     no_proxy: Sequence[NoProxyEntry] = (),
     address: str = "127.0.0.1",
 ) -> dict[str, str]:
-    """Return the variables to lay over the child's environment; they override inherited ones.
+    """Return the variables to lay over the command's environment; they override inherited ones.
 
     port, address: where the proxy listens.
-    session_token: the text, revealed by nono.credentials for the child; None if the proxy asks for no token.
+    session_token: the text, revealed by nono.credentials for the command; None if the proxy asks for none.
     services: the services whose base URLs and phantoms are added.
     granted: loopback names the host filter allows; clients must use the proxy for them, because the kernel
         refuses a direct connection.

@@ -33,7 +33,7 @@ class ProxyConfig(NamedTuple):
     """The settings of one proxy. Times are in seconds."""
 
     hosts: HostPolicy
-    session_token: Phantom  # matches the text in the child's proxy URL
+    session_token: Phantom  # matches the text in the command's proxy URL
     live_hosts: LiveHosts | None = None  # `hosts`, if its rules may change
     live_endpoints: LiveEndpoints | None = None  # rules for the routes, which may change
     asks_hosts: bool = False  # a person is asked about hosts that no rule allows
@@ -70,8 +70,8 @@ class Collaborators(NamedTuple):
     recorder: Recorder  # records each event; an allowed request is refused if its event cannot be recorded
     resolver: Resolver  # looks up the addresses of upstream hosts
     alarm: Callable[[str], None]  # tells a person that a credential is frozen or unavailable
-    # Returns True if the child made the connection. None: every client is admitted, and still needs the token
-    # or a phantom.
+    # Returns True if the command made the connection. None: every client is admitted, and still needs the
+    # token or a phantom.
     admits: Admits | None = None
     # Returns True if a program of our user made the connection, False if another user's did; asked if
     # `admits` is None. None: connections that have shown no token yet have no places of their own.

@@ -1,7 +1,7 @@
 """Serve the seccomp listener on the loop: read each call once, have it judged, and carry out the verdict.
 
-No decision depends on memory that the child can change afterwards: the address is copied, judged, and then
-used by us on a duplicate of the child's socket. CONTINUE is answered to one call only, the bind of a Unix
+No decision depends on memory that the command can change afterwards: the address is copied, judged, and then
+used by us on a duplicate of the command's socket. CONTINUE is answered to one call only, the bind of a Unix
 socket where Landlock lets the command make one (UnixCalls).
 """
 
@@ -63,7 +63,7 @@ class PathCalls(Protocol):
 class NotifyLoop:
     """Serves one listener on one event loop, from start() until the last filtered process is gone or close().
 
-    `connected` is called for every connection that was made to the proxy for the child,
+    `connected` is called for every connection that was made to the proxy for the command,
     before the loop runs anything else, including the proxy's accept callback.
     """
 
@@ -159,7 +159,7 @@ class NotifyLoop:
     def _on_readable(self) -> None:
         # poll(2) again, because up to Linux 6.8 RECV blocks forever once the process tree is gone, and the
         # loop reports that hang-up as readable. One RECV per report gives the proxy its turns: with 16 a
-        # child that floods us delays everything else by milliseconds.
+        # command that floods us delays everything else by milliseconds.
         for _, events in self._poll.poll(0):
             if events & select.POLLIN:
                 with suppress(FileNotFoundError):  # ENOENT: killed between poll and RECV

@@ -66,7 +66,7 @@ class AwsCredential:
             return None
         try:
             return SigV4Injection(keys, *scope_of(self._auth, request.host))
-        except CredentialUnavailable:  # a host that the child chose below a wildcard; acquire() reports it
+        except CredentialUnavailable:  # a host that the command chose below a wildcard; acquire() reports it
             return None
 
     async def acquire(self, request: RequestFacts) -> Injection:

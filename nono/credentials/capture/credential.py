@@ -36,7 +36,7 @@ from nono.policy.services import regex_cost
 from nono.policy.services.regex_cost import MAX_PATH
 
 PROTOCOL = "nono.credential-provider.v1"
-MAX_RUNNING = 4  # at a time; the child chooses paths, and so how many scopes ask at once
+MAX_RUNNING = 4  # at a time; the command chooses paths, and so how many scopes ask at once
 
 # A capture may be a script that calls one of the password managers.
 _VARIABLES = ("OP_", "BW_SESSION", "BITWARDENCLI_APPDATA_DIR", "PASSWORD_STORE_")

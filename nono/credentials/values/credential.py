@@ -55,7 +55,7 @@ class Injection(Protocol):
 
     @property
     def header_names(self) -> frozenset[bytes]:
-        """Names in lower case; the child's own fields of these names are removed first."""
+        """Names in lower case; the command's own fields of these names are removed first."""
 
     def inject(self, request: Outgoing) -> Injected:
         """Write the credential. Raises OSError, ValueError or CredentialError, never quoting the secret."""

@@ -93,7 +93,7 @@ class HeadersInjection:
 
 
 class PathInjection:
-    """Writes the secret into a path segment, replacing the child's placeholder."""
+    """Writes the secret into a path segment, replacing the command's placeholder."""
 
     __slots__ = ("_pattern", "_replacement", "_secret")
 

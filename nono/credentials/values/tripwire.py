@@ -1,4 +1,4 @@
-"""Find real secrets in an upstream's answer before the child reads it (the tripwire)."""
+"""Find real secrets in an upstream's answer before the command reads it (the tripwire)."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ _PARAMETERS = frozenset(
 # Restlet takes the method from a parameter whose name is common elsewhere.
 _WITH_METHODS = frozenset(("method", "httpmethod", "http_method"))
 _METHODS = frozenset(("delete", "get", "head", "options", "patch", "post", "put"))
-_SHOWN_CHARACTERS = 40  # of a name, which the child chooses
+_SHOWN_CHARACTERS = 40  # of a name, which the command chooses
 
 
 def overriding_parameter(query: str) -> str | None:

@@ -222,7 +222,7 @@ def file_flag(access: Access) -> str:
 def _grant(original: str, access: Access, source: str, fs: Filesystem) -> Grant | None:
     path = rule_path(original, fs)
     if path is not None and is_child_relative(path):
-        # Existence cannot be checked here: nono's own descriptors differ from the child's.
+        # Existence cannot be checked here: nono's own descriptors differ from the command's.
         return Grant(path, access, path in CHILD_RELATIVE_DIRECTORIES, source, path)
     kind = None if path is None else fs.kind(path)
     if path is None or kind is None:

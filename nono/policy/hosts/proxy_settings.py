@@ -30,7 +30,7 @@ class UpstreamProxySettings(NamedTuple):
 
     @property
     def source_variable(self) -> str | None:
-        """The variable its password comes from, which the child must not inherit."""
+        """The variable its password comes from, which the command must not inherit."""
         auth = self.auth or ""
         return auth.removeprefix("env://") if auth.startswith("env://") else None
 

@@ -76,7 +76,7 @@ class ApprovalDefaults(NamedTuple):
 
 
 class Security(NamedTuple):
-    """The child's access to other processes."""
+    """The command's access to other processes."""
 
     signal_mode: Reach = "isolated"
     process_info_mode: Reach | None = None  # accepted for portability: Linux cannot enforce it
@@ -133,7 +133,7 @@ class TlsIntercept(NamedTuple):
 
 
 class Network(NamedTuple):
-    """The hosts that the child may reach, and the credentials added for it."""
+    """The hosts that the command may reach, and the credentials added for it."""
 
     block: bool = False
     network_profile: str | None = None
@@ -172,7 +172,7 @@ class Workdir(NamedTuple):
 
 
 class Environment(NamedTuple):
-    """The variables that the child inherits. Patterns are a name, or a prefix and one trailing `*`."""
+    """The variables that the command inherits. Patterns are a name, or a prefix and one trailing `*`."""
 
     allow_vars: tuple[VariablePattern, ...] | None = None  # None: all; (): none
     deny_vars: tuple[VariablePattern, ...] = ()

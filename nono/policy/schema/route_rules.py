@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Inject(NamedTuple):
-    """Position of a key in a request, read on the child's side and written on the upstream's.
+    """Position of a key in a request, read on the command's side and written on the upstream's.
 
     header and format apply to header and basic_auth, each other field to its own mode. format, path_pattern
     and path_replacement hold "{}" exactly once. With basic_auth, a format with a colon is the user and the

@@ -87,7 +87,7 @@ class CredentialService(NamedTuple):
 
     @property
     def source_variables(self) -> tuple[str, ...]:
-        """The variables its keys come from, which the child must not inherit."""
+        """The variables its keys come from, which the command must not inherit."""
         named = tuple(ref.removeprefix("env://") for ref in self.references if ref.startswith("env://"))
         return named if self.aws is None else (*named, *_AWS_VARIABLES)
 

@@ -28,7 +28,7 @@ _ANY_HOST = IPv4Address("203.0.113.1")  # reserved for documentation (RFC 5737),
 
 
 def why_host(rules: EffectivePolicy, host: str, port: int) -> Answer:
-    """Explain whether the child may reach `host` (a name or an address) on `port`; resolves nothing."""
+    """Explain whether the command may reach `host` (a name or an address) on `port`; resolves nothing."""
     capabilities, hosts = rules.capabilities, rules.hosts
     if capabilities.restricts_network:
         rule = _past_the_proxy(capabilities.ports, host, port)
@@ -75,7 +75,7 @@ def _by_filter(rules: EffectivePolicy, hosts: HostFilter, host: str, port: int) 
 
 
 def why_request(rules: EffectivePolicy, host: str, port: int, method: str, path: str) -> Answer:
-    """Explain whether the child may request `path`, which is canonical, from `host`.
+    """Explain whether the command may request `path`, which is canonical, from `host`.
 
     Where a credential is for the path, the request has it.
     """

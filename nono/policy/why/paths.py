@@ -71,7 +71,7 @@ class Answer(NamedTuple):
 def why_path(
     rules: EffectivePolicy, path_context: PathContext, path: str, access: Access, fs: Filesystem
 ) -> Answer:
-    """Explain whether the child may access `path`; relative paths and ``~`` are read as on a command line."""
+    """Explain whether the command may access `path`. Relative paths and ``~`` are read as by a shell."""
     original = path_context.of_flag(path)
     canonical = rule_path(original, fs) or canonical_as_far(original, fs)
     policy = rules.files

@@ -10,7 +10,7 @@ from nono.policy.why.paths import Answer
 def why_socket(
     rules: EffectivePolicy, path_context: PathContext, path: str, fs: Filesystem, *, binds: bool
 ) -> Answer:
-    """Explain whether the child may connect to the Unix socket at `path`, or bind one there."""
+    """Explain whether the command may connect to the Unix socket at `path`, or bind one there."""
     canonical = canonical_as_far(path_context.of_flag(path), fs)
     if not rules.capabilities.mediates_unix_sockets:
         return Answer(

@@ -23,7 +23,7 @@ from nono.proxy.verdict.routes import Route
 from nono.proxy.verdict.verdict import Forward
 
 MAX_TURN_S = 120.0  # the longest wait of a request for its turn under a token limit
-MAX_REASONS_TOLD = 8  # per route; a command's failure may depend on the path, which the child chooses
+MAX_REASONS_TOLD = 8  # per route; a command's failure may depend on the path, which the command chooses
 
 
 class Admitted(NamedTuple):

@@ -59,7 +59,7 @@ def endpoint_request(
 def _masked(text: bytes, routes: Sequence[Route]) -> bytes:
     """Mask each word that contains a phantom, and each key.
 
-    Neither should occur: a phantom in a target is refused, and the child has no key.
+    Neither should occur: a phantom in a target is refused, and the command has no key.
     """
     words = _BETWEEN_WORDS.split(text)
     text = b"".join(_MASKED if _holds_phantom(word, routes) else word for word in words)

@@ -111,7 +111,7 @@ def rejected(host: str, via: ProxyAddress, reply: Reply) -> Refusal:
     # Imported here: few tunnels are refused.
     from http import HTTPStatus
 
-    # Use the standard phrase: the upstream proxy's own could repeat our password to the child.
+    # Use the standard phrase: the upstream proxy's own could repeat our password to the command.
     known = reply.status in HTTPStatus
     said = f"{reply.status} {HTTPStatus(reply.status).phrase}" if known else str(reply.status)
     return Refusal(

@@ -37,7 +37,7 @@ _ADMINS_DIRECTORIES = (
     "/etc/ca-certificates/trust-source/anchors",
 )
 _HASHED_NAME = r"[0-9a-f]{8}\.[0-9]+"  # openssl-rehash(1)
-# RFC 7468 section 5.1 and openssl-x509(1); a key in the same file must not reach the child.
+# RFC 7468 section 5.1 and openssl-x509(1); a key in the same file must not reach the command.
 _CERTIFICATE = rb"-----BEGIN ((?:X509 |TRUSTED )?CERTIFICATE)-----\s[A-Za-z0-9+/=\s]+-----END \1-----"
 
 

@@ -73,7 +73,7 @@ class Pool:
                     break
                 idle.pop(0).abort()
         self._sweeper = None
-        # Drop empty lists: a child may use any number of origins.
+        # Drop empty lists: a command may use any number of origins.
         self._idle = {key: idle for key, idle in self._idle.items() if idle}
         if self._idle:
             self._sweeper = loop.call_later(self._trim_after_s, self._sweep)

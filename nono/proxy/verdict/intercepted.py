@@ -42,7 +42,7 @@ def judge_intercepted(judge: Judge, head: RequestHead, inside: ConnectTarget) ->
         error = f"the placeholders of {names} were sent together"
         return Refused(entry, Refusal(403, error, host, "phantom", category="authentication_failed"))
     if presented or (has_key and routes):
-        # No phantom of this host was presented: the key is the child's own, or another service's phantom.
+        # No phantom of this host was presented: the key is the command's own, or another service's phantom.
         return _with_route(judge, head, inside, entry, (presented or routes)[0], slots)
     entry = entry._replace(upstream=f"{host}:{port}", credential_active=False)
     schemes = [route.origin.scheme for route in routes]

@@ -57,7 +57,7 @@ class Judge:
 
     def hosts_of(self, route: Route, host: str) -> HostPolicy:
         """Return the filter of a route: the same denials, and only its upstream allowed."""
-        # Filters below a wildcard are not kept, because a child can name any number of hosts there.
+        # Filters below a wildcard are not kept, because a command can name any number of hosts there.
         return self._of_route.get(route.service) or self._new_hosts_of(route, host)
 
     def with_credential(

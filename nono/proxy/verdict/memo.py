@@ -8,7 +8,7 @@ from nono.proxy.http.message import BodyKind, RequestHead
 from nono.proxy.verdict.verdict import ConnectTarget, Refused, Verdict
 
 MAX_KEPT = 128
-MAX_KEPT_BYTES = 4096  # of a head's target and fields; a child may send any number of heads
+MAX_KEPT_BYTES = 4096  # of a head's target and fields; a command may send any number of heads
 
 Judge = Callable[[RequestHead, ConnectTarget | None], Verdict]
 

@@ -86,7 +86,7 @@ def check(route: Route, presented: Slots, routes: RouteTable) -> Presented | Ref
     """Check that the phantom of `route` is presented, and no other key.
 
     The same phantom in several slots counts as one key, and so does that of another service with the same
-    key: gh gives its own to git. A second value, the phantom of any other service, or a key of the child's
+    key: gh gives its own to git. A second value, the phantom of any other service, or a key of the command's
     own is refused, because the proxy does not guess which one was meant.
     """
     phantom = route.phantom

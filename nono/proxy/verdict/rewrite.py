@@ -34,7 +34,7 @@ _NOT_FOR_THE_CLIENT = {  # key: (request had a credential, Content-Length stays)
 def outgoing(head: RequestHead, target: bytes, origin: Origin, route: Route | None) -> Outgoing:
     """Return the request for the upstream, without its credential. `target` is in origin form.
 
-    On a route every key header is removed, so that none of the child's own is sent beside the credential.
+    On a route every key header is removed, so that none of the command's own is sent beside the credential.
     """
     without = _WRITTEN_HERE
     if route is not None:
@@ -61,7 +61,7 @@ class Completed(NamedTuple):
 def completed(request: Outgoing, injection: Injection | None, *, searched: bool) -> Completed:
     """Write the credential into the request, as the last step.
 
-    The hop-by-hop fields are already gone, so ``Connection: authorization`` removes the child's copy, not
+    The hop-by-hop fields are already gone, so ``Connection: authorization`` removes the command's copy, not
     ours. `searched` means that the response must arrive in a coding that can be decoded here. Raises OSError,
     ValueError or CredentialError from the credential if it does not fit.
     """

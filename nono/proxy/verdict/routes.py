@@ -49,7 +49,7 @@ Identity = tuple[str, tuple[tuple[bytes, bytes], ...]] | None
 
 
 class Phantom(Protocol):
-    """The token the child presents in place of the credential."""
+    """The token the command presents in place of the credential."""
 
     def matches(self, text: str) -> bool:
         """Compare in constant time."""
@@ -99,7 +99,7 @@ class Route:
     origin: Origin
     credential: Credential | None  # None: it could not be loaded, and the route answers 503
     phantom: Phantom | None = None  # None exactly when credential is None
-    accept: Inject = AUTHORIZATION  # where the child puts the phantom
+    accept: Inject = AUTHORIZATION  # where the command puts the phantom
     inject: Inject = AUTHORIZATION  # where the credential goes
     injection_mode: str = "header"  # as named in the audit log
     base_url_variable: str = ""  # for hints, e.g. OPENAI_BASE_URL

@@ -95,7 +95,7 @@ class InetCalls:
         self._own = own
         self._pending: dict[int, _Pending] = {}
         self._sweeper: asyncio.TimerHandle | None = None
-        # A child connects to the same few addresses repeatedly. The key is the copied sockaddr.
+        # A command connects to the same few addresses repeatedly. The key is the copied sockaddr.
         self._judged = lru_cache(JUDGED_MAX)(partial(_judged, grants))
 
     def close(self) -> None:
@@ -184,7 +184,7 @@ class InetCalls:
         blocking = is_blocking(duplicate)
         keep = False
         try:
-            # The flag belongs to the open file description that the child shares; it is restored before the
+            # The flag belongs to the open file description that the command shares; it is restored before the
             # answer.
             duplicate.setblocking(False)
             self._watchdog.arm()

@@ -281,7 +281,7 @@ def _is_dead(named: Named) -> bool:
 def _try_to_connect(duplicate: Socket, connect: Callable[[], int]) -> int:
     """Connect without blocking and return the errno; EAGAIN if the listener's backlog is full."""
     blocking = is_blocking(duplicate)
-    # The flag belongs to the open file description that the child shares; it is restored at once.
+    # The flag belongs to the open file description that the command shares; it is restored at once.
     duplicate.setblocking(False)
     try:
         result = connect()

@@ -41,7 +41,7 @@ DENIED_PORT = "nono deny"
 
 
 class NetworkGrants(NamedTuple):
-    """The socket operations that the child is granted when the supervisor makes its connections."""
+    """The socket operations that the command is granted when the supervisor makes its connections."""
 
     proxy: InetAddress | None = None
     ports: PortPolicy = PortGrants()
@@ -56,14 +56,14 @@ def loopback(port: int) -> InetAddress:
 
 
 class Perform(NamedTuple):
-    """Perform the call for the child, on a duplicate of its socket and with the address that was judged."""
+    """Perform the call for the command, on a duplicate of its socket and with the address that was judged."""
 
     address: InetAddress
     rule: str  # the rule that allows it
 
 
 class PerformUnix(NamedTuple):
-    """Perform the call for the child, on the very file that was examined."""
+    """Perform the call for the command, on the very file that was examined."""
 
     path: str  # canonical
     rule: str
@@ -233,7 +233,7 @@ def judge_unix_name(
 
 
 def judge_family(family: int) -> Refuse | None:
-    """Judge a socket of an unrestricted network: None if its calls can be made for the child."""
+    """Judge a socket of an unrestricted network: None if its calls can be made for the command."""
     if family in OPEN_FAMILIES:
         return None
     reason = f"sockets of family {family} cannot be served while Unix sockets are mediated"

@@ -1,4 +1,4 @@
-"""Remember the local addresses that the supervisor connected to the proxy for its child."""
+"""Remember the local addresses that the supervisor connected to the proxy for its command."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections import OrderedDict
 PeerAddress = tuple[str, int]
 
 # Connections that the proxy has not accepted yet. Beyond this number the oldest is forgotten and its peer
-# refused, which only happens if the child fills the accept queue.
+# refused, which only happens if the command fills the accept queue.
 PENDING_MAX = 4096
 
 
@@ -25,7 +25,7 @@ class PeerRegistry:
         self._cookies: OrderedDict[PeerAddress, int] = OrderedDict()
 
     def register(self, peer: PeerAddress, cookie: int) -> None:
-        """Remember a connection. `cookie`: The child's socket's (SO_COOKIE), 0 if there is none."""
+        """Remember a connection. `cookie`: The command's socket's (SO_COOKIE), 0 if there is none."""
         self._cookies.pop(peer, None)
         self._cookies[peer] = cookie
         if len(self._cookies) > PENDING_MAX:
@@ -35,9 +35,9 @@ class PeerRegistry:
             self._pending.popitem(last=False)
 
     def take(self, peer: PeerAddress) -> bool:
-        """Return True if this peer is the child's, and forget it."""
+        """Return True if this peer is the command's, and forget it."""
         return self._pending.pop(peer, False) is None
 
     def cookie(self, peer: PeerAddress) -> int:
-        """Return the cookie of the child's socket that last had this address, or 0."""
+        """Return the cookie of the command's socket that last had this address, or 0."""
         return self._cookies.get(peer, 0)

@@ -38,7 +38,7 @@ class InetAddress(NamedTuple):
 
 
 class UnixAddress(NamedTuple):
-    """A pathname socket as the child spelled it: bytes, possibly relative to the child's directory."""
+    """A pathname socket as the command spelled it: bytes, possibly relative to the command's directory."""
 
     path: bytes
 
