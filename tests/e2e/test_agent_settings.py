@@ -74,6 +74,8 @@ def test_what_copilot_cli_outside_runs_in_a_project_is_told(
 @pytest.mark.parametrize(
     ("where", "is_told"),
     [
+        (".agents/plugins/x/hooks/hooks.json", True),
+        (".agents/skills/x/hooks.json", False),
         (".codex/rules/any.rules", True),
         (".github/hooks/below/any.json", True),
         (".github/workflows/any.json", False),
@@ -83,12 +85,24 @@ def test_what_copilot_cli_outside_runs_in_a_project_is_told(
     ],
 )
 def test_what_a_project_adds_to_an_agent_outside_is_told(person: NonoRun, where: str, is_told: bool) -> None:
-    """Copilot CLI runs the hooks in each file there, and opencode imports it, with the real key.
+    """Copilot CLI and goose run the hooks in each file there, and opencode imports it, with the real key.
 
     By a rule, Codex runs a command outside its own sandbox and asks nobody.
     """
     lines = told(person, f"mkdir -p {where.rpartition('/')[0]}; echo x > {where}")
     assert ["this run changed" in line for line in lines] == ([True] if is_told else [])
+
+
+@pytest.mark.parametrize(
+    ("name", "is_told"), [("settings.local.json", True), ("other.json", False)], ids=["it", "another"]
+)
+def test_a_plugin_that_goose_outside_leaves_out_or_runs_again_is_told(
+    person: NonoRun, name: str, is_told: bool
+) -> None:
+    """A guard of the person's may be a plugin, whose hook refuses calls of tools."""
+    set_it = "echo H | sed s/hooks/disabledPlugins/ > .config/goose"
+    lines = told(person, f"mkdir -p .config/goose; {set_it}/{name}")
+    assert ["this run set disabledPlugins in" in line for line in lines] == ([True] if is_told else [])
 
 
 @pytest.mark.parametrize(
@@ -254,6 +268,8 @@ def test_a_program_that_an_agent_runs_outside_is_told_once_a_run_has_replaced_it
         (".gemini", "policies/any.toml", True),
         (".copilot", "hooks/x/any.json", True),
         (".copilot", "logs/x/any.json", False),
+        (".agents", "plugins/x/.mcp.json", True),
+        (".agents", "skills/x/.mcp.json", False),
     ],
 )
 def test_what_extends_an_agent_outside_is_told_once_a_run_has_laid_it(

@@ -23,10 +23,15 @@ HOMES = (
 )  # fmt: skip
 # Where they are if a person has set these variables.
 MOVED = {
+    ".agents": ("$GOOSE_PATH_ROOT/.agents",),
     ".cache/opencode": ("$XDG_CACHE_HOME/opencode",),
     ".claude": ("$CLAUDE_CONFIG_DIR",),
     ".codex": ("$CODEX_HOME",),
-    ".config/goose": ("$XDG_CONFIG_HOME/goose", "$GOOSE_PATH_ROOT/config"),
+    ".config/goose": (
+        "$XDG_CONFIG_HOME/goose",
+        "$GOOSE_PATH_ROOT/config",
+        "$GOOSE_PATH_ROOT/.config/goose",
+    ),
     ".config/opencode": ("$XDG_CONFIG_HOME/opencode", "$OPENCODE_CONFIG_DIR"),
     ".copilot": ("$COPILOT_HOME",),
     ".cursor": ("$CURSOR_CONFIG_DIR",),
@@ -51,6 +56,7 @@ IN_PROJECTS = (
     "opencode.jsonc", ".opencode/opencode.json", ".opencode/opencode.jsonc", "tui.json",
     ".opencode/tui.json", ".gemini/.env", ".qwen/.env", ".github/copilot/settings.json",
     ".github/copilot/settings.local.json", ".github/lsp.json", ".github/mcp.json",
+    ".config/goose/settings.json", ".config/goose/settings.local.json",
 )  # fmt: skip
 # Directories of repositories, from whose files Claude Code and Codex install and update plugins.
 CLONES = "marketplaces"
@@ -64,11 +70,13 @@ INSTALLED = (
     (".qwen", "extensions"), (".cache/opencode", "bin"),
     (".config/opencode", "plugin"), (".config/opencode", "plugins"), (".config/opencode", "tool"),
     (".config/opencode", "tools"), (".config/goose", "custom_providers"), (".copilot", "hooks"),
+    (".agents", "plugins"),
 )  # fmt: skip
-# The same in a project. Copilot CLI reads hooks from every JSON file below its own.
+# The same in a project. Copilot CLI reads hooks from every JSON file below its own; goose runs the hooks of
+# each plugin, and starts its servers.
 INSTALLED_IN_PROJECTS = (
-    ".codex/rules", ".github/hooks", ".opencode/plugin", ".opencode/plugins", ".opencode/tool",
-    ".opencode/tools",
+    ".agents/plugins", ".codex/rules", ".github/hooks", ".opencode/plugin", ".opencode/plugins",
+    ".opencode/tool", ".opencode/tools",
 )  # fmt: skip
 # The same with repositories in which an agent outside calls git, to keep what a project held or to look for
 # news, and how many levels below they are.
@@ -95,7 +103,8 @@ _MARKETPLACES, _COMES_FROM = "known_marketplaces.json", ("installLocation", "sou
 _STANDS_IN = ".config.json"
 _RUNS = frozenset({
     "additionalMarketplaces", "apiKeyHelper", "awsAuthRefresh", "awsCredentialExport", "callCommand",
-    "discoveryCommand", "enabledPlugins", "extraKnownMarketplaces", "fileSuggestion", "formatter",
+    "disabledPlugins", "discoveryCommand", "enabledPlugins", "extraKnownMarketplaces", "fileSuggestion",
+    "formatter",
     "gcpAuthRefresh", "hook", "hooks", "lsp", "lspServers", "marketplaces", "mcp", "mcpServers",
     "mcp_servers", "modelProviders", "model_providers", "notify", "openai_base_url", "otel",
     "otelHeadersHelper", "pager", "plugin", "plugins", "processWrapper", "proxyAuthHelper",
