@@ -218,7 +218,10 @@ def _in_private_network(capabilities: CapabilitySet, facts: HostFacts) -> Enforc
     # ipc_mode "full" requests abstract sockets, which stay unreachable in a network namespace.
     notes = [] if capabilities.scopes.abstract_unix_socket else [ABSTRACT_SOCKETS_NOTE]
     if ports.open:
-        notes.append(f"{_listed(ports.open)} leads to loopback of this host; the command cannot serve it")
+        notes.append(
+            f"{_listed(ports.open)} leads to loopback of this host; to serve it, the command needs "
+            "--listen-port instead of --open-port"
+        )
     return Enforcement(rung=Rung.NETNS, gaps=gaps, notes=tuple(notes))
 
 
