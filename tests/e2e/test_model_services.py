@@ -24,10 +24,21 @@ SERVICES = {
     "perplexity": ("PERPLEXITY_API_KEY", "api.perplexity.ai/chat/completions"),
     "cerebras": ("CEREBRAS_API_KEY", "api.cerebras.ai/v1/chat/completions"),
 }
+# Variables of addresses, and what their readers append: the SDK of each provider; of xAI's, Hermes Agent.
+ADDRESSES = {
+    "openrouter": ("OPENROUTER_BASE_URL", "/chat/completions"),
+    "groq": ("GROQ_BASE_URL", "/openai/v1/chat/completions"),
+    "deepseek": ("DEEPSEEK_BASE_URL", "/beta/chat/completions"),
+    "xai": ("XAI_BASE_URL", "/chat/completions"),
+    "fireworks": ("FIREWORKS_BASE_URL", "/inference/v1/chat/completions"),
+    "cohere": ("CO_API_URL", "/v2/chat"),
+    "perplexity": ("PERPLEXITY_BASE_URL", "/chat/completions"),
+    "cerebras": ("CEREBRAS_BASE_URL", "/v1/chat/completions"),
+}
 HOSTS = [url.partition("/")[0] for _, url in SERVICES.values()]
 GATEWAY = "https://llm.corp.example/models"
 ASK = """
-ask() { curl -s -o /dev/null -w '%{http_code}\\n' -d '{}' -H "Authorization: Bearer $1" "https://$2"; }
+ask() { curl -s -o /dev/null -w '%{http_code}\\n' -d '{}' -H "Authorization: Bearer $1" "$2"; }
 """
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a provider its own name")
 
@@ -73,18 +84,39 @@ def test_each_provider_gets_its_key_and_the_command_a_placeholder(
     """One key is stored and the others stand in the variables that the providers' clients read."""
     stage.nono("credential", "set", "groq", stdin=key_of("groq"))
     keys = {variable: key_of(name) for name, (variable, _) in SERVICES.items() if name != "groq"}
-    asked = "".join(f'ask "${variable}" {url}\n' for variable, url in SERVICES.values())
+    asked = "".join(f'ask "${variable}" https://{url}\n' for variable, url in SERVICES.values())
     run = inside(stage, f"{asked}env", *SERVICES, **keys)
     assert run.stdout.startswith("200\n" * len(SERVICES)), run.stderr
     assert providers.seen == {url: f"Bearer {key_of(name)}".encode() for name, (_, url) in SERVICES.items()}
     assert "canary-of" not in run.stdout + run.stderr
 
 
+def test_the_address_in_a_variable_is_complete_but_for_what_its_readers_append(
+    stage: AgentStage, providers: Providers
+) -> None:
+    keys = {variable: key_of(name) for name, (variable, _) in SERVICES.items()}
+    lines = [f'ask "${SERVICES[name][0]}" "${address}{path}"' for name, (address, path) in ADDRESSES.items()]
+    run = inside(stage, "\n".join(lines), *SERVICES, **keys)
+    assert run.stdout == "200\n" * len(ADDRESSES), run.stderr
+    assert providers.seen == {SERVICES[name][1]: f"Bearer {key_of(name)}".encode() for name in ADDRESSES}
+
+
+@pytest.mark.parametrize(("service", "answer"), [("xai", "403"), ("xai=https://api.x.ai", "200")])
+def test_a_key_is_for_the_path_of_its_address_alone(
+    stage: AgentStage, providers: Providers, service: str, answer: str
+) -> None:
+    """The SDK of xAI speaks gRPC, whose paths are names of services."""
+    url = "api.x.ai/xai_api.Chat/GetCompletion"
+    run = inside(stage, f'ask "$XAI_API_KEY" https://{url}', service, XAI_API_KEY=key_of("xai"))
+    assert run.stdout == f"{answer}\n", run.stderr
+    assert providers.seen == ({url: f"Bearer {key_of('xai')}".encode()} if answer == "200" else {})
+
+
 def test_the_placeholder_of_one_provider_does_not_open_another(
     stage: AgentStage, providers: Providers
 ) -> None:
     keys = {variable: key_of(name) for name, (variable, _) in SERVICES.items()}
-    script = 'ask "$MISTRAL_API_KEY" api.groq.com/openai/v1/chat/completions'
+    script = 'ask "$MISTRAL_API_KEY" https://api.groq.com/openai/v1/chat/completions'
     run = inside(stage, script, *SERVICES, **keys)
     assert providers.seen == {}
     assert refused_by_proxy(run) == [("authentication_failed", "api.groq.com")]
