@@ -33,7 +33,7 @@ _PATHS: Mapping[str, tuple[str, ...]] = {
         "/{repos/*/*,user}/keys",
     ),
     "api.fireworks.ai": ("/v1/accounts/*/users/*/apiKeys", "/api/v1/auth/token"),
-    "api.mistral.ai": ("/v1/client/sessions", "/v1/audio/workers/registration-token"),
+    "api.mistral.ai": ("/v1/client/sessions", "/v1/audio/{sessions,workers/registration-token}"),
     "api.openai.com": (
         "/v1/realtime/{client_secrets,sessions,transcription_sessions}",
         "/v1/chatkit/sessions",

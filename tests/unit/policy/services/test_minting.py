@@ -21,6 +21,7 @@ from nono.policy.services.minting import hands_out_keys, is_aws_key_service
         ("openrouter.ai", "/api/v1/auth/keys/code"),
         ("api.fireworks.ai", "/v1/accounts/a/users/u/apiKeys"),
         ("api.mistral.ai", "/v1/client/sessions"),
+        ("api.mistral.ai", "/v1/audio/sessions"),
         ("api.perplexity.ai", "/generate_auth_token"),
         ("api.x.ai", "/v1/realtime/client_secrets"),
         ("api.github.com", "/app/installations/7/access_tokens"),
