@@ -86,8 +86,10 @@ def write_over(directory: int, name: str, content: bytes) -> None:
     file = os.open(name, _OLD, dir_fd=directory)
     try:
         found = os.fstat(file)
-        if not stat.S_ISREG(found.st_mode) or len(content) > found.st_blocks * _BLOCK_BYTES:
+        text = content.ljust(found.st_size)
+        # A file with holes, or one that is kept compressed, has fewer blocks than its length takes.
+        if not stat.S_ISREG(found.st_mode) or len(text) > found.st_blocks * _BLOCK_BYTES:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), name)
-        os.pwrite(file, content.ljust(found.st_size), 0)  # one call: all of it is in blocks that there are
+        os.pwrite(file, text, 0)  # one call: all of it is in blocks that there are
     finally:
         os.close(file)

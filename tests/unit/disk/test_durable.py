@@ -6,12 +6,13 @@ import os
 import resource
 import signal
 from collections.abc import Iterator
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
 import pytest
 
-from nono.disk.durable import unfinished, write
+from nono.disk.durable import unfinished, write, write_over
 from support.forked import child, in_child, killed_at
 
 OLD, NEW = b"old" * 1000, b"new" * 5000
@@ -121,3 +122,39 @@ def test_a_name_that_is_taken_stays_with_who_has_it(directory: int, tmp_path: Pa
     with pytest.raises(FileExistsError), unfinished(None, str(tmp_path / "file"), is_new=True) as file:
         file.write(NEW)
     assert (os.listdir(directory), (tmp_path / "file").read_bytes()) == (["file"], OLD)
+
+
+def test_what_is_shorter_is_written_over_with_blanks_at_its_end(directory: int, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"{}" + OLD)
+    write_over(directory, "file", b"{}")
+    assert (os.listdir(directory), (tmp_path / "file").read_bytes()) == (["file"], b"{}" + b" " * len(OLD))
+
+
+@pytest.mark.parametrize(
+    ("place", "why"),
+    [
+        ("a link", "Too many levels of symbolic links"),
+        ("a pipe", "No space left"),
+        ("a file that lacks blocks for its length", "No space left"),
+    ],
+)
+def test_nothing_is_written_over_but_a_file_with_blocks_for_all_of_it(
+    directory: int, tmp_path: Path, place: str, why: str
+) -> None:
+    file, target = tmp_path / "file", tmp_path / "target"
+    target.write_bytes(OLD)
+    with ExitStack() as stack:
+        match place:
+            case "a link":
+                file.symlink_to(target)
+            case "a pipe":
+                os.mkfifo(file)
+                stack.callback(os.close, os.open(file, os.O_RDWR))
+            case _:
+                file.write_bytes(OLD)
+                os.truncate(file, 1 << 20)
+        with pytest.raises(OSError, match=why):
+            write_over(directory, "file", b"{}")
+    assert target.read_bytes() == OLD
+    if file.is_file() and not file.is_symlink():
+        assert file.read_bytes()[: len(OLD)] == OLD
