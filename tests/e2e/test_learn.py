@@ -289,20 +289,27 @@ def test_learning_does_not_reach_services_of_this_machine(learner: Learner) -> N
 
 
 SHOP = """
-fetch() { curl -sS --fail-with-body "$@" -H "Authorization: Bearer $SHOP_KEY" "https://$HOST$1"; }
+fetch() { curl -sS --fail-with-body "$@" -H "Authorization: Bearer $KEY" "https://$HOST$1"; }
 fetch /v1/things/4711 && fetch /v1/things/4712 -d '{}' && fetch /
 """
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
-def test_a_credential_is_learned_by_the_name_of_its_service(made: Stage) -> None:
+@pytest.mark.parametrize(
+    ("source", "variable"),
+    [
+        ("REAL_KEY", "SHOP_KEY"),
+        pytest.param("OPENROUTER_API_KEY", "OPENROUTER_API_KEY", id="that a shipped service reads too"),
+    ],
+)
+def test_a_credential_is_learned_by_the_name_of_its_service(made: Stage, source: str, variable: str) -> None:
     learner = Learner(made.runner)
     with upstream(answer_ok, made.authority.server_context("localhost")) as server:
-        shop = service(server.port, "REAL_KEY", made.authority, env_var="SHOP_KEY")
+        shop = service(server.port, source, made.authority, env_var=variable)
         base = {"network": {"allow_domain": [], "custom_credentials": {"shop": shop}}}
         write(learner, ".config/nono/profiles/base.json", json.dumps(base))
-        environment = {"REAL_KEY": "canary", "HOST": f"localhost:{server.port}"}
-        command = ["sh", "-c", SHOP]
+        environment = {source: "canary", "HOST": f"localhost:{server.port}"}
+        command = ["sh", "-c", f"KEY=${variable}; {SHOP}"]
         flags = ("--yes", "--profile=base", "--credential=shop")
         learned = learner.learn(command, flags=flags, environment=environment)
         assert learned.exit_code == 0, learned.stderr

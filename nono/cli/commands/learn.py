@@ -22,7 +22,6 @@ from nono.policy.learning.keys import services_with_keys
 from nono.policy.request import RunRequest
 from nono.policy.resolve import Resolved, resolve
 from nono.policy.schema.profile import Profile, Workdir
-from nono.policy.services.named import names_of
 from nono.printable import shell_word
 from nono.sandbox.launcher import Probe, fork_launcher
 
@@ -130,11 +129,12 @@ def _resolved(
     network = begins_with.network
     if target.document.get("network", {}).get("block"):
         network = network._replace(block=False)  # written by an earlier `nono learn`; may change now
-    if not (request.block_net or network.block):
-        named = (*network.credentials, *network.optional_credentials, *request.credential)
-        services = services_with_keys(environ, known=names_of(named))
-        request = request._replace(credential=(*request.credential, *services))
     writable = begins_with._replace(network=network, workdir=Workdir(Access.READWRITE.value))
+    asked = resolve(request, writable, environ=environ, cwd=cwd, fs=fs, uid=os.getuid())
+    if request.block_net or network.block:
+        return base, asked
+    services = services_with_keys(environ, asked.services)
+    request = request._replace(credential=(*request.credential, *services))
     return base, resolve(request, writable, environ=environ, cwd=cwd, fs=fs, uid=os.getuid())
 
 

@@ -2,37 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 from nono.policy.builtin import shipped
 from nono.policy.learning.scope import is_secret_name
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
+from nono.policy.services.credential_service import CredentialService, variables_of
 
 _VARIABLE = "env://"
 
 
-def services_with_keys(environ: Mapping[str, str], known: Collection[str]) -> tuple[str, ...]:
-    """Return the shipped services whose key is in the environment, except those already in `known`.
+def services_with_keys(environ: Mapping[str, str], used: Sequence[CredentialService]) -> tuple[str, ...]:
+    """Return the shipped services whose key is in the environment, to be used beside those in use.
 
-    Of two that set one variable the first is returned, and neither if `known` has one.
+    Leaves out one whose variables another sets too: a service in use says where that key goes.
     """
-    services = shipped.network_policy().services
-    taken = {variable for name in known if name in services for variable in _variables(services[name])}
+    names = {service.name for service in used}
+    taken = {variable for service in used for variable in variables_of(service)}
     found = []
-    for name, fields in services.items():
+    for name, fields in shipped.network_policy().services.items():
         key = fields["credential_key"]
         has_key = key.startswith(_VARIABLE) and environ.get(key.removeprefix(_VARIABLE))
-        if has_key and name not in known and taken.isdisjoint(_variables(fields)):
+        variables = (*fields["env_vars"], *fields["base_url_env_vars"])
+        if has_key and name not in names and taken.isdisjoint(variables):
             found.append(name)
-            taken.update(_variables(fields))
+            taken.update(variables)
     return tuple(found)
-
-
-def _variables(fields: Mapping[str, Any]) -> list[str]:
-    return [*fields["env_vars"], *fields["base_url_env_vars"]]
 
 
 def withheld_variables() -> frozenset[str]:
