@@ -350,6 +350,7 @@ server.listen()
         (".claude", "session-env", []),
         (".claude", "daemon", []),
         (".claude", "jobs", []),
+        (".claude", "teams", []),
         (".qwen", "ide", []),
         (".qwen", "beside", ["x.sock"]),
     ],
@@ -360,7 +361,8 @@ def test_a_run_has_its_own_directory_where_an_agent_outside_finds_what_it_obeys(
     """Codex has the person log in at the server that it finds there, and Claude Code has an editor answer.
 
     Qwen Code starts what a file there names, and so does the service of Claude Code. The shells of Claude
-    Code and Codex read the scripts there. Codex starts git and its own sandbox from a directory below tmp.
+    Code and Codex read the scripts there, and a team of Claude Code its leader's answers. Codex starts git
+    and its own sandbox from a directory below tmp.
     """
     directory = person.user.home / state / where
     directory.mkdir(parents=True, exist_ok=True)

@@ -85,12 +85,12 @@ SNAPSHOTS = (
     (".claude", f"plugins/{CLONES}", 1),
 )  # fmt: skip
 # Where an agent that runs finds what it obeys: its server, an editor that answers its questions or is a
-# command that it starts, scripts that each of its shells reads, commands that its service goes on with, and
-# the first directory of its PATH.
+# command that it starts, scripts that each of its shells reads, commands that its service goes on with, the
+# answers of a team's leader, and the first directory of its PATH.
 RENDEZVOUS = (
     (".codex", "app-server-control"), (".codex", "shell_snapshots"), (".codex", "tmp"),
     (".claude", "daemon"), (".claude", "ide"), (".claude", "jobs"), (".claude", "session-env"),
-    (".claude", "shell-snapshots"), (".qwen", "ide"),
+    (".claude", "shell-snapshots"), (".claude", "teams"), (".qwen", "ide"),
 )  # fmt: skip
 PARTS_MAX = 1_000_000  # lists, objects and members; a document in memory is a hundred times as large
 DEPTH_MAX = 64  # of objects in objects
