@@ -56,7 +56,10 @@ def add_parser(actions: Any) -> None:
 
 
 def export(parsed: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    """Write the logs. Returns 1 if one was changed, after writing its intact part. Raises NonoError."""
+    """Write the logs. Returns 1 if one was changed, after writing its intact part, or cannot be read.
+
+    Raises NonoError, also if the one log that is meant cannot be read.
+    """
     root_path = join(paths.state_root(environ), "audit")
     try:
         root = open_private_dir(root_path, create=False)
@@ -82,11 +85,19 @@ def export(parsed: argparse.Namespace, environ: Mapping[str, str]) -> int:
     with _output(parsed.out) as file:
         for session_id in _chosen(parsed, environ):
             for line in _lines(root, session_id, parsed.format):
-                if isinstance(line, BrokenChainError):
-                    print(f"nono: session {session_id}: {line}; what follows is left out", file=sys.stderr)
-                    status = 1
-                else:
-                    file.write(line)
+                match line:
+                    case NonoError() if parsed.session is not None:
+                        raise line
+                    case NonoError():
+                        print(f"nono: {line.message}; it is left out", file=sys.stderr)
+                        status = 1
+                    case BrokenChainError():
+                        print(
+                            f"nono: session {session_id}: {line}; what follows is left out", file=sys.stderr
+                        )
+                        status = 1
+                    case _:
+                        file.write(line)
     return status
 
 
@@ -146,7 +157,7 @@ def _tail(root: int, session_id: str) -> Iterator[Tail]:
         os.close(session)
 
 
-def _lines(root: int, session_id: str, form: str) -> Iterator[bytes | BrokenChainError]:
+def _lines(root: int, session_id: str, form: str) -> Iterator[bytes | BrokenChainError | NonoError]:
     """Yield a line for each record, and at the end the error that prevents exporting the rest, if any."""
     projection, line_of = Projection(session_id, os.uname().nodename), _line_of(form)
     try:
@@ -156,7 +167,7 @@ def _lines(root: int, session_id: str, form: str) -> Iterator[bytes | BrokenChai
     except BrokenChainError as error:
         yield error
     except OSError as error:
-        raise NonoError(f"the log of session {session_id} cannot be read: {error.strerror}") from error
+        yield NonoError(f"the log of session {session_id} cannot be read: {error.strerror}")
 
 
 def _line_of(form: str) -> Any:

@@ -83,6 +83,17 @@ def test_a_log_that_was_changed_is_exported_up_to_the_change(home: Path, export:
     assert export("a", OCSF)[0] == 1
 
 
+def test_a_log_that_cannot_be_read_is_left_out_of_several(home: Path, export: Export) -> None:
+    log_of(home, "a", "2026-01-01T00:00:00+00:00")
+    log = log_of(home, "b", "2026-01-02T00:00:00+00:00")
+    log.unlink()
+    log.mkdir()
+    status, out = export("--all", OCSF)
+    assert (status, sessions(out)) == (1, ["a/0", "a/1"])
+    with pytest.raises(NonoError, match=r"^the log of session b cannot be read: "):
+        export("b", OCSF)
+
+
 def test_opentelemetry_gets_a_request_for_each_record(home: Path, export: Export) -> None:
     log_of(home, "a", "2026-01-01T00:00:00+00:00")
     file = home / "out.jsonl"
