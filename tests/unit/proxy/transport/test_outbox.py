@@ -17,6 +17,7 @@ from nono.proxy.transport.outbox import HELD_BYTES, Outbox
 from nono.proxy.transport.turns import Turns
 from nono.proxy.upstream.connection import PoolKey, UpstreamConnection
 from nono.proxy.upstream.pool import Pool
+from support.http1.readers import Keeper, Relay, Wire
 
 KEY = PoolKey("http", "a.test", 80, NO_IDENTITY)
 
@@ -156,6 +157,58 @@ def test_bytes_that_came_while_a_request_was_held_are_not_its_response(is_read: 
 def test_the_transport_learns_of_many_bytes_at_once(pieces: list[bytes]) -> None:
     within, after, _ = uvloop.run(_sent(pieces, b""))
     assert (len(within), after) == (HELD_BYTES + 1, b"")
+
+
+class Line(Wire):
+    """A transport with so many bytes that the kernel has not taken."""
+
+    def __init__(self, left: int) -> None:
+        super().__init__()
+        self._left = left
+
+    def write(self, data: object) -> None: ...
+
+    def get_write_buffer_size(self) -> int:
+        return self._left
+
+
+class Given(Keeper):
+    """Notes whether the connection was given back for another request."""
+
+    is_given = False
+
+    def give(self, connection: UpstreamConnection) -> None:
+        self.is_given = True
+
+
+async def _given_back(pieces: Sequence[bytes], left: int) -> bool:
+    """Answer a request in the turn in which its pieces are written. Returns whether it is used again."""
+    keeper, relay = Given(), Relay()
+    made = UpstreamConnection(KEY, keeper, Turns(), Outbox())
+    made.connection_made(Line(left))
+    made.begin(relay, b"POST")
+    for piece in pieces:
+        made.write([piece])
+    made.data_received(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+    assert relay.end == "clean"
+    made.release(reusable=relay.reusable)
+    assert made.is_open is keeper.is_given
+    return keeper.is_given
+
+
+@pytest.mark.parametrize(
+    ("pieces", "left", "is_given"),
+    [
+        pytest.param([b"POST /"], 0, True, id="all sent"),
+        pytest.param([b"POST /", b"body"], 0, False, id="some held"),
+        pytest.param([b"POST /"], 1, False, id="some not taken"),
+    ],
+)
+def test_a_connection_whose_request_is_not_all_sent_gets_no_other(
+    pieces: list[bytes], left: int, is_given: bool
+) -> None:
+    """The rest would be read as the beginning of the next request."""
+    assert uvloop.run(_given_back(pieces, left)) is is_given
 
 
 async def _sent_beside_tickets() -> tuple[bytes, str | None]:
