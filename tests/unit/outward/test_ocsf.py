@@ -169,6 +169,15 @@ def test_a_change_of_git_is_said_in_words_of_its_own(what: Any, message: str) ->
     assert message in Projection("s", "host").document(records_of([changed])[0])["message"]
 
 
+@pytest.mark.parametrize(("is_refused", "word"), [(False, "checked"), (True, "refused")])
+def test_instruction_files_that_were_refused_are_told_from_those_that_were_checked(
+    is_refused: bool, word: str
+) -> None:
+    checked = event.instruction_files("/p", "deny", "user", [], is_refused)
+    document = Projection("s", "host").document(records_of([checked])[0])
+    assert f"{word}: 0 instruction files in /p" in document["message"]
+
+
 @pytest.mark.parametrize(
     ("decision", "disposition"),
     [("Requested", Disposition.DELAYED), ("Granted", Disposition.APPROVED), ("Timeout", Disposition.BLOCKED)],

@@ -24,6 +24,20 @@ class _Transport(asyncio.Transport):
     def write(self, data: object) -> None: ...
 
 
+class _Resetting:
+    """A sender that gives its stream up when its last piece is sent."""
+
+    def __init__(self, session: Session, stream_id: int) -> None:
+        self._session = session
+        self._stream_id = stream_id
+
+    def body_sent(self, credit: int) -> None:
+        self._session.reset(self._stream_id, 8)  # CANCEL
+
+    def end_sent(self) -> None:
+        pytest.fail("a stream that was reset has an end")
+
+
 def _after_streams(count: int, ends: list[bytes]) -> Session:
     """Return a session that has served so many streams; `ends` are the pieces of each body."""
     client = H2Connection(H2Configuration())
@@ -52,6 +66,29 @@ def _after_streams(count: int, ends: list[bytes]) -> Session:
 def test_nothing_is_remembered_of_a_stream_that_is_over(ends: list[bytes]) -> None:
     session = _after_streams(10, ends)
     assert (len(session), len(session._owed), session._waiting) == (0, 0, {})
+
+
+@pytest.mark.parametrize("trailers", [(), [(b"a", b"b")]], ids=["without trailers", "with trailers"])
+def test_a_stream_that_its_sender_resets_with_the_last_piece_has_no_end(
+    trailers: list[tuple[bytes, bytes]],
+) -> None:
+    client = H2Connection(H2Configuration())
+    client.initiate_connection()
+    fields = [(":method", "GET"), (":scheme", "https"), (":authority", "a.test"), (":path", "/")]
+    client.send_headers(1, fields, end_stream=True)
+
+    async def run() -> Session:
+        session = Session(client_side=False, stream_window=1 << 16, held=HeldBytes(0), max_streams=8)
+        session.start(_Transport())
+        assert [*session.receive(client.data_to_send())]
+        session.accept(1, _Resetting(session, 1), heard_all=True)
+        session.head(1, [(b":status", b"200")])
+        session.body(1, b"", 1)
+        session.end(1, trailers)
+        session.flush()
+        return session
+
+    assert len(asyncio.run(run())) == 0
 
 
 def test_no_frame_that_arrives_is_described(monkeypatch: pytest.MonkeyPatch) -> None:

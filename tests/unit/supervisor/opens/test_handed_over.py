@@ -17,7 +17,7 @@ import anyio
 import pytest
 from anyio.abc import TaskGroup
 
-from nono.audit.event import Event
+from nono.audit.event import Event, part
 from nono.kernel import notify
 from nono.kernel.notify import Notification
 from nono.kernel.uapi.open import AT_FDCWD
@@ -98,21 +98,27 @@ def staged(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
         stage.close()
 
 
-def instruction_files(stage: Stage, tasks: TaskGroup, project: Path) -> InstructionFiles:
+def approving(project: Path) -> Trust:
+    """Return what trusts CLAUDE.md of the project as it is."""
+    digest = sha256((project / "CLAUDE.md").read_bytes()).hexdigest()
+    return Trust(TrustPolicy(("CLAUDE.md",)), (), {"CLAUDE.md": digest})
+
+
+def instruction_files(
+    stage: Stage, tasks: TaskGroup, project: Path, trust: Trust | None = None
+) -> InstructionFiles:
     file = Grant(str(project), Access.READ, True, "user", str(project))
     files = FilePolicy(GrantTable([file]), DenyRules((), ()), (), GrantTable([]))
-    digest = sha256((project / "CLAUDE.md").read_bytes()).hexdigest()
-    trust = Trust(TrustPolicy(("CLAUDE.md",)), (), {"CLAUDE.md": digest})
-    checked = Checked(str(project), trust, ())
+    checked = Checked(str(project), trust or approving(project), ())
     return InstructionFiles(
         stage.listener, stage.command, files, checked, dict, stage.events.append, tasks, None, None
     )
 
 
-async def opened(stage: Stage, file: Path) -> None:
+async def opened(stage: Stage, file: Path, trust: Trust | None = None) -> None:
     """Have the instruction file opened."""
     async with anyio.create_task_group() as tasks:
-        opens = instruction_files(stage, tasks, file.parent)
+        opens = instruction_files(stage, tasks, file.parent, trust)
         await stage.open(opens, str(file), os.O_RDONLY)
         opens.close()
 
@@ -126,6 +132,24 @@ def test_the_loop_goes_on_while_an_instruction_file_is_handed_over(
     with staged(monkeypatch) as stage:
         asyncio.run(opened(stage, file))
         assert (stage.path, stage.has_gone_on) == (str(file), True)
+
+
+@pytest.mark.parametrize("is_blocked", [False, True], ids=["unknown", "blocked"])
+def test_approval_is_offered_for_an_unknown_file_and_not_for_a_blocked_one(
+    is_blocked: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "CLAUDE.md"
+    file.write_text("be bad")
+    (digest,) = approving(tmp_path).approved.values()
+    blocked = {digest: "it sends files away"} if is_blocked else {}
+    trust = Trust(TrustPolicy(("CLAUDE.md",), blocked_digests=blocked), ())
+    with staged(monkeypatch) as stage:
+        asyncio.run(opened(stage, file, trust))
+        (refused,) = stage.events
+        assert stage.answer == errno.EACCES
+    offer = "nobody has signed or approved it; outside, nono trust approve CLAUDE.md lets it be read"
+    why = "its content is on the blocklist: it sends files away" if is_blocked else offer
+    assert part(part(part(refused, "entry"), "decision"), "Denied") == {"reason": f"instruction file: {why}"}
 
 
 def test_a_file_stays_open_until_it_is_handed_over_though_the_run_ends(
