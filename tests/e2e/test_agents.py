@@ -10,11 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from e2e.test_documents import blocks
 from support.agents.codex import codex_api
 from support.agents.places import PLACES
 from support.agents.programs import LIMIT_S
 from support.agents.stage import LOGIN, TASK, TIMEOUT_S, AgentStage, agent_stage
 from support.models.anthropic import FakeAnthropic
+from support.models.bedrock import FakeBedrock
 from support.models.gemini import FakeGemini
 from support.models.openai import FakeOpenAi
 from support.nono_run import NONO, Ended, nono_run
@@ -234,6 +236,31 @@ def test_claude_code_works_at_a_gateway_whose_token_it_does_not_hold() -> None:
         assert KEY not in (stage.project / "environment").read_text()
         asked = [each for each in stage.provider.requests if each.method == b"POST"]
         assert {each.value(b"authorization") for each in asked} == {f"Bearer {KEY}".encode()}
+
+
+BEDROCK = "bedrock-runtime.us-east-1.amazonaws.com"
+
+
+@pytest.mark.fetched
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a provider its own name")
+def test_claude_code_works_at_bedrock_with_keys_of_aws_that_it_does_not_hold() -> None:
+    [claude] = [each for each in AGENTS if each.profile == "claude-code"]
+    api, place = FakeBedrock(TASK), PLACES[claude.profile]
+    mounts = place.mounts(claude.profile)
+    with agent_stage([BEDROCK], api, mounts=mounts, login=claude.login) as stage:
+        place.install(stage)
+        [text] = [block for block in blocks("docs/agents.md", "json") if "aws_auth" in block]
+        stage.furnish({".config/nono/profiles/claude-bedrock.json": text})
+        given = {"AWS_ACCESS_KEY_ID": "AKIACANARYOFTHEID123", "AWS_SECRET_ACCESS_KEY": KEY}
+        run = stage.run("claude-bedrock", claude.argv, environment=given)
+        assert run.exit_code == 0, run.stdout + run.stderr
+        [told] = api.results
+        assert "tried" in told
+        held = (stage.project / "environment").read_text()
+        assert not any(key in held for key in given.values())
+        asked = [each for each in stage.provider.requests if each.method == b"POST"]
+        signers = {(each.value(b"authorization") or b"").partition(b"/")[0] for each in asked}
+        assert signers == {b"AWS4-HMAC-SHA256 Credential=AKIACANARYOFTHEID123"}
 
 
 def keys_are_where_they_belong(scene: Scene, run: Ended) -> None:

@@ -48,16 +48,21 @@ class FakeAnthropic:
             answer(request, {"type": "error", "error": {"type": "not_found_error", "message": "none"}}, 404)
 
     def _message(self, request: Received, asked: dict[str, Any]) -> None:
+        message, blocks = self.told(asked)
+        if asked.get("stream"):
+            stream(request, events(message, blocks))
+        else:
+            answer(request, {**message, "content": blocks})
+
+    def told(self, asked: dict[str, Any]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        """Return the message that answers a request, and its content blocks."""
         blocks = self._blocks(asked)
         # An agent takes messages with the same id for parts of one message.
         number = len(asked["messages"])
         message = {"id": f"msg_{number}", "type": "message", "role": "assistant", "model": asked["model"]}
         message["stop_reason"] = "tool_use" if blocks[0]["type"] == "tool_use" else "end_turn"
         message |= {"stop_sequence": None, "usage": USAGE}
-        if asked.get("stream"):
-            stream(request, _events(message, blocks))
-        else:
-            answer(request, {**message, "content": blocks})
+        return message, blocks
 
     def _blocks(self, asked: dict[str, Any]) -> list[dict[str, Any]]:
         """Return the content blocks. Without tools: agents ask small questions of their own on the side."""
@@ -95,7 +100,7 @@ def _text(content: str | list[dict[str, Any]]) -> str:
     return content if isinstance(content, str) else "".join(part.get("text", "") for part in content)
 
 
-def _events(message: dict[str, Any], blocks: list[dict[str, Any]]) -> Iterator[str]:
+def events(message: dict[str, Any], blocks: list[dict[str, Any]]) -> Iterator[str]:
     def of(kind: str, **fields: object) -> str:
         return event({"type": kind, **fields}, kind)
 
