@@ -24,7 +24,8 @@ SERVICES = {
     "perplexity": ("PERPLEXITY_API_KEY", "api.perplexity.ai/chat/completions"),
     "cerebras": ("CEREBRAS_API_KEY", "api.cerebras.ai/v1/chat/completions"),
 }
-# Variables of addresses, and what their readers append: the SDK of each provider; of xAI's, Hermes Agent.
+# Variables of addresses, and what their readers append: the SDK of each provider; Hermes Agent, which alone
+# reads those of DeepSeek and xAI.
 ADDRESSES = {
     "openrouter": ("OPENROUTER_BASE_URL", "/chat/completions"),
     "groq": ("GROQ_BASE_URL", "/openai/v1/chat/completions"),

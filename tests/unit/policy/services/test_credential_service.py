@@ -58,6 +58,10 @@ def services(*names: str, **custom: CustomCredential) -> dict[str, CredentialSer
         ("google-ai", "GOOGLE_API_KEY", "GOOGLE_AI_BASE_URL", "x-goog-api-key"),
         ("github", "GH_TOKEN", "GITHUB_BASE_URL", "Authorization"),
         ("gitlab", "GITLAB_TOKEN", "GITLAB_BASE_URL", "Authorization"),
+        ("mistral", "MISTRAL_API_KEY", "MISTRAL_BASE_URL", "Authorization"),
+        ("deepseek", "DEEPSEEK_API_KEY", "DEEPSEEK_BASE_URL", "Authorization"),
+        ("xai", "XAI_API_KEY", "XAI_BASE_URL", "Authorization"),
+        ("fireworks", "FIREWORKS_API_KEY", "FIREWORKS_BASE_URL", "Authorization"),
     ],
 )
 def test_a_built_in_service_sets_the_variables_sdks_read(
