@@ -150,6 +150,27 @@ def test_of_watching_devices_and_routes_nothing_is_said_after_a_success(
     assert (TITLE in run.stderr) is ("nono run --explain" in run.stderr) is bool(exit_code)
 
 
+def test_a_search_path_that_was_not_passed_on_is_told_to_a_command_that_failed(sandbox: NonoRun) -> None:
+    modules = sandbox.user.home / "modules"
+    modules.mkdir()
+    sandbox.give(modules)
+    sandbox.give(_written(modules / "mine.py", "print('loaded')"))
+    load = ["python3", "-c", "import mine"]
+    told = "Not passed on, because it changes what programs load: PYTHONPATH."
+
+    def run(*flags: str, command: Sequence[str] = load) -> Ended:
+        return sandbox.run([*command], profile={}, flags=flags, environment={"PYTHONPATH": str(modules)})
+
+    refused = run(f"--read={modules}")
+    assert refused.exit_code == 1
+    assert told in refused.stderr
+    assert "--env PYTHONPATH=VALUE sets it." in refused.stderr
+    given = run(f"--read={modules}", f"--env=PYTHONPATH={modules}")
+    assert (given.exit_code, given.stdout) == (0, "loaded\n"), given.stderr
+    for command in (["python3", "-c", ""], ["sh", "-c", "exit 3"]):
+        assert told not in run(command=command).stderr
+
+
 @pytest.mark.parametrize(("access", "is_enough"), [("readwrite", True), ("read", False)])
 def test_the_working_directory_is_offered_by_its_own_option(
     sandbox: NonoRun, access: str, is_enough: bool

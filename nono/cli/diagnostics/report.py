@@ -72,6 +72,8 @@ def report(
             offer=_offered(prepared, fs) if listed or absent else None,
         )
         console.lines(told)
+        if is_unclear and exit_code not in STOPPED:
+            console.lines(_of_search_paths(prepared, exit_code, environ))
         if exit_code and exit_code not in STOPPED:
             console.lines(_of_agent(prepared, invocation, rules, fs))
     if invocation.given.flag("diagnostics_json"):
@@ -82,6 +84,19 @@ def report(
         tell(printed(document(exit_code, found, limit, absent)))
     if is_told and exit_code not in STOPPED and found and limit is None:
         _offer(found, suppressed, prepared, invocation, environ, asks)
+
+
+def _of_search_paths(prepared: Prepared, exit_code: int, environ: Mapping[str, str]) -> Iterator[str]:
+    """Yield a line about the variables that name modules, and that the command did not get."""
+    # Imported here: most runs end well.
+    from nono.policy.why.lacking.search_paths import withheld_search_paths
+
+    given = [name for name, _ in prepared.resolved.environment.fixed]
+    names = withheld_search_paths(prepared.argv, exit_code, environ, given)
+    if names:
+        yield ""
+        yield f"  Not passed on, because it changes what programs load: {', '.join(names)}."
+        yield f"  --env {names[0]}=VALUE sets it."
 
 
 def _of_agent(

@@ -18,15 +18,15 @@ _C = _names(
     "cc c++ gcc g++ cpp clang clang++ tcc ld make gmake cmake ninja meson configure cargo rustc go "
     "node-gyp bear ccache"
 )
-_NODE = _names("node npm npx pnpm yarn corepack tsc vite jest vitest eslint webpack next")
-_PYTHON = _names(
+NODE = _names("node npm npx pnpm yarn corepack tsc vite jest vitest eslint webpack next")
+PYTHON = _names(
     "python python3 pip pip3 pipx uv uvx poetry pytest tox nox mypy ruff black flask ipython jupyter"
 )
 _RUST = _names("cargo rustc rustup rustfmt clippy-driver")
 _GO = _names("go gofmt gopls golangci-lint")
 _JAVA = _names("java javac mvn mvnw gradle gradlew kotlinc jshell")
-_RUBY = _names("ruby gem bundle bundler irb rake rails rspec rubocop")
-_PERL = _names("perl cpan cpanm prove")
+RUBY = _names("ruby gem bundle bundler irb rake rails rspec rubocop")
+PERL = _names("perl cpan cpanm prove")
 _PHP = _names("php composer")
 _HASKELL = _names("ghc ghci cabal stack runghc haskell-language-server")
 _OCAML = _names("ocaml ocamlc ocamlopt ocamlfind dune utop opam")
@@ -34,7 +34,7 @@ _GIT = _names("git gh glab tig lazygit pre-commit")
 _TERMINALS = _names("script expect tmux screen tmate gemini aider")
 _SHARED_MEMORY = _names("python python3 pytest black flask ipython jupyter chromium google-chrome")
 _PROCESSES = _names("ps top htop pgrep pkill killall pidof lsof uptime vmstat pstree")
-_TLS = _names("curl wget git gh pip pip3 npm pnpm yarn cargo go openssl") | _NODE | _PYTHON
+_TLS = _names("curl wget git gh pip pip3 npm pnpm yarn cargo go openssl") | NODE | PYTHON
 _POSTGRESQL = _names(
     "psql pg_dump pg_dumpall pg_restore pg_isready createdb dropdb createuser dropuser vacuumdb reindexdb"
 )
@@ -47,7 +47,7 @@ _SSH = _names("ssh scp sftp rsync")
 _REACHES_A_REMOTE = _names("push pull fetch clone ls-remote submodule")
 _AGENTS = _names("claude codex gemini opencode aider openclaw goose qwen copilot")
 # Programs that work on the directory where they start: some only read it, others write it too.
-READ_HERE = _NODE | _PYTHON | _JAVA | _names("ls find rg tree du wc sort")
+READ_HERE = NODE | PYTHON | _JAVA | _names("ls find rg tree du wc sort")
 BUILD_HERE = (
     _C
     | _RUST
@@ -162,28 +162,28 @@ _SETTINGS = (
 )
 # Programs that a person has installed, which do not run without what lies beside them.
 _INSTALLED = (
-    Row("~/.nvm", Access.READ, "your versions of Node.js", _NODE),
-    Row("~/.fnm", Access.READ, "your versions of Node.js", _NODE),
-    Row("~/.local/share/fnm", Access.READ, "your versions of Node.js", _NODE),
-    Row("~/.volta", Access.READ, "your versions of Node.js", _NODE),
+    Row("~/.nvm", Access.READ, "your versions of Node.js", NODE),
+    Row("~/.fnm", Access.READ, "your versions of Node.js", NODE),
+    Row("~/.local/share/fnm", Access.READ, "your versions of Node.js", NODE),
+    Row("~/.volta", Access.READ, "your versions of Node.js", NODE),
     # A shim runs the manager, which reads what it has installed.
     Row("~/.local/share/mise", Access.READ, "programs that mise has installed"),
     Row("~/.asdf", Access.READ, "programs that asdf has installed"),
-    Row("~/.rbenv", Access.READ, "your versions of Ruby", _RUBY),
-    Row("~/.rvm", Access.READ, "your versions of Ruby", _RUBY),
+    Row("~/.rbenv", Access.READ, "your versions of Ruby", RUBY),
+    Row("~/.rvm", Access.READ, "your versions of Ruby", RUBY),
     # Not the directories around these, in which gem and composer keep logins.
-    Row("~/.gem/ruby", Access.READ, "your gems", _RUBY),
-    Row("~/.local/share/gem/ruby", Access.READ, "your gems", _RUBY),
-    Row("~/perl5", Access.READ, "your modules of Perl", _PERL),
+    Row("~/.gem/ruby", Access.READ, "your gems", RUBY),
+    Row("~/.local/share/gem/ruby", Access.READ, "your gems", RUBY),
+    Row("~/perl5", Access.READ, "your modules of Perl", PERL),
     Row("~/.config/composer/vendor", Access.READ, "your packages of PHP", _PHP),
     Row("~/.composer/vendor", Access.READ, "your packages of PHP", _PHP),
     Row("~/.ghcup", Access.READ, "your toolchains of Haskell", _HASKELL),
     Row("~/.opam", Access.READ, "your toolchains of OCaml", _OCAML),
-    Row("~/.pyenv", Access.READ, "your versions of Python", _PYTHON),
-    Row("~/.local/share/uv/python", Access.READ, "your versions of Python", _PYTHON),
-    Row("~/.local/share/uv/tools", Access.READ, "your programs of Python", _PYTHON),
-    Row("~/.local/share/pipx", Access.READ, "your programs of Python", _PYTHON),
-    Row("~/.local/lib", Access.READ, "your packages of Python", _PYTHON),
+    Row("~/.pyenv", Access.READ, "your versions of Python", PYTHON),
+    Row("~/.local/share/uv/python", Access.READ, "your versions of Python", PYTHON),
+    Row("~/.local/share/uv/tools", Access.READ, "your programs of Python", PYTHON),
+    Row("~/.local/share/pipx", Access.READ, "your programs of Python", PYTHON),
+    Row("~/.local/lib", Access.READ, "your packages of Python", PYTHON),
     Row("~/.rustup", Access.READ, "your toolchains of Rust", _RUST),
     Row("~/.cargo/bin", Access.READ, "your programs of Rust", _RUST),
     Row("/usr/local/go", Access.READ, "the toolchain of Go", _GO),
