@@ -45,10 +45,14 @@ def parse_list_entry(entry: str) -> tuple[str, str]:
         if not re.fullmatch(_BARE_KEY, entry, re.ASCII):
             raise UsageError("--env-credential: an account's name holds letters, digits and '_'.")
         return entry, entry.upper()
-    if scheme in ("keyring", "apple-password", "apple-passwords"):
+    if scheme in ("apple-password", "apple-passwords"):
         raise UsageError(
-            f"--env-credential: {scheme}:// references do not fit in a list.",
-            hint=f"--env-credential-map '{scheme}://...' VARIABLE",
+            f"--env-credential: {scheme}:// credentials exist on macOS only.", hint="nono credential set NAME"
+        )
+    if scheme == "keyring":
+        raise UsageError(
+            "--env-credential: keyring:// references do not fit in a list.",
+            hint="--env-credential-map 'keyring://...' VARIABLE",
         )
     reference, equals, variable = entry.rpartition("=")
     if equals and variable:

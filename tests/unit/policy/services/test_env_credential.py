@@ -38,7 +38,7 @@ def test_an_entry_of_the_list_has_a_reference_and_a_variable(entry: str, expecte
         ("file:///k=", "needs its variable"),
         ("env://X=", "needs its variable"),
         ("keyring://a/b=VAR", "do not fit in a list"),
-        ("apple-password://a/b=VAR", "do not fit in a list"),
+        ("apple-password://a/b=VAR", "apple-password:// credentials exist on macOS only"),
         ("a-b", "letters, digits"),
         ("a=B", "letters, digits"),
     ],
