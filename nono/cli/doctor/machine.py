@@ -88,6 +88,14 @@ def _proxy_only(facts: HostFacts) -> Finding:
     asked = CapabilitySet((), (), NetworkMode.PROXY, Scopes(), Wsl2ProxyPolicy.ERROR, "/")
     chosen = choose_enforcement(asked, facts)
     if isinstance(chosen, Refusal) or chosen.rung is None:
+        if facts.network_namespace and facts.landlock_abi > 0:
+            return Finding(
+                "network by proxy",
+                Mark.MISSING,
+                "runs with --credential or --network-profile are refused: only a private network would hold "
+                "the command to the proxy here",
+                "--sandbox-policy netns, or wsl2_proxy_policy: netns in a profile",
+            )
         return Finding(
             "network by proxy",
             Mark.MISSING,

@@ -134,6 +134,16 @@ def test_what_a_machine_lacks_is_told_with_its_remedy(seen: Seen, changed: dict[
     assert [each for each in machine(seen) if (each.remedy is None) != (each.mark is Mark.OK)] == []
 
 
+@pytest.mark.parametrize("has_private_network", [True, False])
+def test_a_fallback_without_enforcement_is_named_only_where_no_other_is_left(
+    has_private_network: bool,
+) -> None:
+    seen = GOOD._replace(facts=WSL2._replace(network_namespace=has_private_network))
+    (remedy,) = [each.remedy for each in machine(seen) if each.check == "network by proxy"]
+    assert remedy is not None
+    assert ("netns" in remedy, "insecure_proxy" in remedy) == (has_private_network, not has_private_network)
+
+
 @pytest.mark.parametrize(
     ("seen", "status"), [(GOOD, 0), (without(listener=Listener.BUSY), 0), (without(landlock_abi=0), 1)]
 )
