@@ -16,7 +16,9 @@ def enter_private_network(proxy_port: int) -> tuple[socket.socket, bool]:
 
     Return the proxy's listener there, which the caller closes, and True if that took a user namespace: the
     command could reconfigure its network with the capabilities over it, so drop them. proxy_port 0 takes a
-    free port. OSError names the refused step; LaunchError: the port cannot be bound. The process must then
+    free port.
+
+    Raises OSError that names the refused step, LaunchError if the port cannot be bound. The process must then
     end.
     """
     holds_all = namespaces.leave_network()

@@ -238,7 +238,7 @@ class Acting:
         return False
 
     def _write(self, parent: int, name: str, was: Entry) -> None:
-        """Write a file with content and metadata. Raises OSError; ValueError: its content is damaged."""
+        """Write a file with content and metadata. Raises OSError, or ValueError if its content is damaged."""
         assert was.content is not None
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         file = os.open(name, flags, 0o600, dir_fd=parent)

@@ -206,7 +206,10 @@ class Store:
         self.left_bytes -= count
 
     def chunks(self, digest: str) -> Iterator[bytes]:
-        """Yield a content in pieces. Raises OSError; ValueError: it is damaged; KeyError: it is not kept."""
+        """Yield a content in pieces.
+
+        Raises OSError, ValueError if it is damaged, KeyError if it is not kept.
+        """
         expected = bytes.fromhex(digest)
         place, found = self._places[expected], sha256()
         for chunk in self._chunks(digest, place):

@@ -68,7 +68,7 @@ def test_a_noun_at_the_head_is_found(head: str, found: list[str]) -> None:
 
 # An error as a heading, "ValueError: it is gone.", where a sentence has "Raises ValueError if it is gone."
 HEADED = re.compile(
-    r"(?:^|[.)`] )[A-Z]\w*(?:Error|Unavailable|NotFound)(?:, \w+)*(?: E[A-Z]+)?: ", re.MULTILINE
+    r"(?:^|[.;,)`] )[A-Z]\w*(?:Error|Unavailable|NotFound)(?:, \w+)*(?: E[A-Z]+)?: ", re.MULTILINE
 )
 
 
@@ -94,9 +94,10 @@ def test_a_docstring_names_an_error_in_a_sentence() -> None:
         ("OSError: it is gone.", ["of"]),
         ("Read it. OSError ENOENT: it is gone.", ["of"]),
         ("Read it.\n\n    KeyError, ValueError: there is none.", ["of"]),
+        ("Read it. Raises OSError; KeyError: it is not kept.", ["of"]),
         ("Read it. Raises OSError if it is gone.", []),
     ],
-    ids=["alone", "behind a sentence", "two", "in a sentence"],
+    ids=["alone", "behind a sentence", "two", "in a list", "in a sentence"],
 )
 def test_an_error_as_a_heading_is_found(docstring: str, found: list[str]) -> None:
     assert list(headed_errors(f'def of(x):\n    """{docstring}"""\n    return x')) == found

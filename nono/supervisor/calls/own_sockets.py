@@ -75,7 +75,9 @@ def device_of_mount(descriptor: int, tid: int) -> tuple[int, int] | None:
     """Return the device of the file system that holds a file, as the mounts of thread `tid` name it.
 
     On btrfs, and for some files of an overlay, st_dev is a number of its own. Returns None if `tid` does not
-    see the mount; OSError: it has ended, or hides. No mount has this one's number while `descriptor` is open.
+    see the mount. No mount has this one's number while `descriptor` is open.
+
+    Raises OSError if `tid` has ended, or hides.
     """
     with open(f"/proc/self/fdinfo/{descriptor}", "rb") as fdinfo:
         mount = next((line.split()[1] for line in fdinfo if line.startswith(b"mnt_id:")), None)
