@@ -109,7 +109,7 @@ def resolve_services(
 ) -> tuple[CredentialService, ...]:
     """Build the services for pairs of SERVICE or SERVICE=URL and origin, each once.
 
-    A profile's entry replaces a built-in one, and a URL either's address.
+    A profile's entry replaces a built-in one, and a URL either's address, of several the last.
     `endpoints` are the rules --allow-endpoint adds, by service.
     `required` are the names of services without which no run starts; None: all.
 
@@ -117,8 +117,13 @@ def resolve_services(
     not expand to an absolute one, an unknown capture, or two services that share a variable.
     """
     services: dict[str, CredentialService] = {}
+    addresses: dict[str, str] = {}
     for text, origin in wanted:  # of two origins the last: the command line's
-        name, address, _ = each = named(text, origin)
+        each = named(text, origin)
+        if each.address is not None:
+            addresses[each.name] = each.address
+        each = each._replace(address=addresses.get(each.name))  # a name alone leaves one that was given
+        name, address, _ = each
         if name in custom:
             entry = custom[name] if address is None else custom[name]._replace(upstream=address)
             services[name] = _custom(name, entry, origin, path_context, captures or {})

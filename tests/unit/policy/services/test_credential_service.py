@@ -136,6 +136,19 @@ def test_an_address_takes_the_place_of_the_services_own(name: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("option", "address"),
+    [
+        ("openai", "https://llm.corp.example"),
+        ("openai=https://api.openai.com/v1", "https://api.openai.com/v1"),
+    ],
+)
+def test_an_address_of_the_profile_stays_unless_the_option_names_another(option: str, address: str) -> None:
+    wanted = [("openai=https://llm.corp.example", "profile"), (option, "--credential")]
+    [service] = resolve_services(wanted, {}, shipped.network_policy().services, PLACES)
+    assert (str(service.upstream), service.origin) == (address, "--credential")
+
+
+@pytest.mark.parametrize(
     ("address", "message"),
     [
         ("http://llm.corp.example", "http is for loopback only: a key would cross the network in the clear"),
