@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from nono.supervisor.opens.handler import WAITING_MAX
 from support.elevation import as_user, asked, python
 from support.nono_run import NONO, Ended, NonoRun
 from support.running import fork_server
@@ -116,6 +117,53 @@ def test_the_proxy_goes_on_serving_while_a_question_is_open(sandbox: NonoRun, ou
             server.may.set()
             assert process.stdout.readline() == f"file: {CANARY}\n"
         assert process.returncode == 0
+
+
+MANY = """
+import collections, sys, threading
+opened, refused = collections.Counter(), threading.Semaphore(0)
+def read():
+    try:
+        opened[open(sys.argv[1]).read()] += 1
+    except PermissionError as error:
+        opened[error.strerror] += 1
+        refused.release()
+threads = [threading.Thread(target=read) for _ in range(int(sys.argv[2]))]
+for thread in threads:
+    thread.start()
+for _ in range(int(sys.argv[3])):
+    refused.acquire()
+print("refused", flush=True)
+for thread in threads:
+    thread.join()
+print(*sorted(opened.items()))
+"""
+
+
+@pytest.mark.needs("listener")
+def test_there_is_an_end_to_the_opens_that_wait_for_an_answer(sandbox: NonoRun, outside: Path) -> None:
+    """Each keeps a descriptor of the supervisor open."""
+    with webhook_server(saying("grant"), sandbox.user.home, holds=True) as server:
+        environment = {"SSL_CERT_FILE": str(server.ca_file), "LC_ALL": "C"}
+        before = set(sandbox.logs())
+        with fork_server.start(
+            sandbox.argv(python(MANY, outside, str(WAITING_MAX + 3), "3"), profile=profile_of(server)),
+            env=sandbox.user.environment(environment),
+            cwd=sandbox.project,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        ) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "refused\n"
+            server.may.set()
+            said = process.stdout.readline()
+        assert said == f"('Operation not permitted', 3) ('{CANARY}', {WAITING_MAX})\n"
+        reasons = [
+            str(event) for event in sandbox.events_since(before) if "too many opens wait" in str(event)
+        ]
+    assert reasons
 
 
 PAY = """

@@ -11,7 +11,14 @@ from nono.policy.capability import (
     Wsl2ProxyPolicy,
 )
 from nono.policy.ports import PortGrants, united
-from nono.sandbox.plan.enforcement import Enforcement, NotifyProgram, Refusal, Rung, StaticFilter
+from nono.sandbox.plan.enforcement import (
+    Enforcement,
+    NotifyProgram,
+    Refusal,
+    Rung,
+    StaticFilter,
+    has_own_datagrams,
+)
 from nono.sandbox.plan.facts import HostFacts, Listener
 from nono.sandbox.plan.ladder import (
     ABSTRACT_SOCKETS_NOTE,
@@ -464,3 +471,10 @@ def test_nothing_is_learned_without_a_listener(facts: HostFacts) -> None:
 def test_sockets_beside_a_blocked_network_are_not_learned() -> None:
     blocked = LEARNING._replace(network=NetworkMode.BLOCKED, ports=PortGrants(open=united((80,))))
     assert "cannot be watched" in refusal(blocked, NATIVE).message
+
+
+@pytest.mark.parametrize("rung", [*Rung, None])
+@pytest.mark.parametrize("namespaces", [True, False])
+def test_udp_is_made_where_calls_are_judged_and_nobody_else_is(rung: Rung | None, namespaces: bool) -> None:
+    found = has_own_datagrams(Enforcement(rung, namespaces=namespaces))
+    assert found is (namespaces and rung is Rung.NOTIFY)

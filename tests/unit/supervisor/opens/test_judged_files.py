@@ -75,6 +75,14 @@ def test_one_copy_serves_every_open_of_a_content(files: JudgedFiles, file: int) 
     assert files.copy("large", bytes(COPIES_BYTES_MAX), state) is None
 
 
+def test_the_copies_of_all_contents_have_an_end_together(files: JudgedFiles, file: int) -> None:
+    state, half = os.fstat(file), bytes(COPIES_BYTES_MAX // 2)
+    assert files.copy("one half", half, state) is not None
+    assert files.copy("little", b"be good", state) is not None
+    assert files.copy("the other half", half, state) is None
+    assert files.copy("less", half[len(b"be good") :], state) is not None
+
+
 def test_who_writes_while_a_lease_is_taken_ends_nobody(files: JudgedFiles, file: int, tmp_path: Path) -> None:
     done = threading.Event()
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ctypes
 import os
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from nono.kernel.notify import Notification
 from nono.kernel.uapi import open as uapi
-from nono.supervisor.opens.path_arguments import PathArguments
+from nono.supervisor.opens.path_arguments import PathArguments, examine
 from nono.supervisor.verdict.open_call import OpenCall
 
 UNKNOWN = 1 << 31
@@ -51,3 +53,33 @@ def test_an_open_how_that_the_kernel_refuses_is_malformed(flags: int, mode: int)
 def test_an_empty_path_is_malformed() -> None:
     with pytest.raises(ValueError, match="an empty path"):
         read(os.O_RDONLY, 0, b"\0")
+
+
+def removed(directory: Path) -> int:
+    (directory / "file").touch()
+    descriptor = os.open(directory / "file", os.O_PATH)
+    os.unlink(directory / "file")
+    (directory / "file (deleted)").touch()  # which the kernel's name of it would be taken for
+    return descriptor
+
+
+@pytest.mark.parametrize(
+    "nameless",
+    [
+        pytest.param(lambda _: os.pipe()[0], id="a pipe"),
+        pytest.param(lambda _: os.memfd_create("/etc/passwd"), id="a file in memory"),
+        pytest.param(removed, id="a file that was removed"),
+    ],
+)
+def test_what_has_no_path_is_judged_by_none(nameless: Callable[[Path], int], tmp_path: Path) -> None:
+    descriptor = nameless(tmp_path)
+    with pytest.raises(FileNotFoundError, match="no path leads to it"):
+        examine(descriptor)
+    os.close(descriptor)
+
+
+def test_what_has_a_path_is_judged_by_it(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    descriptor = os.open(tmp_path / "file", os.O_PATH)
+    assert examine(descriptor) == (str(tmp_path / "file"), "file", False)
+    os.close(descriptor)
