@@ -109,7 +109,7 @@ def _add_stream_rule(ruleset: int, descriptor: int, plan: SandboxPlan) -> None:
         if rights & plan.own_root_fs:
             landlock.add_path_beneath(ruleset, descriptor, rights & plan.own_root_fs)
     except OSError as error:
-        if error.errno not in (errno.EBADF, errno.EBADFD):  # it is closed, or a pipe or socket without a name
+        if error.errno != errno.EBADFD:  # a pipe or socket without a name
             raise
 
 
