@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from posixpath import basename
 
@@ -28,6 +29,10 @@ _BELOW = {
         "Cargo.toml", "Cargo.lock", "CMakeLists.txt", "meson.build", "configure", "build.gradle",
         "build.gradle.kts", "settings.gradle", "gradlew", "mvnw", "pom.xml", "composer.json",
         "composer.lock", "go.mod", "flake.nix", "shell.nix", "lefthook.yml", ".husky",
+        "default.nix", "devenv.nix", "dodo.py", "fabfile.py", "pavement.py", "Procfile", "Vagrantfile",
+        "Tiltfile", "Earthfile", "Gruntfile.js", "gulpfile.js", "deno.json", "bunfig.toml", ".rspec",
+        "MODULE.bazel", "WORKSPACE", ".bazelrc", "gradle.properties", "gradle-wrapper.properties",
+        ".sbtopts", ".jvmopts", ".lefthook.yml",
     ),
     _AGENT: (
         "CLAUDE.md", "CLAUDE.local.md", "AGENTS.md", "GEMINI.md", "QWEN.md", ".goosehints", ".cursorrules",
@@ -40,6 +45,8 @@ _BELOW = {
         "Dockerfile", "Containerfile", "compose.yml", "compose.yaml", "docker-compose.yml", ".devcontainer",
     ),
 }  # fmt: skip
+# Settings of JavaScript's tools that are code, as eslint.config.mjs, which an editor runs for each file too.
+_CODE_OF_A_TOOL = re.compile(r"(?:\.config\.[cm]?[jt]s|^\.[\w-]+rc\.[cm]?[jt]s)\Z")
 # For projects without a record of changes: the search starts at these names.
 _BY_NAME = {name: reason for reason, names in _BELOW.items() for name in names if "/" not in name}
 _BY_TAIL = {name: reason for reason, names in _BELOW.items() for name in names if "/" in name}
@@ -78,4 +85,6 @@ def _of_project(path: str) -> str | None:
         if part in _BY_NAME:
             return _BY_NAME[part]
     name = basename(path)
+    if _CODE_OF_A_TOOL.search(name):
+        return _BUILD
     return _CONTAINER if name.startswith(("Dockerfile.", "docker-compose.")) else None

@@ -125,20 +125,23 @@ _SETTINGS = {
 _ANYWHERE = {
     _GIT: (
         ".git/config", ".git/hooks", ".git/info/attributes", ".git/modules", ".gitmodules", ".githooks",
-        ".husky",
-        ".hg/hgrc",
+        ".husky", ".lfsconfig",
+        ".hg/hgrc", ".jj/repo/config.toml",
     ),
     _EDITOR: (
         ".vscode", ".idea", ".exrc", ".nvimrc", ".nvim.lua", ".dir-locals.el", ".vimrc", ".zed",
         ".cursor",
     ),
-    _SHELL: (".envrc", ".mise.toml", "mise.toml", ".tool-versions"),
+    _SHELL: (".envrc", ".mise", ".mise.toml", "mise.toml", ".config/mise", ".tool-versions"),
     _TOOL: (
         ".npmrc", ".yarnrc", ".yarnrc.yml", "pip.conf", ".cargo/config", ".cargo/config.toml",
         ".pre-commit-config.yaml", ".gdbinit", ".pnp.cjs", ".pnpmfile.cjs", ".yarn/releases",
         ".yarn/plugins", ".mvn",
     ),
-    _LANGUAGE: ("sitecustomize.py", "usercustomize.py"),
+    _LANGUAGE: (
+        "sitecustomize.py", "usercustomize.py", ".pdbrc", ".irbrc", ".pryrc", ".Rprofile", ".Renviron",
+        ".ghci", ".iex.exs", ".ocamlinit",
+    ),
     _AGENT: (*IN_PROJECTS, *INSTALLED_IN_PROJECTS),
 }  # fmt: skip
 # In the state directory of an agent, which a variable may move.
@@ -159,7 +162,11 @@ _BELOW_SYSTEM = (
     "/Library",
     "/run",
 )
-_LANGUAGE_SUFFIXES = (".pth",)  # in any site-packages
+_SUFFIXES = {
+    ".pth": _LANGUAGE,  # in any site-packages
+    ".code-workspace": _EDITOR,
+    ".sublime-project": _EDITOR,
+}
 
 
 class SteeringPaths(NamedTuple):
@@ -216,7 +223,7 @@ def _by_name(path: str) -> str | None:
     for reason, names in _ANYWHERE.items():
         if any(_occurs(name.split("/"), parts) or _ends_above(name.split("/"), parts) for name in names):
             return reason
-    return _LANGUAGE if path.endswith(_LANGUAGE_SUFFIXES) else None
+    return next((reason for suffix, reason in _SUFFIXES.items() if path.endswith(suffix)), None)
 
 
 def _occurs(name: Sequence[str], parts: Sequence[str]) -> bool:

@@ -33,6 +33,11 @@ STEERING = SteeringPaths({"/home/ada/.bashrc": "a shell outside reads it when it
         "QWEN.md",
         ".devcontainer/devcontainer.json",
         "Dockerfile.dev",
+        "web/eslint.config.mjs",
+        "vite.config.ts",
+        ".prettierrc.cjs",
+        "Procfile",
+        "ada.code-workspace",
         "/home/ada/.bashrc",
     ],
 )
@@ -45,7 +50,17 @@ def test_a_file_that_runs_later_is_named_with_its_reason(path: str) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["src/main.c", "README.md", "hooks/pre-commit", "package.json.md", "docs/Makefile-notes", "git/hooks"],
+    [
+        "src/main.c",
+        "README.md",
+        "hooks/pre-commit",
+        "package.json.md",
+        "docs/Makefile-notes",
+        "git/hooks",
+        "src/config.ts",
+        "eslint.config.md",
+        ".prettierrc.json",
+    ],
 )
 def test_an_ordinary_file_is_not_named(path: str) -> None:
     assert runs_later([f"{PROJECT}/{path}"], STEERING, PROJECT) == ()

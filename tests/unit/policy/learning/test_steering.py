@@ -24,12 +24,15 @@ STEERING = (
     "other/.yarn/releases/yarn.cjs", "other/.pnp.cjs", ".codex/hooks.json", ".codex/rules/default.rules",
     ".gemini/extensions/x/gemini-extension.json", ".qwen/settings.json", ".copilot/mcp-config.json",
     ".config/goose/config.yaml", ".claude/ide/1.lock", "other/opencode.json", "other/.codex/config.toml",
+    "other/.agents/plugins/x/hooks/hooks.json", "other/.jj/repo/config.toml", "other/.mise/tasks/x",
+    "other/.Rprofile", "other/.pdbrc", "other/.lfsconfig", "other/x.code-workspace",
     "other/.opencode/plugin/x.js", "other/.github/hooks/x.json", "other/.qwen", ".pi/agent/models.json",
 )  # fmt: skip
 HARMLESS = (
     "other/src/main.c", ".config/app/state.json", ".cache/app/x", ".local/share/app/db", "work/x",
     ".cargo/registry/index", "other/.gitignore", "gitconfig", ".config/gitty/x", "other/git/config",
     "other/.git/index", "other/.yarn/cache/x.zip", ".codex/sessions/x.jsonl", ".gemini/tmp/x",
+    "other/.agents/skills/x.md", "other/.jj/repo/store/type", "other/workspace.md",
     "other/.opencode/themes/x.json", "other/.github/workflow.md",
 )  # fmt: skip
 
