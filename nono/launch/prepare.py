@@ -24,6 +24,11 @@ if TYPE_CHECKING:
     from nono.supervisor.cgroup.placement import Place
 
 _REFUSED = (errno.EROFS, errno.EACCES, errno.EPERM)
+# Commands of shells that are no programs, or not everywhere.
+_OF_SHELLS = frozenset(
+    """alias bg cd declare eval exec export fg jobs let local popd pushd read readonly set shift shopt
+    source trap type typeset ulimit umask unalias unset wait""".split()  # noqa: SIM905 - reads better than a list
+)
 _OTHER_HOME = "you cannot create anything there; HOME=DIR nono ... uses another home, for the command too"
 
 
@@ -185,6 +190,12 @@ def _why_none(name: str, candidates: Sequence[str], workdir: str) -> tuple[str, 
             return f"not found on PATH; {there} {flaw}", hint
         if name.startswith("-"):
             return "not found on PATH", "what stands after -- is the command; options of nono stand before it"
+        if name.partition("=")[0].isidentifier() and "=" in name and " " not in name:
+            return "not found on PATH", f"it sets a variable, as shells do: env {shell_word(name)} COMMAND"
+        if name == "cd":
+            return "not found on PATH", "it is a part of shells: --workdir DIR says where the command starts"
+        if name in _OF_SHELLS:
+            return "not found on PATH", f"it is a part of shells: bash -c '{name} ...'"
         quoted = f"quotes make it one name: leave them out, or sh -c {shell_word(name)}"
         is_here = bool(name) and os.path.isfile(os.path.join(workdir, name))
         here = f"./{shell_word(name)} is the one in this directory" if is_here else None
