@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 
 import pytest
@@ -15,7 +16,9 @@ from nono.proxy.upstream.connection import PoolKey, UpstreamConnection
 from support.http1.readers import Keeper, Relay, Wire
 
 HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+SWITCH = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
 COUNT = 40_000
+SHARE = 64 * 1024  # of a read that may be chunked
 
 
 class PausedWire(Wire):
@@ -57,6 +60,22 @@ def test_the_end_of_a_connection_waits_for_what_was_read_before(last: bytes, end
     assert relay.body == b"x" * COUNT
 
 
+@pytest.mark.parametrize(("surplus", "is_reusable"), [(b"", True), (b"HTTP/1.1 200 OK\r\n\r\n", False)])
+@pytest.mark.parametrize("end", [SHARE - 1, SHARE, SHARE + 1])
+def test_what_follows_a_response_makes_its_connection_unfit_wherever_a_share_of_the_read_ends(
+    end: int, surplus: bytes, is_reusable: bool
+) -> None:
+    length = end - len(HEAD) - len(b"ffff\r\n\r\n0\r\n\r\n")
+    response = HEAD + b"%04x\r\n%b\r\n0\r\n\r\n" % (length, b"x" * length)
+    assert len(response) == end
+    relay = Relay()
+    connection = UpstreamConnection(PoolKey("http", "a", 80, TlsIdentity()), Keeper(), Later())
+    connection.connection_made(PausedWire())
+    connection.begin(relay, b"GET")
+    connection.data_received(response + surplus)
+    assert (relay.end, relay.reusable, relay.faults) == ("clean", is_reusable, [])
+
+
 class Leaving(Relay):
     """Lets the connection go at an interim response."""
 
@@ -89,13 +108,36 @@ def test_a_switch_that_was_lost_before_its_turn_came_is_a_failure(lost: bool, en
     connection = UpstreamConnection(PoolKey("http", "a", 80, TlsIdentity()), Keeper(), turns)
     connection.connection_made(PausedWire())
     connection.begin(relay, b"GET", may_switch=True)
-    head = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
-    connection.data_received(head + bytes(20_000))
+    connection.data_received(SWITCH + bytes(20_000))
     if lost:
         connection.connection_lost(ConnectionResetError())
     [work] = turns.kept
     work(math.inf)
     assert (relay.end, relay.faults) == (end, [])
+
+
+class HandedOver(Relay):
+    """Takes the connection over at a switch."""
+
+    connection: UpstreamConnection
+    after = b""
+
+    def response_switched(self, head: ResponseHead) -> None:
+        _, self.after = self.connection.hand_over(asyncio.Protocol())
+
+
+class Lent(PausedWire):
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None: ...
+
+
+def test_all_bytes_of_a_read_after_a_switch_go_to_who_takes_the_connection_over() -> None:
+    relay = HandedOver()
+    relay.connection = UpstreamConnection(PoolKey("http", "a", 80, TlsIdentity()), Keeper(), Later())
+    relay.connection.connection_made(Lent())
+    relay.connection.begin(relay, b"GET", may_switch=True)
+    after = bytes(range(256)) * (3 * SHARE // 256)
+    relay.connection.data_received(SWITCH + after)
+    assert (relay.after == after, relay.faults) == (True, [])
 
 
 Shown = tuple[int | None, bytes, tuple[Header, ...], str, tuple[int, ...], tuple[str, ...]]
