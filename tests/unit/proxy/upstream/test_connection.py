@@ -140,6 +140,24 @@ def test_all_bytes_of_a_read_after_a_switch_go_to_who_takes_the_connection_over(
     assert (relay.after == after, relay.faults) == (True, [])
 
 
+class Faulty(Relay):
+    def response_body(self, piece: bytes) -> None:
+        raise ZeroDivisionError
+
+
+def test_a_fault_in_a_later_turn_ends_the_connection() -> None:
+    """Nothing else would: the loop ends only that of a read that it has passed on itself."""
+    relay, turns, wire = Faulty(), Later(spent=True), PausedWire()
+    connection = UpstreamConnection(PoolKey("http", "a", 80, TlsIdentity()), Keeper(), turns)
+    connection.connection_made(wire)
+    connection.begin(relay, b"GET")
+    connection.data_received(HEAD + b"1\r\nx\r\n" * COUNT)
+    [work] = turns.kept
+    with pytest.raises(ZeroDivisionError):
+        work(math.inf)
+    assert wire.is_closing()
+
+
 Shown = tuple[int | None, bytes, tuple[Header, ...], str, tuple[int, ...], tuple[str, ...]]
 
 
