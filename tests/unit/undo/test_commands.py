@@ -40,6 +40,30 @@ def test_lines_beside_each_other_fit_80_columns(
     assert len(line) <= 80
 
 
+@pytest.mark.parametrize(
+    ("flags", "shown"),
+    [
+        ((), []),
+        (("--diff",), ["-old", "+new"]),
+        (("--full",), ["-old", "+new"]),
+        (("--side-by-side",), ["old  ", " | new"]),
+    ],
+)
+def test_each_option_of_show_has_a_form_of_its_own_for_changed_lines(
+    flags: tuple[str, ...],
+    shown: list[str],
+    stage: Stage,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(os, "environ", {**stage.environ, "COLUMNS": "80"})
+    (stage.root / "a").write_text("old\n")
+    stage.run(lambda: (stage.root / "a").write_text("new\n"))
+    assert command.run(["show", "latest", *flags]) == 0
+    said = capsys.readouterr().out
+    assert [form for form in ("-old", "+new", "old  ", " | new") if form in said] == shown
+
+
 @pytest.mark.parametrize("is_dry", [True, False])
 def test_a_restore_of_times_alone_does_not_count_paths(
     stage: Stage, is_dry: bool, capsys: pytest.CaptureFixture[str]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, cast
 
 import pytest
 
 from nono.audit.event import OF_INSTRUCTIONS, Unasked, UnaskedDecision, network
-from nono.cli.text.footer import Finding, findings, footer, headline, what
+from nono.cli.text.footer import LISTED_MAX, Finding, findings, footer, headline, what
 from nono.launch.denials import Denials, Denied, Kind
 from nono.policy.path_expansion import PathContext
 from nono.policy.why import remedy
@@ -134,6 +135,20 @@ def test_a_note_that_two_denials_share_is_said_once() -> None:
     found = [Finding(each, None, note="no option is offered") for each in sockets]
     said = "\n".join(footer(1, found, is_complete=True))
     assert (said.count("unix socket /run/"), said.count("no option is offered")) == (2, 1)
+
+
+@pytest.mark.parametrize(("count", "more"), [(LISTED_MAX, []), (LISTED_MAX + 2, ["2"])])
+def test_denials_beyond_the_limit_are_counted_and_not_listed(count: int, more: list[str]) -> None:
+    said = _said(*(_socket(number, f"hint {number}") for number in range(count)))
+    assert said.count("socket(family=") == LISTED_MAX
+    assert re.findall(r"\.\.\. and (-?\d+) more \(all of them are in the audit log\)", said) == more
+
+
+@pytest.mark.parametrize(("count", "more"), [(LISTED_MAX, []), (LISTED_MAX + 2, ["2"])])
+def test_denials_beyond_the_limit_that_share_a_hint_are_counted_above_it(count: int, more: list[str]) -> None:
+    said = _said(*map(_socket, range(count)))
+    assert said.count("socket(family=") == LISTED_MAX
+    assert re.findall(r"\.\.\. and (-?\d+) more like these", said) == more
 
 
 @pytest.mark.parametrize("length", range(1, 90))

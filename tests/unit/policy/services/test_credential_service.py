@@ -335,6 +335,11 @@ def test_each_mistake_names_only_its_field(fields: dict[str, object], problem: s
     assert problem_fields(**fields) == [problem]
 
 
+def test_a_rate_limit_may_be_0_in_each_field() -> None:
+    """No limit, no burst, no wait; below 0 each is refused above."""
+    assert problem_fields(credential_key="corp", rate_limit=RateLimitEntry(0, 0, 0)) == []
+
+
 def test_an_entry_that_uses_every_field_is_accepted() -> None:
     fields = {
         "credential_key": "corp",
