@@ -63,8 +63,10 @@ def conclude(run: RunContext, exit_code: int) -> Outcome:
     beside.left(session, exit_code)
     limit = _record_limits(run, exit_code)
     end = run.entry.end_of(run.child, exit_code, limit)
-    session.record(event.session_ended(exit_code, end._asdict()))
-    run.entry.ended(exit_code, end)
+    try:
+        session.record(event.session_ended(exit_code, end._asdict()))
+    finally:  # the disk may be full, and the command has ended as it has
+        run.entry.ended(exit_code, end)
     optional.run_after_hook(run.prepared, session, exit_code)
     status = beside.conclude(session, exit_code, run.child.signal_descriptor)
     return Outcome(

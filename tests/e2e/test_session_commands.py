@@ -501,3 +501,19 @@ def test_prune_keeps_what_lives(stopped: bool, sandbox: NonoRun) -> None:
         run.send_signal(signal.SIGCONT)
         run.communicate("\n", timeout=TIMEOUT_S)
     assert "Pruned 1 session(s)." in nono(sandbox, "prune", "--keep=0").stderr
+
+
+@pytest.mark.parametrize("status", [0, 3])
+def test_a_command_has_ended_as_it_has_although_its_log_has_no_room_for_that(
+    sandbox: NonoRun, status: int
+) -> None:
+    """A limit of the size of a file stands for the full disk: the last event does not fit."""
+    before = set(sandbox.logs())
+    command = (*NONO, "run", "--allow=.", f"--name=full{status}", "--", "sh", "-c", f"exit {status}")
+    assert sandbox.bare(command).exit_code == status
+    [log] = set(sandbox.logs()) - before
+    ended = sandbox.bare(["prlimit", f"--fsize={log.stat().st_size - 40}", *command])
+    assert ended.exit_code == 1
+    assert "of a record could be written" in ended.stderr
+    both = [each for each in records(sandbox.user) if each["name"] == f"full{status}"]
+    assert [each["exit_code"] for each in both] == [status, status]
