@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 import pytest
@@ -196,6 +197,30 @@ def test_the_end_of_a_run_is_written_although_the_disk_is_full(
 ) -> None:
     require("mounts")
     assert in_child(lambda: status_on_a_full_disk(environ, detail)) == ends
+
+
+@pytest.mark.parametrize(
+    ("failure", "has_record", "ends"),
+    [
+        (errno.ENOSPC, True, EXITED),
+        (errno.EDQUOT, True, EXITED),
+        (errno.EIO, True, None),
+        (errno.ENOSPC, False, None),
+    ],
+)
+def test_a_record_is_written_over_on_a_full_disk_alone(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch, failure: int, has_record: bool, ends: str | None
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(failure, os.strerror(failure))
+
+    if has_record:
+        registry.write(record())
+    monkeypatch.setattr(registry, "put", fail)
+    with nullcontext() if ends else pytest.raises(OSError, match=os.strerror(failure)):
+        registry.write(record()._replace(status=EXITED, exit_code=0))
+    found = [parse(file.read_bytes()).status for file in Path(registry.path).glob("*.json")]
+    assert found == ([ends or RUNNING] if has_record else [])
 
 
 def status_on_a_full_disk(environ: dict[str, str], detail: str) -> str:

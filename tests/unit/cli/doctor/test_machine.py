@@ -134,14 +134,19 @@ def test_what_a_machine_lacks_is_told_with_its_remedy(seen: Seen, changed: dict[
     assert [each for each in machine(seen) if (each.remedy is None) != (each.mark is Mark.OK)] == []
 
 
-@pytest.mark.parametrize("has_private_network", [True, False])
+@pytest.mark.parametrize(
+    ("has_private_network", "landlock_abi", "is_held"),
+    [(True, 3, True), (False, 3, False), (True, 0, False)],
+)
 def test_a_fallback_without_enforcement_is_named_only_where_no_other_is_left(
-    has_private_network: bool,
+    has_private_network: bool, landlock_abi: int, is_held: bool
 ) -> None:
-    seen = GOOD._replace(facts=WSL2._replace(network_namespace=has_private_network))
-    (remedy,) = [each.remedy for each in machine(seen) if each.check == "network by proxy"]
+    facts = WSL2._replace(network_namespace=has_private_network, landlock_abi=landlock_abi)
+    (remedy,) = [
+        each.remedy for each in machine(GOOD._replace(facts=facts)) if each.check == "network by proxy"
+    ]
     assert remedy is not None
-    assert ("netns" in remedy, "insecure_proxy" in remedy) == (has_private_network, not has_private_network)
+    assert ("netns" in remedy, "insecure_proxy" in remedy) == (is_held, not is_held)
 
 
 @pytest.mark.parametrize(

@@ -389,6 +389,12 @@ def test_another_address_of_a_remote_is_told_whichever_settings_have_it(
     assert said == ([(file, "rerouted", ("remote.origin.pushurl",))] if is_told else [])
 
 
+def test_an_address_that_runs_something_is_told_for_that_alone(top: Path) -> None:
+    script("git config remote.origin.url https://host.example/a.git")(top)
+    said = told(top, lambda: script("git config remote.origin.pushurl 'ext::sh -c x'")(top))
+    assert said == [(".git/config", "settings", ("remote.origin.pushurl",))]
+
+
 def test_settings_whose_names_would_fill_the_memory_are_told(top: Path) -> None:
     """Each name has that of its section: these, of half a megabyte, come to four gigabytes."""
 

@@ -51,6 +51,13 @@ def test_an_address_that_leads_what_was_there_away_is_told(added: str, name: str
     assert rerouted(f"{HERE}{added}\n", f"{HERE}{added}\n[user]\n") == ()
 
 
+@pytest.mark.parametrize("lines", ["{evil}{own}", "{own}{evil}"])
+def test_a_second_address_of_a_push_is_told_on_either_side_of_the_first(lines: str) -> None:
+    own = "\tpushurl = https://inner.example/a.git\n"
+    both = HERE.replace(own, lines.format(own=own, evil=f"\tpushurl = {EVIL}\n"))
+    assert rerouted(HERE, both) == ("remote.origin.pushurl",)
+
+
 @pytest.mark.parametrize(("removed", "name"), REMOVED.values(), ids=REMOVED)
 def test_an_address_that_stood_before_another_is_told_once_it_is_gone(removed: str, name: str) -> None:
     assert rerouted(HERE, HERE.replace(removed, "")) == (name,)

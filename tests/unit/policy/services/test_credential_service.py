@@ -171,6 +171,7 @@ def test_an_address_that_no_service_can_have_is_refused(address: str, message: s
         ("openai", {"OPENAI_BASE_URL": "https://api.openai.com:8443/v1"}, "OPENAI_BASE_URL"),
         ("openai", {"OPENAI_BASE_URL": "not a URL"}, "OPENAI_BASE_URL"),
         ("claude-token", {"ANTHROPIC_BASE_URL": "https://llm.corp.example"}, "ANTHROPIC_BASE_URL"),
+        ("gemini", {"GOOGLE_GEMINI_BASE_URL": "https://llm.corp.example"}, "GOOGLE_GEMINI_BASE_URL"),
         ("openai", {"OPENAI_BASE_URL": "https://API.openai.com/v2/"}, None),
         ("openai", {"OPENAI_BASE_URL": ""}, None),
         ("openai", {"ANTHROPIC_BASE_URL": "https://llm.corp.example"}, None),

@@ -268,6 +268,35 @@ def test_the_option_for_a_request_below_a_wildcard_is_for_that_host_alone(run: R
     assert status("two.x.example", "https://one.x.example/b")[0] == "denied"
 
 
+def test_a_request_past_the_proxy_is_judged_by_no_paths(run: Resolve) -> None:
+    options = {"allow_domain": ("https://x.example/a",)}
+    assert why_request(run(**options), "x.example", 443, "GET", "/b").status == "denied"
+    direct = why_request(run(**options, allow_connect_port=(443,)), "x.example", 443, "GET", "/b")
+    assert (direct.status, direct.reason) == ("allowed", "port_granted")
+
+
+@pytest.mark.parametrize(("port", "status"), [(443, "denied"), (8443, "allowed")])
+def test_a_path_is_granted_at_its_own_port_although_a_key_is_for_another(
+    run: Resolve, port: int, status: str
+) -> None:
+    custom = {"corp": CustomCredential("https://x.example/v1", "corp")}
+    profile = Profile(network=Network(custom_credentials=custom, credentials=("corp",)))
+    resolved = run(profile, allow_domain=("https://x.example:8443/a", "x.example"))
+    assert why_request(resolved, "x.example", port, "GET", "/a").status == status
+
+
+@pytest.mark.parametrize(
+    ("upstream", "status"),
+    [("https://sts.amazonaws.com", "allowed"), ("https://*.amazonaws.com", "denied")],
+)
+def test_a_service_that_hands_out_keys_is_reached_by_its_own_name_alone(
+    run: Resolve, upstream: str, status: str
+) -> None:
+    custom = {"aws": CustomCredential(upstream, "aws")}
+    profile = Profile(network=Network(custom_credentials=custom, credentials=("aws",)))
+    assert why_request(run(profile), "sts.amazonaws.com", 443, "GET", "/").status == status
+
+
 def test_the_routes_of_a_login_are_reached_beside_paths_at_another_port(run: Resolve) -> None:
     endpoint = TokenEndpointEntry("https://auth.example", "/token", (ResponseFieldEntry("access_token"),))
     provider = ProviderEntry("oauth_capture", (endpoint,), ("https://api.example",))

@@ -45,6 +45,12 @@ def test_a_refusal_names_what_was_asked_for(name: str | None, args: tuple[int, .
     assert refusal.reason
 
 
+def test_the_device_of_faults_is_refused_for_the_reason_of_its_call() -> None:
+    by_call = refuse_by_registers("userfaultfd", 600, (1, 0, 0, 0, 0, 0))
+    assert refuse_by_registers("ioctl", 600, (3, 0xAA00, 0, 0, 0, 0)).reason == by_call.reason
+    assert refuse_by_registers("ioctl", 600, (3, 0x5412, 0, 0, 0, 0)).reason != by_call.reason
+
+
 @pytest.mark.parametrize("family", [2, 10])
 def test_a_refused_udp_socket_names_who_works_without_before_the_clients_that_ignore_the_proxy(
     family: int,
