@@ -12,6 +12,7 @@ import anyio
 import pytest
 from h2.errors import ErrorCodes
 
+from nono.proxy.client import tunnel
 from nono.proxy.token_post import TokenPost
 from support.ports import unused_port
 from support.proxy.http2_stage import KEY, h2_stage
@@ -155,14 +156,23 @@ def test_a_client_that_leaves_is_the_failure_of_its_request() -> None:
     ("leaves", "failure"), [("in order", "client"), ("by reset", "client"), ("not", "timeout")]
 )
 def test_a_client_that_leaves_while_its_tunnel_is_dialled_is_the_failure_of_it(
-    leaves: str, failure: str
+    leaves: str, failure: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    looks: list[bool] = []
+
+    class Looked(tunnel.TunnelOpening):
+        def _look(self) -> None:
+            looks.append(True)
+            super()._look()
+
+    monkeypatch.setattr(tunnel, "_LOOK_EVERY_S", 0.05)
+    monkeypatch.setattr("nono.proxy.client.jobs.TunnelOpening", Looked)
     timeout_s = 1.0 if leaves == "not" else 10 * TIMEOUT_S
     with unanswered() as port:
         hosts = Hosts(raw=frozenset({("api.test", port)}))
         with proxy(hosts=hosts, connect_timeout_s=timeout_s) as p, Client(p.port) as client:
             client.send(connect(f"api.test:{port}"))
-            wait_until(lambda: bool(p.recording.events))
+            wait_until(lambda: bool(p.recording.events) and len(looks) > 1)
             if leaves == "by reset":
                 client.transport.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             if leaves == "not":
