@@ -15,7 +15,8 @@ _ADDRESSES = {
     "submodule": ("url",),
     "url": ("insteadof", "pushinsteadof"),
 }
-# Sections whose addresses are told only of what was there: a new remote or branch leads nothing else away.
+# Sections whose addresses are told only of what was there: a new remote leads nothing else away, nor does a
+# new branch of a remote that was there.
 _OF_KNOWN = frozenset({"branch", "remote", "submodule"})
 # Without one of these an address holds again that it stood before.
 _STANDS_BEFORE = frozenset(
@@ -42,7 +43,8 @@ def rerouted(before: str, after: str, around: Iterable[str] = ()) -> tuple[str, 
     found = [
         address.name
         for each, address in now.items()
-        if _values(was, each) != address.values and _matters(each, known)
+        if _values(was, each) != address.values
+        and (_matters(each, known) or _goes_to_new_remote(each, address.values, known))
     ]
     gone = [
         address.name
@@ -83,3 +85,14 @@ def _matters(name: str, known: _Known) -> bool:
     section, _, rest = name.partition(".")
     about = rest.rpartition(".")[0]
     return section not in _OF_KNOWN or not about or (section, about) in known
+
+
+def _goes_to_new_remote(name: str, values: Iterable[str], known: _Known) -> bool:
+    """Return True for an address of a branch that is none of the remotes there were, if there were any.
+
+    The person's next push of a branch that a run has made would go to a host of the run's.
+    """
+    remotes = {about for section, about in known if section == "remote" and about}
+    if not remotes or not name.startswith("branch."):
+        return False
+    return any(value != "." and value.lower() not in remotes for value in values)

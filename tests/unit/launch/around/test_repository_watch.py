@@ -389,6 +389,17 @@ def test_another_address_of_a_remote_is_told_whichever_settings_have_it(
     assert said == ([(file, "rerouted", ("remote.origin.pushurl",))] if is_told else [])
 
 
+@pytest.mark.parametrize(
+    ("remote", "is_told"), [("origin", False), (".", False), ("https://evil.example/", True)]
+)
+def test_a_branch_that_a_run_makes_is_told_where_it_goes_to_no_remote_that_was_there(
+    remote: str, is_told: bool, top: Path
+) -> None:
+    script("git config remote.origin.url https://host.example/a.git")(top)
+    said = told(top, lambda: script(f"git checkout -qb new; git config branch.new.pushRemote {remote}")(top))
+    assert said == ([(".git/config", "rerouted", ("branch.new.pushRemote",))] if is_told else [])
+
+
 def test_an_address_that_runs_something_is_told_for_that_alone(top: Path) -> None:
     script("git config remote.origin.url https://host.example/a.git")(top)
     said = told(top, lambda: script("git config remote.origin.pushurl 'ext::sh -c x'")(top))

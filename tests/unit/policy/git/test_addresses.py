@@ -26,6 +26,11 @@ ADDED = {
     "of large files": (f'[remote "origin"]lfspushurl = {EVIL}', "remote.origin.lfspushurl"),
     "of all large files": (f"[lfs]url = {EVIL}", "lfs.url"),
     "of a submodule": (f'[submodule "s"]url = {EVIL}', "submodule.s.url"),
+    "of a new branch": (f'[branch "new"]pushRemote = {EVIL}', "branch.new.pushRemote"),
+    "of a new branch by a new remote": (
+        f'[remote "fork"]url = {EVIL}\n[branch "new"]remote = fork',
+        "branch.new.remote",
+    ),
     "of a branch": ('[branch "main"]pushRemote = other', "branch.main.pushRemote"),
     "of every push": ("[remote]pushDefault = other", "remote.pushDefault"),
     "of every remote": (f'[url "{EVIL}"]insteadOf = https://', f"url.{EVIL}.insteadOf"),
@@ -37,7 +42,8 @@ REMOVED = {
 }
 ORDINARY = {
     "a new remote": f'[remote "fork"]\n\turl = {EVIL}\n\tpushurl = {EVIL}',
-    "a new branch": '[branch "new"]\n\tremote = fork\n\tpushRemote = fork',
+    "a new branch": '[branch "new"]\n\tremote = origin\n\tpushRemote = origin',
+    "a new branch of another": '[branch "new"]\n\tremote = .',
     "a new submodule": f'[submodule "t"]\n\turl = {EVIL}',
     "what a remote fetches": '[remote "origin"]\n\tfetch = +refs/heads/*:refs/remotes/origin/*',
     "what a branch merges": '[branch "main"]\n\tmerge = refs/heads/other',
@@ -66,6 +72,12 @@ def test_an_address_that_stood_before_another_is_told_once_it_is_gone(removed: s
 @pytest.mark.parametrize("added", ORDINARY.values(), ids=ORDINARY)
 def test_what_leads_nothing_away_that_was_there_is_not_told(added: str) -> None:
     assert rerouted(HERE, f"{HERE}{added}\n") == ()
+
+
+@pytest.mark.parametrize("before", ["", "[user]\n\tname = x\n"])
+def test_the_first_remote_of_a_repository_is_not_told_nor_the_branches_that_go_there(before: str) -> None:
+    added = '[remote "origin"]\n\turl = https://host.example/\n[branch "main"]\n\tremote = origin\n'
+    assert rerouted(before, before + added) == ()
 
 
 def test_a_remote_or_branch_that_is_gone_is_not_told() -> None:
