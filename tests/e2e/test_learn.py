@@ -296,25 +296,31 @@ fetch /v1/things/4711 && fetch /v1/things/4712 -d '{}' && fetch /
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 @pytest.mark.parametrize(
-    ("source", "variable"),
+    ("source", "variable", "is_elsewhere"),
     [
-        ("REAL_KEY", "SHOP_KEY"),
-        pytest.param("OPENROUTER_API_KEY", "OPENROUTER_API_KEY", id="that a shipped service reads too"),
+        ("REAL_KEY", "SHOP_KEY", False),
+        pytest.param("REAL_KEY", "SHOP_KEY", True, id="at another address"),
+        pytest.param(
+            "OPENROUTER_API_KEY", "OPENROUTER_API_KEY", False, id="that a shipped service reads too"
+        ),
     ],
 )
-def test_a_credential_is_learned_by_the_name_of_its_service(made: Stage, source: str, variable: str) -> None:
+def test_a_credential_is_learned_by_the_name_of_its_service(
+    made: Stage, source: str, variable: str, is_elsewhere: bool
+) -> None:
     learner = Learner(made.runner)
     with upstream(answer_ok, made.authority.server_context("localhost")) as server:
-        shop = service(server.port, source, made.authority, env_var=variable)
+        named = f"shop=https://localhost:{server.port}" if is_elsewhere else "shop"
+        shop = service(1 if is_elsewhere else server.port, source, made.authority, env_var=variable)
         base = {"network": {"allow_domain": [], "custom_credentials": {"shop": shop}}}
         write(learner, ".config/nono/profiles/base.json", json.dumps(base))
         environment = {source: "canary", "HOST": f"localhost:{server.port}"}
         command = ["sh", "-c", f"KEY=${variable}; {SHOP}"]
-        flags = ("--yes", "--profile=base", "--credential=shop")
+        flags = ("--yes", "--profile=base", f"--credential={named}")
         learned = learner.learn(command, flags=flags, environment=environment)
         assert learned.exit_code == 0, learned.stderr
         assert learner.profile["extends"] == "base"
-        assert learner.profile["network"] == {"allow_domain": [], "credentials": ["shop"]}
+        assert learner.profile["network"] == {"allow_domain": [], "credentials": [named]}
         again = learner.again(command, environment=environment)
         assert again.exit_code == 0, again.stderr
         assert {request.value(b"authorization") for request in server.requests} == {b"Bearer canary"}
