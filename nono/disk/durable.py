@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from posixpath import basename, dirname, join
@@ -87,8 +86,8 @@ def write_over(directory: int, name: str, content: bytes) -> None:
     try:
         found = os.fstat(file)
         text = content.ljust(found.st_size)
-        # A file with holes, or one that is kept compressed, has fewer blocks than its length takes.
-        if not stat.S_ISREG(found.st_mode) or len(text) > found.st_blocks * _BLOCK_BYTES:
+        # A file with holes, or kept compressed, has fewer blocks than its length takes; a pipe has none.
+        if len(text) > found.st_blocks * _BLOCK_BYTES:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), name)
         os.pwrite(file, text, 0)  # one call: all of it is in blocks that there are
     finally:
