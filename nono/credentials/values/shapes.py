@@ -41,8 +41,10 @@ GENERIC = TokenShape("nono_", 43, BASE62)
 _KEY_PREFIXES = (
     "sk-", "sk_", "ghp_", "gho_", "ghs_", "ghu_", "github_pat_", "glpat-", "AIza", "AKIA", "xox", "hf_",
 )  # fmt: skip
+_LONG_PREFIXES = ("gsk_", "xai-", "pplx-")  # names may begin so too, such as xai-of-the-team
 
 
 def looks_like_key(text: str) -> bool:
     """Return True if `text` is more likely a key than the name of one."""
-    return len(text) >= 16 and text.startswith(_KEY_PREFIXES)
+    prefixes = _KEY_PREFIXES if len(text) < 40 else (*_KEY_PREFIXES, *_LONG_PREFIXES)
+    return len(text) >= 16 and text.startswith(prefixes)

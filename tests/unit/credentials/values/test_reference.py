@@ -19,6 +19,7 @@ from nono.credentials.values.reference import (
     StoredReference,
     parse_reference,
 )
+from nono.credentials.values.shapes import SHAPES
 from nono.errors import CredentialError
 
 
@@ -147,6 +148,16 @@ def test_no_variable_that_steers_programs_is_a_source(name: str) -> None:
 def test_the_error_about_a_pasted_key_does_not_repeat_it(prefix: str) -> None:
     with pytest.raises(CredentialError) as caught:
         parse_reference(f"{prefix}c4n4ryC4N4RYc4n4ry")
+    assert "c4n4ry" not in f"{caught.value!r} {caught.value} {caught.value.hint}"
+
+
+@pytest.mark.parametrize("provider", ["groq", "xai", "perplexity"])
+def test_a_name_that_begins_like_a_key_is_one_unless_it_is_as_long(provider: str) -> None:
+    shape = SHAPES[provider]
+    name = f"{shape.prefix}account-of-the-team"
+    assert parse_reference(name) == StoredReference(name)
+    with pytest.raises(CredentialError, match="looks like a key") as caught:
+        parse_reference(shape.prefix + "c4n4ry" * (shape.random_chars // 6))
     assert "c4n4ry" not in f"{caught.value!r} {caught.value} {caught.value.hint}"
 
 
