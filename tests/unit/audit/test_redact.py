@@ -18,6 +18,7 @@ from nono.audit.redact import (
     redact_text,
     redaction_of,
 )
+from nono.policy.builtin import shipped
 from nono.settings.user_config import RedactionNames
 
 R = "[REDACTED]"
@@ -137,6 +138,19 @@ CARRIERS = (
 def test_no_listed_carrier_keeps_its_value(carrier: list[str], upper: bool, before: list[str]) -> None:
     spelled = [part.upper().replace(CANARY.upper(), CANARY) if upper else part for part in carrier]
     assert CANARY not in "\n".join(redact_argv([*before, *spelled]))
+
+
+@pytest.mark.parametrize(
+    "variable",
+    sorted(
+        variable
+        for fields in shipped.network_policy().services.values()
+        for variable in fields["env_vars"]
+        if variable.endswith(("_KEY", "_TOKEN"))  # no client reads the others, such as OPENAI
+    ),
+)
+def test_the_key_of_a_shipped_service_is_not_kept(variable: str) -> None:
+    assert redact_text(f"env {variable}={CANARY} MODEL=m agent") == f"env {variable}={R} MODEL=m agent"
 
 
 @given(st.lists(st.text()))
