@@ -26,6 +26,7 @@ STEERING = (
     ".config/goose/config.yaml", ".claude/ide/1.lock", "other/opencode.json", "other/.codex/config.toml",
     "other/.agents/plugins/x/hooks/hooks.json", "other/.jj/repo/config.toml", "other/.mise/tasks/x",
     "other/.Rprofile", "other/.pdbrc", "other/.lfsconfig", "other/x.code-workspace",
+    "other/x.sublime-project",
     "other/.opencode/plugin/x.js", "other/.github/hooks/x.json", "other/.qwen", ".pi/agent/models.json",
 )  # fmt: skip
 HARMLESS = (
