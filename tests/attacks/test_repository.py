@@ -310,6 +310,18 @@ def test_a_push_that_a_run_sends_elsewhere_is_told(runner: NonoRun, act: str, se
     assert "this run" not in inside(runner, f"git remote add other {evil}", "--block-net", "--allow=.")
 
 
+def test_a_branch_of_a_run_that_is_pushed_elsewhere_is_told(runner: NonoRun) -> None:
+    """Agents work on branches that they make, and the person pushes those."""
+    evil = "ssh://git@evil.example/a.git"
+    outside(runner, "git remote add origin ssh://git@host.example/a.git && git commit -qm one")
+    act = f"git checkout -qb new; git config branch.new.pushRemote {evil}"
+    assert "this run set or removed branch.new.pushRemote" in inside(runner, act, "--block-net", "--allow=.")
+    outside(runner, "git for-each-ref --format='%(push:remotename)' refs/heads/new > to")
+    assert (runner.project / "to").read_text() == f"{evil}\n"
+    usual = "git checkout -qb other; git config branch.other.pushRemote origin"
+    assert "this run" not in inside(runner, usual, "--block-net", "--allow=.")
+
+
 def test_a_working_tree_elsewhere_is_told(runner: NonoRun) -> None:
     outside(runner, "git commit -qm one && mkdir ../victim")
     said = inside(runner, "git config core.worktree ../../victim")
