@@ -11,16 +11,20 @@ from nono.cli.console import Console
 from nono.credentials.run_references import check_references
 from nono.launch.prepare import Prepared, program_of
 from nono.launch.proxy.tls_files import check_tls_files
+from nono.policy.services.key_reach import refuse_elsewhere
 
 
 def conclude(prepared: Prepared, console: Console, environ: Mapping[str, str], redaction: Redaction) -> int:
     """Return the exit code.
 
-    Raises NonoError, as a run would, for a malformed reference, an unusable certificate or a missing program.
+    Raises NonoError, as a run would, for a malformed reference, an unusable certificate, a key that would go
+    past its gateway, or a missing program.
     """
     check_references(prepared.resolved)
     for service in prepared.resolved.services:
         check_tls_files(service)
+        if not service.is_optional:
+            refuse_elsewhere(service)
     console.lines(_injected(prepared))
     program = program_of(prepared.resolved, prepared.argv[0], environ.get("PATH", os.defpath))
     console.lines(

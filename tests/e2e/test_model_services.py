@@ -162,10 +162,13 @@ def test_a_key_goes_to_a_server_on_this_machine(stage: AgentStage, providers: Pr
 def test_a_key_is_not_sent_past_the_gateway_of_the_environment(
     stage: AgentStage, providers: Providers, service: str, variable: str, key: str
 ) -> None:
-    run = inside(stage, "true", service, **{variable: GATEWAY, key: key_of("gateway")})
-    assert run.exit_code == 1
-    assert f"{variable} of this environment is {GATEWAY}, and the key '{service}' would go to" in run.stderr
-    assert f"hint: --credential {service}={GATEWAY} sends it there; env -u {variable} nono" in run.stderr
+    given = {variable: GATEWAY, key: key_of("gateway")}
+    dry = stage.person([*NONO, "run", "--dry-run", "--credential", service, "--", "true"], environment=given)
+    run = inside(stage, "true", service, **given)
+    assert (run.exit_code, dry.returncode) == (1, 1)
+    for said in (run.stderr, dry.stderr):
+        assert f"{variable} of this environment is {GATEWAY}, and the key '{service}' would go to" in said
+        assert f"hint: --credential {service}={GATEWAY} sends it there; env -u {variable} nono" in said
     assert providers.seen == {}
 
 

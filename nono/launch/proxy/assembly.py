@@ -14,11 +14,9 @@ from nono.launch.session import Session
 from nono.named_tuple import NamedTuple
 from nono.paths import state_root
 from nono.policy.hosts.live_hosts import LiveHosts
-from nono.policy.hosts.upstream import is_upstream
 from nono.policy.live.endpoints import LiveEndpoints
 from nono.policy.resolve import Resolved
 from nono.policy.services.credential_service import CredentialService
-from nono.printable import shell_word
 from nono.proxy.config import ProxyConfig
 from nono.proxy.token_post import TokenPost
 
@@ -85,7 +83,11 @@ def assemble(
         for sentence in service.warnings:
             session.warn(sentence)
         _require(service)
-        _refuse_elsewhere(service)
+        if service.service.elsewhere is not None and isinstance(service.outcome, Loaded):
+            # Imported here: few environments name another address.
+            from nono.policy.services.key_reach import refuse_elsewhere
+
+            refuse_elsewhere(service.service)
     upstream_proxy = upstream_proxy_of(resolved.proxy, environ, session.warn)
     return Assembly(resolved, session, post, services, logins, upstream_proxy, ca_worker, own_authority)
 
@@ -152,25 +154,6 @@ def _require(loaded: LoadedService) -> None:
     missing, service = loaded.outcome, loaded.service
     if isinstance(missing, Missing) and not service.is_optional:
         raise NonoError(f"there is no key for '{service.name}': {missing.message}", hint=missing.hint)
-
-
-def _refuse_elsewhere(loaded: LoadedService) -> None:
-    """Raise NonoError if the person's own clients send the key to another address than nono would."""
-    service = loaded.service
-    if service.elsewhere is None or isinstance(loaded.outcome, Missing):
-        return
-    variable, address = service.elsewhere
-    leave = f"env -u {variable} nono ... leaves it as it is"
-    if is_upstream(address):
-        named = shell_word(f"{service.name}={address}")
-        where, hint = address, f"--credential {named} sends it there; {leave}"
-    else:  # not shown: it may hold a password
-        where, hint = "another address, which no service can have", leave
-    raise NonoError(
-        f"{variable} of this environment is {where}, and the key '{service.name}' would go to "
-        f"{service.upstream}.",
-        hint=hint,
-    )
 
 
 def _is_replaced(loaded: LoadedService, logins: Logins, asked_for: Set[str]) -> bool:

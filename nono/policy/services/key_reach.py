@@ -1,4 +1,4 @@
-"""Refuse grants that would give the command a key, or control of the program that fetches one."""
+"""Refuse what would give the command a key or control of what fetches one, or send one past its gateway."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from nono.errors import ConfigError
 from nono.policy.capability import Grant
 from nono.policy.files.grants import at_every_mount, covering
+from nono.policy.hosts.upstream import is_upstream
 from nono.policy.path_expansion import Filesystem, canonical_as_far, parent_resolved
 from nono.policy.services.credential_service import CredentialService
 from nono.policy.services.env_credential import EnvCredentials
@@ -81,6 +82,24 @@ def refuse_key_beside_phantom(services: Iterable[CredentialService], handed_out:
                     "from the command.",
                     hint="leave one of them out",
                 )
+
+
+def refuse_elsewhere(service: CredentialService) -> None:
+    """Raise ConfigError if the person's own clients send the service's key to another address."""
+    if service.elsewhere is None:
+        return
+    variable, address = service.elsewhere
+    leave = f"env -u {variable} nono ... leaves it as it is"
+    if is_upstream(address):
+        named = shell_word(f"{service.name}={address}")
+        where, hint = address, f"--credential {named} sends it there; {leave}"
+    else:  # not shown: it may hold a password
+        where, hint = "another address, which no service can have", leave
+    raise ConfigError(
+        f"{variable} of this environment is {where}, and the key '{service.name}' would go to "
+        f"{service.upstream}.",
+        hint=hint,
+    )
 
 
 def _grants_on(path: str, grants: tuple[Grant, ...], fs: Filesystem) -> Iterator[Grant]:
