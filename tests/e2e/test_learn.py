@@ -272,6 +272,17 @@ def test_ports_are_learned_by_the_address_they_are_listened_on(learner: Learner)
     assert "Permission denied" in refused.stderr
 
 
+def test_what_nono_owes_is_not_told_as_a_failure_of_a_watched_command(learner: Learner) -> None:
+    assert learner.learn(["true"]).exit_code == 0
+    with (learner.runner.user.home / ".local/state/nono/audit/ledger.ndjson").open("ab") as ledger:
+        ledger.write(b"torn")
+    learned = learner.learn(["true"])
+    assert (learned.exit_code, "the ledger of sessions was damaged" in learned.stderr) == (1, True)
+    assert "It ended with" not in learned.stderr
+    failed = learner.learn(["sh", "-c", "exit 3"])
+    assert (failed.exit_code, "It ended with 3" in failed.stderr) == (3, True)
+
+
 def test_learning_does_not_reach_services_of_this_machine(learner: Learner) -> None:
     with socket.create_server(("127.0.0.1", 0)) as service:
         port = service.getsockname()[1]
