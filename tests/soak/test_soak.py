@@ -6,6 +6,7 @@ the choices of another one, as far as clocks and networks allow.
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import random
@@ -39,7 +40,7 @@ _FLUCTUATING = (
     "uvloop.loop.TimerHandle",
     "uvloop.loop.UVTimer",
     "anyio._backends._asyncio.WorkerThread",
-    "nono.proxy.flows.recorder._Response",
+    "nono.proxy.flows.flow._Response",
 )
 
 # Of what the memos of verdicts, of records and of first heads are made; an Entry is what the first two go by.
@@ -65,6 +66,12 @@ _KEPT = {
     "nono.proxy.verdict.verdict.Intercept": MAX_KEPT,
     "nono.proxy.verdict.verdict.Tunnel": MAX_KEPT,
 }
+
+
+@pytest.mark.parametrize("name", [*_FLUCTUATING, *_KEPT])
+def test_what_may_stay_is_called_what_it_is_called_there(name: str) -> None:
+    module, _, its_class = name.rpartition(".")
+    assert hasattr(importlib.import_module(module), its_class)
 
 
 @pytest.mark.timeout(LENGTH_S + 300)
