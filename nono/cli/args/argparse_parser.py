@@ -3,11 +3,13 @@
 import argparse
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 from nono.cli.args.help_wanted import HelpWanted
 from nono.cli.args.mistakes import answer
 from nono.cli.args.options import GLOBALS, Kind, Option, is_port, own_options_of, ports_of
+
+SESSION_HELP = "id, the beginning of one, name, or `latest`"
 
 _COLUMNS = 80
 NUMBER_MAX = 999_999_999
@@ -73,8 +75,10 @@ def _first_word(words: Sequence[str]) -> int | None:
 
 
 def new_parser(prog: str, description: str, usage: str | None = None) -> Parser:
-    """Return an empty parser."""
-    return Parser(prog=prog, description=description, usage=usage)
+    """Return a parser with the global options and nothing else."""
+    parser = Parser(prog=prog, description=description, usage=usage)
+    _add_globals(parser)
+    return parser
 
 
 def add_action(actions: Any, name: str, help_text: str) -> argparse.ArgumentParser:
@@ -82,11 +86,11 @@ def add_action(actions: Any, name: str, help_text: str) -> argparse.ArgumentPars
     parser: argparse.ArgumentParser = actions.add_parser(
         name, help=help_text, description=f"{help_text[0].upper()}{help_text[1:]}."
     )
-    add_globals(parser)
+    _add_globals(parser)
     return parser
 
 
-def add_globals(parser: argparse.ArgumentParser) -> None:
+def _add_globals(parser: argparse.ArgumentParser) -> None:
     """Add the options that may come before or after the subcommand."""
     parser.add_argument(
         "--silent",
@@ -99,6 +103,20 @@ def add_globals(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
             *option.flags, default=argparse.SUPPRESS, metavar=option.metavar, help=option.help
         )
+
+
+def add_session(parser: argparse._ActionsContainer, nargs: Literal["?"] | None = None) -> None:
+    """Add the argument that names a session. nargs: "?" if it may be left out."""
+    parser.add_argument("session", metavar="SESSION", nargs=nargs, help=SESSION_HELP)
+
+
+def add_json(parser: argparse._ActionsContainer) -> None:
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def is_silent(parsed: argparse.Namespace) -> bool:
+    """Return True if --silent was given, before the command or after."""
+    return getattr(parsed, "silent", False)
 
 
 def add_options(parser: argparse.ArgumentParser, command: str, argv: Sequence[str]) -> None:

@@ -149,7 +149,6 @@ def sandbox_parser(command: str, description: str, argv: Sequence[str] = ()) -> 
 
     usage = "%(prog)s [options]" + ("" if command == options.SHELL else " [--] COMMAND ...")
     parser = argparse_parser.new_parser(f"nono {command}", description, usage)
-    argparse_parser.add_globals(parser)
     argparse_parser.add_options(parser, command, argv)
     parser.add_argument("command", nargs=REMAINDER, help=SUPPRESS)
     return parser
@@ -171,7 +170,6 @@ def proxy_parser(description: str, argv: Sequence[str] = ()) -> ArgumentParser:
     from nono.cli.args import argparse_parser
 
     parser = argparse_parser.new_parser("nono proxy", description)
-    argparse_parser.add_globals(parser)
     argparse_parser.add_options(parser, options.PROXY, argv)
     return parser
 

@@ -34,7 +34,6 @@ def run(argv: Sequence[str], commands: Commands) -> int:
 def parser() -> argparse.ArgumentParser:
     """Return the parser of this command, for its arguments, help and completion."""
     parser = argparse_parser.new_parser("nono completion", DESCRIPTION)
-    argparse_parser.add_globals(parser)
     parser.add_argument("shell", metavar="SHELL", choices=tuple(SCRIPTS), help="bash, zsh or fish")
     return parser
 
@@ -45,7 +44,6 @@ def tree(commands: Commands) -> Node:
     words = {**choices(), "--groups": known, "GROUP": known}
     nodes = [node_of(parser, (name,), about, words) for name, about, parser in commands]
     root = argparse_parser.new_parser("nono", "")
-    argparse_parser.add_globals(root)
     own = node_of(root, (), "", words)
     version = Choice(("--version", "-V"), "print the version and exit")
     return own._replace(nodes=tuple(nodes), options=(*own.options, version))

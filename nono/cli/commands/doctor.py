@@ -63,7 +63,6 @@ def run(argv: Sequence[str]) -> int:
 def parser() -> argparse.ArgumentParser:
     """Return the parser of this command, for its arguments, help and completion."""
     parser = argparse_parser.new_parser("nono doctor", DESCRIPTION)
-    argparse_parser.add_globals(parser)
     parser.add_argument(
         "--project",
         action="store_true",

@@ -87,7 +87,6 @@ def _phase(number: int, total: int, title: str, lines: Iterable[str]) -> None:
 def parser() -> argparse.ArgumentParser:
     """Return the parser of this command, for its arguments, help and completion."""
     parser = argparse_parser.new_parser("nono setup", DESCRIPTION)
-    argparse_parser.add_globals(parser)
     parser.add_argument("--check-only", action="store_true", help="check, and change nothing")
     parser.add_argument("--profiles", action="store_true", help="write three example profiles")
     parser.add_argument(

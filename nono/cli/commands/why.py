@@ -102,7 +102,6 @@ def _check_question(parsed: argparse.Namespace) -> None:
 def parser(argv: Sequence[str] = ()) -> argparse.ArgumentParser:
     """Return the parser of this command, for its arguments, help and completion. argv: see add_options."""
     parser = argparse_parser.new_parser("nono why", DESCRIPTION)
-    argparse_parser.add_globals(parser)
     parser.add_argument(
         "question", metavar="PATH|HOST", nargs="?", help="a path, a host or a URL, or the name of a variable"
     )

@@ -11,7 +11,6 @@ from nono.printable import printable_line, shell_word
 from nono.sessions import ends
 from nono.sessions.record import EXITED, LOST, PAUSED, RUNNING, End, Record, document_of
 
-SESSION_HELP = "id, the beginning of one, name, or `latest`"
 WIDTH = 120
 HEADERS = ("SESSION", "NAME", "STATUS", "ATTACH", "PID", "UPTIME", "PROFILE", "COMMAND")
 NAME_WIDTH, PROFILE_WIDTH = 24, 16

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from nono.cli.args import argparse_parser
 from nono.cli.commands.audit import export
-from nono.cli.text.session_text import SESSION_HELP
 
 if TYPE_CHECKING:
     from nono.cli.commands.audit.found import Wanted
@@ -29,7 +28,9 @@ def run(argv: Sequence[str]) -> int:
 
     match parsed.action:
         case "list":
-            return listing.listed(_wanted(parsed), environ, as_json=parsed.json, silent=_is_silent(parsed))
+            return listing.listed(
+                _wanted(parsed), environ, as_json=parsed.json, silent=argparse_parser.is_silent(parsed)
+            )
         case "show":
             return show.show(parsed.session, environ, as_json=parsed.json)
         case "verify":
@@ -47,14 +48,13 @@ def run(argv: Sequence[str]) -> int:
             return delivery.sync(environ, as_json=parsed.json)
         case "cleanup":
             wish = cleanup.Wish(parsed.older_than, parsed.keep, is_all=parsed.all, is_dry=parsed.dry_run)
-            return cleanup.cleanup(wish, environ, silent=_is_silent(parsed))
+            return cleanup.cleanup(wish, environ, silent=argparse_parser.is_silent(parsed))
     raise AssertionError(f"no arm for the action {parsed.action}")
 
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of this command, for its arguments, help and completion."""
     parser = argparse_parser.new_parser("nono audit", DESCRIPTION)
-    argparse_parser.add_globals(parser)
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     _add_looking(actions)
     _add_verify(actions)
@@ -79,32 +79,32 @@ def _add_looking(actions: Any) -> None:
     )
     listed.add_argument("--recent", type=argparse_parser.number, metavar="N", help="the newest N")
     listed.add_argument("--no-tools", action="store_true", help=argparse.SUPPRESS)
-    _json(listed)
+    argparse_parser.add_json(listed)
 
     shown = argparse_parser.add_action(actions, "show", "show what the log of a session recorded")
-    shown.add_argument("session", metavar="SESSION", help=SESSION_HELP)
-    _json(shown)
+    argparse_parser.add_session(shown)
+    argparse_parser.add_json(shown)
 
 
 def _add_verify(actions: Any) -> None:
     verified = argparse_parser.add_action(
         actions, "verify", "verify the log of a session; exit 1 if anything was changed, or is missing"
     )
-    verified.add_argument("session", metavar="SESSION", help=SESSION_HELP)
+    argparse_parser.add_session(verified)
     verified.add_argument("--public-key-file", metavar="FILE", help="require its signature to be by this key")
     verified.add_argument("--anchor-ca", metavar="FILE", help="require a time stamp by these CAs, PEM")
     verified.add_argument("--anchor-key-file", metavar="FILE", help="require a head signed by this key")
-    _json(verified)
+    argparse_parser.add_json(verified)
 
 
 def _add_delivery(actions: Any) -> None:
     """Add the actions about what collectors are sent."""
     owed = argparse_parser.add_action(actions, "status", "show what collectors have not received yet")
-    _json(owed)
+    argparse_parser.add_json(owed)
     sent = argparse_parser.add_action(
         actions, "sync", "send collectors what they have not received; exit 1 if something is still missing"
     )
-    _json(sent)
+    argparse_parser.add_json(sent)
 
 
 def _add_cleanup(actions: Any) -> None:
@@ -133,11 +133,3 @@ def _day(text: str) -> date:
         return datetime.strptime(text, "%Y-%m-%d").date()
     except ValueError:
         raise argparse.ArgumentTypeError(f"'{text}' is not a date; write it as 2026-01-31") from None
-
-
-def _json(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="print JSON")
-
-
-def _is_silent(parsed: argparse.Namespace) -> bool:
-    return getattr(parsed, "silent", False)

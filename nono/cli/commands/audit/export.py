@@ -17,7 +17,6 @@ from nono import paths
 from nono.cli.args import argparse_parser
 from nono.cli.args.period import PERIOD_HELP, period_s
 from nono.cli.commands.audit.found import all_found, the_one
-from nono.cli.text import session_text
 from nono.clock import rfc3339
 from nono.disk.descriptor import DIRECTORY_FLAGS
 from nono.disk.durable import unfinished
@@ -36,7 +35,7 @@ def add_parser(actions: Any) -> None:
     """Add the action to those of `nono audit`."""
     parser = argparse_parser.add_action(actions, "export", "write logs in the formats of other tools")
     which = parser.add_mutually_exclusive_group(required=True)
-    which.add_argument("session", metavar="SESSION", nargs="?", help=session_text.SESSION_HELP)
+    argparse_parser.add_session(which, nargs="?")
     which.add_argument("--all", action="store_true", help="every session")
     which.add_argument("--last", type=period_s, metavar="PERIOD", help=PERIOD_HELP)
     parser.add_argument(

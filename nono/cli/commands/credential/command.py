@@ -48,7 +48,6 @@ def run(argv: Sequence[str]) -> int:
 def parser() -> argparse.ArgumentParser:
     """Return the parser of this command, for its arguments, help and completion."""
     parser = argparse_parser.new_parser("nono credential", DESCRIPTION)
-    argparse_parser.add_globals(parser)
     parser.action_aliases = {"ls": "list", "rm": "remove", "delete": "remove", "add": "set"}
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     _add_keys(actions)
@@ -97,10 +96,10 @@ def _add_agents(actions: Any) -> None:
 
 def _add_lists(actions: Any) -> None:
     names = argparse_parser.add_action(actions, "list", "list the names of stored keys, and where each is")
-    names.add_argument("--json", action="store_true", help="print JSON")
+    argparse_parser.add_json(names)
     counted = argparse_parser.add_action(actions, "logins", "count the stored tokens of logins, by provider")
     which = counted.add_mutually_exclusive_group()
-    which.add_argument("--json", action="store_true", help="print JSON")
+    argparse_parser.add_json(which)
     which.add_argument(
         "--purge",
         nargs="?",

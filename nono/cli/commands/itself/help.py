@@ -39,7 +39,6 @@ Commands = Mapping[str, Row]
 def parser() -> argparse.ArgumentParser:
     """Return the parser of this command, for its arguments, help and completion."""
     parser = argparse_parser.new_parser("nono help", DESCRIPTION)
-    argparse_parser.add_globals(parser)
     parser.add_argument(
         "words", metavar="COMMAND", nargs="*", help="a command, a command and its action, or a topic"
     )

@@ -59,7 +59,6 @@ _CACHE = ("bin", "caches", "doctor-*", "tmp")
 def parser() -> argparse.ArgumentParser:
     """Return the parser of this command, for its arguments, help and completion."""
     parser = argparse_parser.new_parser("nono purge", DESCRIPTION)
-    argparse_parser.add_globals(parser)
     parser.add_argument("--keep-config", action="store_true", help="keep settings and profiles")
     parser.add_argument("--dry-run", action="store_true", help="list what would be removed, and stop")
     parser.add_argument("--yes", "-y", action="store_true", help="do not ask")

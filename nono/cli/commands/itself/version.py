@@ -13,9 +13,7 @@ DESCRIPTION = "Prints the version of nono."
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of this command, for its arguments, help and completion."""
-    parser = argparse_parser.new_parser("nono version", DESCRIPTION)
-    argparse_parser.add_globals(parser)
-    return parser
+    return argparse_parser.new_parser("nono version", DESCRIPTION)
 
 
 def run(argv: Sequence[str]) -> int:

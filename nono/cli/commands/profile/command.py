@@ -27,14 +27,14 @@ def run(argv: Sequence[str]) -> int:
         case "init":
             return write.init(_wish(parsed), environ)
         case "promote":
-            silent = _is_silent(parsed)
+            silent = argparse_parser.is_silent(parsed)
             return write.promote(parsed.name, environ, only_diff=parsed.diff, yes=parsed.yes, silent=silent)
         case "validate":
             return profile_validate.validate(
                 parsed.files, environ, is_draft=parsed.draft, as_json=parsed.json, strict=parsed.strict
             )
         case "schema":
-            return look.print_schema(parsed.output, silent=_is_silent(parsed))
+            return look.print_schema(parsed.output, silent=argparse_parser.is_silent(parsed))
         case "guide":
             return look.print_guide()
         case "diff":
@@ -49,7 +49,6 @@ def run(argv: Sequence[str]) -> int:
 def parser() -> argparse.ArgumentParser:
     """Return the parser of this command, for its arguments, help and completion."""
     parser = argparse_parser.new_parser("nono profile", DESCRIPTION)
-    argparse_parser.add_globals(parser)
     parser.action_aliases = {
         "ls": "list",
         "new": "init",
@@ -81,7 +80,7 @@ def _add_init(actions: Any) -> None:
 def _add_looking(actions: Any) -> None:
     """Add the actions that read profiles."""
     listing = argparse_parser.add_action(actions, "list", "list the profiles, shipped and yours")
-    _json(listing)
+    argparse_parser.add_json(listing)
 
     show = argparse_parser.add_action(actions, "show", "print a profile, with what it inherits")
     show.add_argument("profile", metavar="PROFILE", help="a name, or a file with a slash in its path")
@@ -92,12 +91,12 @@ def _add_looking(actions: Any) -> None:
         default="profile",
         help="manifest: as --config takes it, with the paths of this machine",
     )
-    _json(show)
+    argparse_parser.add_json(show)
 
     diff = argparse_parser.add_action(actions, "diff", "compare two profiles")
     diff.add_argument("old", metavar="PROFILE", help="a name, or a file with a slash in its path")
     diff.add_argument("new", metavar="OTHER", help="the profile to compare it with")
-    _json(diff)
+    argparse_parser.add_json(diff)
 
     validate = argparse_parser.add_action(actions, "validate", "check a profile, and list every mistake")
     validate.add_argument(
@@ -105,7 +104,7 @@ def _add_looking(actions: Any) -> None:
     )
     validate.add_argument("--draft", action="store_true", help="check the draft of this name")
     validate.add_argument("--strict", action="store_true", help="exit with status 2 if a key has an old name")
-    _json(validate)
+    argparse_parser.add_json(validate)
 
 
 def _add_reference(actions: Any) -> None:
@@ -118,12 +117,12 @@ def _add_reference(actions: Any) -> None:
     groups = argparse_parser.add_action(actions, "groups", "list the groups of paths, or print one")
     groups.add_argument("name", metavar="GROUP", nargs="?", help="the group to print")
     groups.add_argument("--all-platforms", action="store_true", help="include those of other systems")
-    _json(groups)
+    argparse_parser.add_json(groups)
 
     listed = argparse_parser.add_action(actions, "hosts", "print the hosts of a network profile")
     which_hosts = "a network profile, a profile that has one, or a group of hosts"
     listed.add_argument("name", metavar="NAME", nargs="?", help=which_hosts)
-    _json(listed)
+    argparse_parser.add_json(listed)
 
 
 def _add_promote(actions: Any) -> None:
@@ -144,13 +143,5 @@ def _wish(parsed: argparse.Namespace) -> write.Wish:
         full=parsed.full,
         output=parsed.output,
         force=parsed.force,
-        silent=_is_silent(parsed),
+        silent=argparse_parser.is_silent(parsed),
     )
-
-
-def _is_silent(parsed: argparse.Namespace) -> bool:
-    return getattr(parsed, "silent", False)
-
-
-def _json(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="print JSON")

@@ -13,7 +13,6 @@ from nono.cli.args import argparse_parser
 from nono.cli.args.period import PERIOD_HELP
 from nono.cli.commands.sessions.chosen import caller_environ, chosen
 from nono.cli.shapes.printed import printed
-from nono.cli.text import session_text
 from nono.cli.text.report.page import text_of
 from nono.errors import NonoError, UsageError
 from nono.report.model import Page
@@ -28,8 +27,7 @@ WIDTH = 80
 def parser() -> argparse.ArgumentParser:
     """Return the parser of this command, for its arguments, help and completion."""
     parser = argparse_parser.new_parser("nono report", DESCRIPTION)
-    argparse_parser.add_globals(parser)
-    parser.add_argument("session", metavar="SESSION", nargs="?", help=session_text.SESSION_HELP)
+    argparse_parser.add_session(parser, nargs="?")
     parser.add_argument("--last", metavar="PERIOD", help=f"add up the {PERIOD_HELP} instead")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     parser.add_argument("--html", metavar="FILE", help="write it as a page; - is standard output")

@@ -11,7 +11,6 @@ from typing import BinaryIO
 from nono.cli.args import argparse_parser
 from nono.cli.commands.report.log import log_of
 from nono.cli.commands.sessions.chosen import Chosen, caller_environ, chosen, refuse_inside
-from nono.cli.text import session_text
 from nono.errors import NonoError
 from nono.sessions.listing import look
 from nono.sessions.record import Record
@@ -28,8 +27,7 @@ _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 def parser() -> argparse.ArgumentParser:
     """Return the parser of this command, for its arguments, help and completion."""
     parser = argparse_parser.new_parser("nono flows", DESCRIPTION)
-    argparse_parser.add_globals(parser)
-    parser.add_argument("session", metavar="SESSION", help=session_text.SESSION_HELP)
+    argparse_parser.add_session(parser)
     parser.add_argument("--live", action="store_true", help="show what is recorded from now on, too")
     parser.add_argument("--terminal", action="store_true", help="open mitmproxy in this terminal instead")
     parser.add_argument(

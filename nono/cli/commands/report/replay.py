@@ -19,7 +19,6 @@ from nono.cli.commands.report.rules import under
 from nono.cli.commands.report.session import DELETED
 from nono.cli.commands.sessions.chosen import caller_environ, chosen
 from nono.cli.shapes.printed import printed
-from nono.cli.text import session_text
 from nono.cli.text.report.replay import text_of_result
 from nono.errors import NonoError, ProfileError, UsageError
 from nono.report.integrity import integrity_of
@@ -41,8 +40,7 @@ DESCRIPTION = (
 def parser(argv: Sequence[str] = ()) -> argparse.ArgumentParser:
     """Return the parser of this command, for its arguments, help and completion. argv: as for add_options."""
     parser = argparse_parser.new_parser("nono replay", DESCRIPTION)
-    argparse_parser.add_globals(parser)
-    parser.add_argument("session", metavar="SESSION", nargs="?", help=session_text.SESSION_HELP)
+    argparse_parser.add_session(parser, nargs="?")
     parser.add_argument("--last", metavar="PERIOD", help=f"judge the {PERIOD_HELP} instead")
     parser.add_argument(
         "--against", metavar="PROFILE", help="show where --profile and this one differ, not the record"

@@ -9,7 +9,6 @@ from typing import Any
 
 from nono.cli.args import argparse_parser
 from nono.cli.commands.sessions.chosen import refuse_inside
-from nono.cli.text.session_text import SESSION_HELP
 from nono.errors import NonoError
 
 DESCRIPTION = "Lists, shows and undoes what runs with --rollback changed."
@@ -65,7 +64,6 @@ def run(argv: Sequence[str]) -> int:
 def parser() -> argparse.ArgumentParser:
     """Return the parser of this command, for its arguments, help and completion."""
     parser = argparse_parser.new_parser("nono rollback", DESCRIPTION)
-    argparse_parser.add_globals(parser)
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     _add_looking(actions)
     _add_restore(actions)
@@ -79,24 +77,24 @@ def _add_looking(actions: Any) -> None:
     listing.add_argument("--recent", type=argparse_parser.number, metavar="N", help="only the newest N")
     listing.add_argument("--path", metavar="DIR", help="only runs that could write to a directory, or in it")
     listing.add_argument("--all", action="store_true", help="also those that changed nothing")
-    listing.add_argument("--json", action="store_true", help="print JSON")
+    argparse_parser.add_json(listing)
 
     show = argparse_parser.add_action(actions, "show", "show what a run changed")
-    show.add_argument("session", metavar="SESSION", help=SESSION_HELP)
+    argparse_parser.add_session(show)
     style = show.add_mutually_exclusive_group()
     style.add_argument("--diff", action="store_true", help="print the changed lines")
     style.add_argument(
         "--side-by-side", action="store_true", help="print old and new lines beside each other"
     )
     show.add_argument("--full", action="store_true", help="print the lines of each file whole")
-    style.add_argument("--json", action="store_true", help="print JSON")
+    argparse_parser.add_json(style)
 
 
 def _add_restore(actions: Any) -> None:
     back = argparse_parser.add_action(
         actions, "restore", "bring back what was before a run, or at a snapshot"
     )
-    back.add_argument("session", metavar="SESSION", help=SESSION_HELP)
+    argparse_parser.add_session(back)
     back.add_argument(
         "paths", nargs="*", metavar="PATH", help="bring back nothing but these, and what is in them"
     )
@@ -128,7 +126,7 @@ def _add_upkeep(actions: Any) -> None:
     verify = argparse_parser.add_action(
         actions, "verify", "check that everything kept of a run is there and intact"
     )
-    verify.add_argument("session", metavar="SESSION", help=SESSION_HELP)
+    argparse_parser.add_session(verify)
 
     cleanup = argparse_parser.add_action(actions, "cleanup", "remove what is kept of old runs")
     cleanup.add_argument(

@@ -39,7 +39,6 @@ class Open(NamedTuple):
 def parser() -> argparse.ArgumentParser:
     """Return the parser of this command, for its arguments, help and completion."""
     parser = argparse_parser.new_parser("nono approvals", DESCRIPTION)
-    argparse_parser.add_globals(parser)
     parser.add_argument(
         "action",
         nargs="?",
@@ -115,7 +114,7 @@ def _show(found: Sequence[Open], parsed: argparse.Namespace) -> int:
         rows = [(each.question, each.session.record) for each in found]
         for line in approvals_text.table(rows, unix_ms()):
             print(line)
-    elif not getattr(parsed, "silent", False):
+    elif not argparse_parser.is_silent(parsed):
         print("Nothing waits for an answer.", file=sys.stderr)
     return 0
 
@@ -135,7 +134,7 @@ def _answer(meant: Sequence[Open], parsed: argparse.Namespace) -> int:
         told, line = _answered(each, parsed.action)
         if told.status != HTTPStatus.OK:
             failed = 1
-        if told.status != HTTPStatus.OK or not getattr(parsed, "silent", False):
+        if told.status != HTTPStatus.OK or not argparse_parser.is_silent(parsed):
             print(line, file=sys.stderr)
     return failed
 

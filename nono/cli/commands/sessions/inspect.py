@@ -23,8 +23,7 @@ DESCRIPTION = "Says what is recorded of a session: what ran, where, and why it e
 def parser() -> argparse.ArgumentParser:
     """Return the parser of this command, for its arguments, help and completion."""
     parser = argparse_parser.new_parser("nono inspect", DESCRIPTION)
-    argparse_parser.add_globals(parser)
-    parser.add_argument("session", metavar="SESSION", help=session_text.SESSION_HELP)
+    argparse_parser.add_session(parser)
     parser.add_argument("--json", action="store_true", help="print the record as JSON")
     return parser
 

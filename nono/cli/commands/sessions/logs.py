@@ -17,7 +17,6 @@ from nono.cli.commands.sessions.chosen import Chosen, caller_environ, chosen
 from nono.cli.commands.sessions.following import complete, following, open_log
 from nono.cli.console import line_columns
 from nono.cli.shapes.printed import printed_line, printed_list
-from nono.cli.text import session_text
 from nono.cli.text.event_table import HEADER_LINE, Table
 from nono.errors import ConfigError, NonoError
 from nono.sessions.registry import CAST, OLDER_CAST
@@ -35,8 +34,7 @@ Numbered = tuple[int | None, Mapping[str, Any]]  # the number of a record, and i
 def parser() -> argparse.ArgumentParser:
     """Return the parser of this command, for its arguments, help and completion."""
     parser = argparse_parser.new_parser("nono logs", DESCRIPTION)
-    argparse_parser.add_globals(parser)
-    parser.add_argument("session", metavar="SESSION", help=session_text.SESSION_HELP)
+    argparse_parser.add_session(parser)
     parser.add_argument("-f", "--follow", action="store_true", help="follow until the session ends")
     parser.add_argument("--tail", type=_count, metavar="N", help="print the last N events")
     parser.add_argument("--json", action="store_true", help="print a JSON array, or with -f a line for each")

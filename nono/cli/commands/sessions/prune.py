@@ -32,7 +32,6 @@ DESCRIPTION = (
 def parser() -> argparse.ArgumentParser:
     """Return the parser of this command, for its arguments, help and completion."""
     parser = argparse_parser.new_parser("nono prune", DESCRIPTION)
-    argparse_parser.add_globals(parser)
     parser.add_argument(
         "--older-than",
         type=argparse_parser.number,
@@ -72,7 +71,7 @@ def run(argv: Sequence[str]) -> int:
                 _remove(registry, removed, environ if parsed.logs else None)
                 for path in (*left, *logs):
                     remove_own(path)
-    if not getattr(parsed, "silent", False):
+    if not argparse_parser.is_silent(parsed):
         _say(removed, (*left, *logs), is_dry=parsed.dry_run)
     return 0
 

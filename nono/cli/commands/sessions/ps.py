@@ -28,7 +28,6 @@ LARGE_BYTES = 1 << 30
 def parser() -> argparse.ArgumentParser:
     """Return the parser of this command, for its arguments, help and completion."""
     parser = argparse_parser.new_parser("nono ps", DESCRIPTION)
-    argparse_parser.add_globals(parser)
     parser.add_argument("--all", action="store_true", help="include those that have ended")
     parser.add_argument("--watch", action="store_true", help="keep showing what changes")
     parser.add_argument("--json", action="store_true", help="print the records as JSON")
@@ -53,7 +52,7 @@ def run(argv: Sequence[str]) -> int:
     if parsed.json:
         print(printed_list(session_text.document(each.record, each.questions) for each in shown))
         return 0
-    is_silent = getattr(parsed, "silent", False)
+    is_silent = argparse_parser.is_silent(parsed)
     if shown:
         width = columns(sys.stdout, environ, session_text.WIDTH)
         now_ms = unix_ms()

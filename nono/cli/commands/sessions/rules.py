@@ -14,7 +14,7 @@ from posixpath import dirname
 from nono.cli.args import argparse_parser
 from nono.cli.commands.sessions.chosen import Chosen, caller_environ, refuse_inside
 from nono.cli.commands.sessions.talk import Told, call
-from nono.cli.text import rules_text, session_text
+from nono.cli.text import rules_text
 from nono.errors import ConfigError, NonoError, UsageError
 from nono.policy.builtin import shipped
 from nono.policy.host_filesystem import way_to
@@ -59,7 +59,6 @@ def deny_parser() -> argparse.ArgumentParser:
 
 def _parser(name: str, description: str) -> argparse.ArgumentParser:
     parser = argparse_parser.new_parser(f"nono {name}", description)
-    argparse_parser.add_globals(parser)
     parser.add_argument(
         "target",
         metavar="HOST|PORT|ENDPOINT|PATH",
@@ -79,7 +78,7 @@ def _parser(name: str, description: str) -> argparse.ArgumentParser:
         "--for", dest="for_s", type=seconds, metavar="TIME", help="end the rule after 30s, 15m, 8h or 1d"
     )
     which = parser.add_mutually_exclusive_group()
-    which.add_argument("--session", metavar="SESSION", help=session_text.SESSION_HELP)
+    which.add_argument("--session", metavar="SESSION", help=argparse_parser.SESSION_HELP)
     which.add_argument("--all", action="store_true", help="change every session that runs")
     parser.add_argument("--undo", action="store_true", help="take the rule back")
     parser.add_argument(
@@ -213,7 +212,7 @@ def _change(session: Chosen, wanted: Mapping[str, object], parsed: argparse.Name
             HTTPStatus.SERVICE_UNAVAILABLE, {"error": error.message.removesuffix("."), "hint": error.hint}
         )
     is_done = told.status in (HTTPStatus.OK, HTTPStatus.CREATED)
-    if is_done and getattr(parsed, "silent", False):
+    if is_done and argparse_parser.is_silent(parsed):
         return 0
     for line in rules_text.outcome(
         session.record, wanted, told.document, is_done=is_done, undone=parsed.undo

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 
 from nono.cli.args import argparse_parser
 from nono.cli.commands.sessions.chosen import caller_environ, chosen, ended_error, refuse_inside
-from nono.cli.text import session_text
 from nono.sessions.stopping import stop
 
 DESCRIPTION = "Ends a session: its command gets SIGTERM, and is killed if it takes too long."
@@ -19,8 +18,7 @@ TIMEOUT_MAX_S = 3600.0
 def parser() -> argparse.ArgumentParser:
     """Return the parser of this command, for its arguments, help and completion."""
     parser = argparse_parser.new_parser("nono stop", DESCRIPTION)
-    argparse_parser.add_globals(parser)
-    parser.add_argument("session", metavar="SESSION", help=session_text.SESSION_HELP)
+    argparse_parser.add_session(parser)
     parser.add_argument("--force", action="store_true", help="kill the command at once")
     parser.add_argument(
         "--timeout",
@@ -39,7 +37,7 @@ def run(argv: Sequence[str]) -> int:
         if record.is_ended:
             raise ended_error(record)
         is_forced = stop(registry, record, force=parsed.force, timeout_s=parsed.timeout)
-    if not getattr(parsed, "silent", False):
+    if not argparse_parser.is_silent(parsed):
         print(f"Stopped session {record.session_id}{' (forced)' if is_forced else ''}.", file=sys.stderr)
     return 0
 

@@ -49,8 +49,7 @@ def parser() -> argparse.ArgumentParser:
     from nono.cli.args import argparse_parser
 
     parser = argparse_parser.new_parser("nono attach", DESCRIPTION)
-    argparse_parser.add_globals(parser)
-    parser.add_argument("session", metavar="SESSION", help=session_text.SESSION_HELP)
+    argparse_parser.add_session(parser)
     parser.add_argument("--read-only", action="store_true", help="show it, and type nothing into it")
     return parser
 

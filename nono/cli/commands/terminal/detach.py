@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from nono.cli.args import argparse_parser
 from nono.cli.commands.sessions.chosen import caller_environ, chosen, ended_error, refuse_inside
 from nono.cli.commands.terminal.visit import ask, unreachable
-from nono.cli.text import session_text
 from nono.sessions import wire
 
 DESCRIPTION = "Takes a session off the terminal that shows it. The session goes on."
@@ -18,8 +17,7 @@ DESCRIPTION = "Takes a session off the terminal that shows it. The session goes 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of this command, for its arguments, help and completion."""
     parser = argparse_parser.new_parser("nono detach", DESCRIPTION)
-    argparse_parser.add_globals(parser)
-    parser.add_argument("session", metavar="SESSION", help=session_text.SESSION_HELP)
+    argparse_parser.add_session(parser)
     return parser
 
 
@@ -35,6 +33,6 @@ def run(argv: Sequence[str]) -> int:
         if status not in (wire.OK, wire.BUSY):
             raise unreachable(record)
     word = "Detached session" if status == wire.OK else "Nobody is attached to session"
-    if not getattr(parsed, "silent", False):
+    if not argparse_parser.is_silent(parsed):
         print(f"{word} {record.session_id}.", file=sys.stderr)
     return 0

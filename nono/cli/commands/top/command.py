@@ -21,7 +21,6 @@ DESCRIPTION = (
 def parser() -> argparse.ArgumentParser:
     """Return the parser of this command, for its arguments, help and completion."""
     parser = argparse_parser.new_parser("nono top", DESCRIPTION)
-    argparse_parser.add_globals(parser)
     parser.add_argument("--all", action="store_true", help="include sessions that have ended")
     parser.add_argument(
         "--web", action="store_true", help="serve it as a page on 127.0.0.1, and print the link"
@@ -40,7 +39,7 @@ def run(argv: Sequence[str]) -> int:
         # Imported here, as the screen below: each needs a library that the other does not.
         from nono.cli.commands.top.web import serve
 
-        is_silent = getattr(parsed, "silent", False)
+        is_silent = argparse_parser.is_silent(parsed)
         return serve(look, environ, parsed.port, has_all=parsed.all, is_silent=is_silent)
     if not all(os.isatty(descriptor) for descriptor in (0, 1, 2)):
         raise NonoError(

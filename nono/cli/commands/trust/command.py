@@ -50,7 +50,6 @@ def run(argv: Sequence[str]) -> int:
 def parser() -> argparse.ArgumentParser:
     """Return the parser of this command, for its arguments, help and completion."""
     parser = argparse_parser.new_parser("nono trust", DESCRIPTION)
-    argparse_parser.add_globals(parser)
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     _add_signing(actions)
     _add_judging(actions)
@@ -98,7 +97,7 @@ def _add_judging(actions: Any) -> None:
     _add_policy(verify)
 
     shown = argparse_parser.add_action(actions, "list", "list the files that the policy includes")
-    shown.add_argument("--json", action="store_true", help="print JSON")
+    argparse_parser.add_json(shown)
     _add_policy(shown)
 
     approve = argparse_parser.add_action(
