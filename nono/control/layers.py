@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from nono.control.rules import Refused
+from nono.control.rules import Fixed, Refused
 from nono.policy.capability import CapabilitySet, NetworkMode
 from nono.policy.endpoints.entry import parse_allow_endpoint
 from nono.policy.endpoints.policy import DEFAULT_LABEL, EndpointPolicy
@@ -133,10 +133,8 @@ class Files:
         return 0
 
 
-class NoHosts:
+class NoHosts(Fixed):
     """Refuse rules about hosts: this run has no proxy that checks them."""
-
-    leaves_standing = False
 
     def __init__(self, mode: NetworkMode) -> None:
         self._mode = mode
@@ -152,14 +150,9 @@ class NoHosts:
             return Refused("the run was started with an open network, where nothing looks at hosts", hint)
         return Refused("the run learns which hosts it needs, and refuses none", hint)
 
-    def put(self, rules: tuple[LiveRule, ...]) -> int:
-        return 0
 
-
-class NoFiles:
+class NoFiles(Fixed):
     """Refuse rules about files: Landlock fixed them when the run started."""
-
-    leaves_standing = False
 
     def __init__(self, capabilities: CapabilitySet) -> None:
         self._capabilities = capabilities
@@ -176,9 +169,6 @@ class NoFiles:
             f"next time: nono run {file} {shell_word(path)} ({directory} for a directory),"
             " or --capability-elevation, which asks",
         )
-
-    def put(self, rules: tuple[LiveRule, ...]) -> int:
-        return 0
 
 
 def _granted_for_good(path: str, capabilities: CapabilitySet) -> Refused | None:

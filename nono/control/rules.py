@@ -33,6 +33,15 @@ class Layer(Protocol):
         ...
 
 
+class Fixed:
+    """A part of the run whose rules were fixed when it started; nothing is ever put."""
+
+    leaves_standing = False
+
+    def put(self, rules: tuple[LiveRule, ...]) -> int:
+        return 0
+
+
 class Refused(NamedTuple):
     """The reason why a rule was not added, and what would help."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ipaddress import ip_address
 
-from nono.control.rules import Refused
+from nono.control.rules import Fixed, Refused
 from nono.policy.capability import CapabilitySet, NetworkMode
 from nono.policy.live.port_target import ANY, LISTEN, OWN, PortTarget, parse_port_target
 from nono.policy.live.ports import LivePorts
@@ -83,10 +83,8 @@ def _evaded(path: str, other: SocketGrant) -> Refused:
     )
 
 
-class NoPorts:
+class NoPorts(Fixed):
     """A run whose ports were fixed when it started."""
-
-    leaves_standing = False
 
     def __init__(self, capabilities: CapabilitySet, *, is_alone: bool, is_learning: bool) -> None:
         """is_alone: The run has its own network namespace."""
@@ -110,14 +108,9 @@ class NoPorts:
             return Refused("the run was started without a network, which the kernel holds for good", hint)
         return Refused("Landlock fixed the ports of this run when it started", hint)
 
-    def put(self, rules: tuple[LiveRule, ...]) -> int:
-        return 0
 
-
-class NoSockets:
+class NoSockets(Fixed):
     """A run whose Unix sockets are not checked."""
-
-    leaves_standing = False
 
     def refusal(self, wanted: Wanted) -> Refused | None:
         if wanted.decision == "allow":
@@ -126,9 +119,6 @@ class NoSockets:
             "nothing looks at the Unix sockets of this run",
             'next time: linux.af_unix_mediation "pathname" in a profile, or a run with the proxy',
         )
-
-    def put(self, rules: tuple[LiveRule, ...]) -> int:
-        return 0
 
 
 def _flag(target: PortTarget) -> str:
