@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from nono.approval.listing import Listed
-from nono.cli.text.session_text import NAME_WIDTH, duration, one_line
-from nono.printable import shell_word
+from nono.cli.text.session_text import duration, one_line, short_name
 from nono.sessions.record import Record
 
 HEADERS = ("ID", "SESSION", "WAITS", "LEFT", "KIND", "WHAT")
@@ -25,7 +24,7 @@ def table(rows: Sequence[tuple[Listed, Record]], now_ms: int) -> Iterator[str]:
 def _row(question: Listed, record: Record, now_ms: int) -> tuple[str, ...]:
     return (
         question.id[:ID_WIDTH],
-        _session(record),
+        short_name(record),
         duration((now_ms - question.asked_unix_ms) // 1000),
         duration((question.expires_unix_ms - now_ms) // 1000),
         one_line(question.kind),
@@ -33,14 +32,10 @@ def _row(question: Listed, record: Record, now_ms: int) -> tuple[str, ...]:
     )
 
 
-def _session(record: Record) -> str:
-    return shell_word(record.name)[:NAME_WIDTH] if record.name else record.session_id
-
-
 def details(question: Listed, record: Record, now_ms: int) -> Iterator[str]:
     """Yield the lines about one question."""
     left = duration((question.expires_unix_ms - now_ms) // 1000)
-    fields = [("Question", question.id), ("Session", f"{record.session_id} ({_session(record)})")]
+    fields = [("Question", question.id), ("Session", f"{record.session_id} ({short_name(record)})")]
     fields += [*question.fields, ("Expires", f"in {left}, with a no")]
     width = max(len(name) for name, _ in fields) + 1
     for name, value in fields:

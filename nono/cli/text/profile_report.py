@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from nono.amounts import several
 from nono.cli.text.wrap_text import wrapped
 from nono.errors import NonoError
 from nono.named_tuple import NamedTuple
@@ -46,8 +47,8 @@ class Report(NamedTuple):
         found = (("[ok]", self.good), ("[warn]", self.warnings), ("[err]", self.errors))
         lines = [line for sign, texts in found for text in texts for line in _signed(sign, text)]
         if not self.is_valid:
-            return [*lines, f"Result: invalid ({_count(len(self.errors), 'error')})"]
-        warnings = f" ({_count(len(self.warnings), 'warning')})" if self.warnings else ""
+            return [*lines, f"Result: invalid ({several(len(self.errors), 'error')})"]
+        warnings = f" ({several(len(self.warnings), 'warning')})" if self.warnings else ""
         return [*lines, f"Result: valid{warnings}"]
 
 
@@ -71,7 +72,7 @@ def _label(mistake: Located) -> str:
 
 
 def deprecations_line(count: int) -> str:
-    return f"found {_count(count, 'deprecated key')}; run 'nono profile guide' for the names of today"
+    return f"found {several(count, 'deprecated key')}; run 'nono profile guide' for the names of today"
 
 
 def _syntax_mistakes(raw: bytes | None, file: str) -> frozenset[Located]:
@@ -89,7 +90,3 @@ def _signed(sign: str, text: str) -> Iterable[str]:
     yield from wrapped(first, f"{sign} ", "     ")
     for line in more:
         yield from wrapped(line, "     ")
-
-
-def _count(number: int, thing: str) -> str:
-    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"

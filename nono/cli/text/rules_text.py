@@ -5,18 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-from nono.cli.text.session_text import duration, one_line
+from nono.cli.text.session_text import duration, name_of, one_line
 from nono.policy.live.port_target import LISTEN
-from nono.printable import shell_word
 from nono.sessions.record import Record
 
 _LOOPBACK = re.compile(r"(?:localhost|127\.[0-9.]+|\[::1\]):([0-9]+)")
 _LISTEN = f"{LISTEN}:"
 _DONE = {"allow": "Allowed", "deny": "Denied"}
-
-
-def name_of(record: Record) -> str:
-    return shell_word(record.name) if record.name else record.session_id
 
 
 def outcome(

@@ -72,6 +72,16 @@ def _profile(text: str) -> str:
     return f"{_CUT}{text[-kept:]}" if "/" in text else f"{text[:kept]}{_CUT}"
 
 
+def name_of(record: Record) -> str:
+    """Return the session's name, quoted for a shell; its id if it has none."""
+    return shell_word(record.name) if record.name else record.session_id
+
+
+def short_name(record: Record) -> str:
+    """Return the same for a table, with a long name cut."""
+    return name_of(record)[:NAME_WIDTH] if record.name else record.session_id
+
+
 def document(record: Record, questions: Sequence[Listed]) -> Mapping[str, object]:
     """Return a session as JSON types: what is recorded, its state and its open questions."""
     asked = [each.document for each in questions]

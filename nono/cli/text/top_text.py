@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from nono.amounts import several
 from nono.approval.listing import Listed
-from nono.cli.text.session_text import NAME_WIDTH, duration, one_line, status
+from nono.cli.text.session_text import duration, one_line, short_name, status
 from nono.named_tuple import NamedTuple
 from nono.printable import shell_word
 from nono.sessions.record import Record
@@ -56,7 +57,7 @@ def cells(watched: Watched) -> tuple[str, ...]:
     tokens = [n for name in ("input_tokens", "output_tokens") if isinstance(n := usage.get(name), int)]
     cost = usage.get("cost_usd")
     return (
-        name_of(watched.record)[: WIDTHS[0]],
+        short_name(watched.record)[: WIDTHS[0]],
         status(watched.record, watched.questions),
         UNKNOWN if cpu is None else f"{cpu:.0f}%",
         UNKNOWN if load is None else _short(load.memory_bytes, _BYTES),
@@ -84,16 +85,12 @@ def _short(number: int, units: Sequence[tuple[int, str]]) -> str:
     return str(number)
 
 
-def name_of(record: Record) -> str:
-    return shell_word(record.name)[:NAME_WIDTH] if record.name else record.session_id
-
-
 def headline(every: Sequence[Watched]) -> str:
     """Return the line above the table."""
     living = [each for each in every if not each.record.is_ended]
     asking = sum(len(each.questions) for each in living)
-    count = f"{len(living)} {'session runs' if len(living) == 1 else 'sessions run'}"
-    waits = f", {asking} {'question waits' if asking == 1 else 'questions wait'} for you" if asking else ""
+    count = several(len(living), "session runs", "sessions run")
+    waits = f", {several(asking, 'question waits', 'questions wait')} for you" if asking else ""
     return f"nono top: {count}{waits}"
 
 
@@ -125,7 +122,7 @@ def document(watched: Watched, now_ms: int) -> Mapping[str, object]:
     """Return a session as JSON types. Every text is escaped and on one line."""
     return {
         "id": watched.record.session_id,
-        "name": name_of(watched.record),
+        "name": short_name(watched.record),
         "cells": cells(watched),
         "details": [*details(watched, now_ms)],
         "questions": [

@@ -14,7 +14,7 @@ from posixpath import dirname
 from nono.cli.args import argparse_parser
 from nono.cli.commands.sessions.chosen import Chosen, caller_environ, refuse_inside
 from nono.cli.commands.sessions.talk import Told, call
-from nono.cli.text import rules_text
+from nono.cli.text import rules_text, session_text
 from nono.errors import ConfigError, NonoError, UsageError
 from nono.policy.builtin import shipped
 from nono.policy.host_filesystem import way_to
@@ -198,7 +198,7 @@ def _sessions(registry: Registry, query: str | None, *, every: bool) -> Sequence
     if not living:
         raise NonoError("No session runs.")
     if len(living) > 1 and not every:
-        names = ", ".join(rules_text.name_of(record) for record in living)
+        names = ", ".join(session_text.name_of(record) for record in living)
         raise ConfigError(f"{len(living)} sessions run: {names}.", hint="--session NAME, or --all")
     return living
 

@@ -16,7 +16,7 @@ from textual.widgets import DataTable, Footer, Static
 
 from nono.cli.commands.top import acts
 from nono.cli.commands.top.questions import Asked, Confirmed
-from nono.cli.text import approvals_text, top_text
+from nono.cli.text import approvals_text, session_text, top_text
 from nono.cli.text.top_text import Watched
 from nono.clock import unix_ms
 from nono.errors import NonoError
@@ -142,7 +142,7 @@ class Top(App[None]):
         selected = self.selected
         if selected is None or selected.record.is_ended:
             return
-        session_id, name = selected.record.session_id, top_text.name_of(selected.record)
+        session_id, name = selected.record.session_id, session_text.short_name(selected.record)
         lines = (f"Stop {name}, and all that it has started?", "", *top_text.details(selected, unix_ms()))
         if await self.push_screen_wait(Confirmed("\n".join(lines))):
             self._tell(f"Stopping {name} ...")

@@ -54,8 +54,7 @@ def headline(page: Page) -> Iterator[str]:
     if page.files is not None:
         yield f"{several(count_of(page.files), 'file')} changed"
     if page.later:
-        run = "runs" if len(page.later) == 1 else "run"
-        yield f"{several(len(page.later), 'file')} that {run} outside the sandbox later"
+        yield f"{several(len(page.later), 'file that runs', 'files that run')} outside the sandbox later"
     if not page.integrity.is_intact:
         yield "the log is not intact"
 
