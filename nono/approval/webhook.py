@@ -11,7 +11,6 @@ import httptools
 from nono import __version__
 from nono.approval import webhook_message
 from nono.approval.request import Answer, Question
-from nono.policy.hosts.upstream import Upstream
 from nono.policy.services.approval import WebhookBackend
 
 _READ_BYTES = 16 * 1024
@@ -48,7 +47,7 @@ class Webhook:
         )
         try:
             head = (
-                f"POST {self._target} HTTP/1.1\r\nHost: {_authority(upstream)}\r\n"
+                f"POST {self._target} HTTP/1.1\r\nHost: {upstream.authority.decode()}\r\n"
                 f"User-Agent: nono/{__version__}\r\nContent-Type: application/json\r\n"
                 f"Accept: application/json\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
             )
@@ -100,7 +99,3 @@ class _Reply:
 
     def on_message_complete(self) -> None:
         self.is_complete = self.status >= 200  # not an interim response
-
-
-def _authority(upstream: Upstream) -> str:
-    return str(upstream._replace(base_path="")).partition("://")[2]

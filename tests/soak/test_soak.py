@@ -59,7 +59,7 @@ _KEPT = {
     "nono.proxy.verdict.rewrite.Completed": MAX_KEPT,
     "nono.proxy.verdict.rewrite.RequestWriter": MAX_KEPT,
     "nono.proxy.verdict.rewrite._Unframed": MAX_KEPT,
-    "nono.proxy.verdict.routes.Origin": MAX_KEPT,
+    "nono.policy.hosts.upstream.Upstream": MAX_KEPT,
     "nono.proxy.verdict.verdict.Entry": 2 * MAX_KEPT,
     "nono.proxy.verdict.verdict.Forward": MAX_KEPT,
     "nono.proxy.verdict.verdict.ConnectTarget": MAX_KEPT,

@@ -20,7 +20,7 @@ from nono.policy.services.draining import reads_bodies
 from nono.proxy.config import Collaborators
 from nono.proxy.server import RunningProxy, serve
 from nono.proxy.upstream.dial import Resolver
-from nono.proxy.verdict.routes import Origin, Route, Scope
+from nono.proxy.verdict.routes import Route, Scope
 
 if TYPE_CHECKING:
     from nono.policy.hosts.endpoint_scope import EndpointScope
@@ -84,7 +84,7 @@ def _route(loaded: LoadedService) -> Route:
     upstream = service.upstream
     return Route(
         service=service.name,
-        origin=Origin(upstream.scheme, upstream.host, upstream.port, upstream.base_path),
+        origin=upstream,
         credential=outcome.credential if isinstance(outcome, Loaded) else None,
         phantom=outcome.phantom if isinstance(outcome, Loaded) else None,
         accept=service.accept,

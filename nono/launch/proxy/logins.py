@@ -181,13 +181,13 @@ def _kept(service: str, environ: Mapping[str, str]) -> tuple[str, str] | None:
 
 def _route(route: OAuthRoute, tokens: LoginTokens) -> Route:
     from nono.credentials.logins.tokens import Consumer, LoginCredential
-    from nono.proxy.verdict.routes import Origin, Route
+    from nono.proxy.verdict.routes import Route
 
     upstream = route.upstream
     login = LoginCredential(tokens, Consumer(route.consumer, str(upstream)))
     return Route(
         service=route.name,
-        origin=Origin(upstream.scheme, upstream.host, upstream.port, upstream.base_path),
+        origin=upstream,
         credential=login,
         phantom=login,
         login=login,

@@ -12,17 +12,22 @@ _DEFAULT_PORTS = {"https": 443, "http": 80}
 
 
 class Upstream(NamedTuple):
-    """An origin and a base path."""
+    """The destination of a request: an origin, and the base path it stays below."""
 
-    scheme: str  # "https"; "http" to a loopback host only
+    scheme: str  # "https"; "http" without a key, or to a loopback host
     host: str  # canonical, or "*.suffix": every host below it, without a reverse route
     port: int
-    base_path: str = ""  # no trailing slash; "" for none
+    base_path: str = ""  # "" or "/v1": no trailing slash
 
     def __str__(self) -> str:
+        return f"{self.scheme}://{self.authority.decode('ascii')}{self.base_path}"
+
+    @property
+    def authority(self) -> bytes:
+        """The Host field value, without the scheme's default port (RFC 9110 section 7.2)."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         port = "" if self.port == _DEFAULT_PORTS[self.scheme] else f":{self.port}"
-        return f"{self.scheme}://{host}{port}{self.base_path}"
+        return f"{host}{port}".encode("ascii")
 
     @property
     def is_wildcard(self) -> bool:

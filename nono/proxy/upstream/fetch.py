@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 import anyio
 
 from nono.named_tuple import NamedTuple
-from nono.policy.hosts.upstream import parse_upstream
+from nono.policy.hosts.upstream import Upstream, parse_upstream
 from nono.policy.schema.route_rules import NO_IDENTITY, TlsIdentity
 from nono.proxy.http.coded_streams import ContentCodingError
 from nono.proxy.http.content_coding import decoder
@@ -20,7 +20,6 @@ from nono.proxy.transport.turns import Turns
 from nono.proxy.upstream.connection import Keeper, PoolKey, UpstreamConnection
 from nono.proxy.upstream.connector import Connector
 from nono.proxy.verdict.host_policy import HostPolicy
-from nono.proxy.verdict.routes import Origin
 
 if TYPE_CHECKING:
     from nono.audit.event import Failure
@@ -59,7 +58,7 @@ class Parts(Protocol):
     def turns(self) -> Turns: ...
 
 
-def split_url(url: str) -> tuple[Origin, bytes]:
+def split_url(url: str) -> tuple[Upstream, bytes]:
     """Split a URL into origin and request target. Raises ValueError if the URL may not be used.
 
     Only https, or http to loopback, is accepted (see parse_upstream), because a secret is sent to the URL.
@@ -70,12 +69,12 @@ def split_url(url: str) -> tuple[Origin, bytes]:
     path = upstream.base_path
     if url.endswith("/") or not path:  # some servers distinguish /token/ from /token
         path += "/"
-    return Origin(upstream.scheme, upstream.host, upstream.port), path.encode("ascii")
+    return upstream._replace(base_path=""), path.encode("ascii")
 
 
 async def fetch(
     parts: Parts,
-    origin: Origin,
+    origin: Upstream,
     request: OwnRequest,
     *,
     hosts: HostPolicy,
@@ -109,7 +108,7 @@ async def fetch(
 
 
 async def _connect(
-    parts: Parts, origin: Origin, hosts: HostPolicy, may_begin: Callable[[], bool], tls: TlsIdentity
+    parts: Parts, origin: Upstream, hosts: HostPolicy, may_begin: Callable[[], bool], tls: TlsIdentity
 ) -> UpstreamConnection:
     key = PoolKey(origin.scheme, origin.host, origin.port, tls, parts.connector.via(origin.host, origin.port))
     reached = await parts.connector.connect(
@@ -127,7 +126,7 @@ async def _connect(
 
 
 async def _exchange(
-    connection: UpstreamConnection, origin: Origin, request: OwnRequest, limit_bytes: int
+    connection: UpstreamConnection, origin: Upstream, request: OwnRequest, limit_bytes: int
 ) -> Fetched:
     fields = [
         (b"Host", origin.authority),

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from nono.policy.hosts.host_filter import Refuse
+from nono.policy.hosts.upstream import Upstream
 from nono.proxy.handshake import ssh_identification
 from nono.proxy.http import refusal, target
 from nono.proxy.http.message import MessageError, RequestHead
@@ -16,7 +17,7 @@ from nono.proxy.verdict.browser_check import check_browser
 from nono.proxy.verdict.host_policy import HostPolicy, may_be_asked, own_port_refused, reaches_proxy
 from nono.proxy.verdict.intercepted import entry_of, judge_intercepted
 from nono.proxy.verdict.judge import Judge, is_open, other_port
-from nono.proxy.verdict.routes import Origin, Phantom, Route, RouteTable, Scope
+from nono.proxy.verdict.routes import Phantom, Route, RouteTable, Scope
 from nono.proxy.verdict.slots import Slots
 from nono.proxy.verdict.verdict import (
     ConnectTarget,
@@ -177,7 +178,7 @@ class Dispatcher:
         path = parts.path
         if scopes or routes:  # a rule may depend on how the path is read, and where a key is on it
             path = target.canonical(path, lenient=not scopes and all(map(is_open, routes)))
-        return self._judge.without_credential(head, entry, Origin("http", host, port), path)
+        return self._judge.without_credential(head, entry, Upstream("http", host, port), path)
 
     def _reverse(self, head: RequestHead, path: bytes) -> Verdict:
         if self.own_names is not None:

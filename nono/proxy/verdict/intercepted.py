@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from nono.policy.hosts.upstream import Upstream
 from nono.proxy.http import refusal, target
 from nono.proxy.http.message import MessageError, RequestHead
 from nono.proxy.http.refusal import Refusal
 from nono.proxy.verdict import phantoms
 from nono.proxy.verdict.judge import Judge, is_below, is_open
-from nono.proxy.verdict.routes import Origin, Route
+from nono.proxy.verdict.routes import Route
 from nono.proxy.verdict.slots import Slots
 from nono.proxy.verdict.verdict import ConnectTarget, Entry, Refused, Verdict
 
@@ -32,7 +33,7 @@ def judge_intercepted(judge: Judge, head: RequestHead, inside: ConnectTarget) ->
     if logins.logins:
         at = logins.endpoint(host, port, path.partition(b"?")[0].decode("ascii"))
         if at is not None:
-            return judge.at_token_endpoint(head, entry, Origin("https", host, port), path, at)
+            return judge.at_token_endpoint(head, entry, Upstream("https", host, port), path, at)
         # Imported here: few runs have a captured login.
         from nono.proxy.verdict.logins import phantoms as login_phantoms
 
@@ -47,7 +48,7 @@ def judge_intercepted(judge: Judge, head: RequestHead, inside: ConnectTarget) ->
     entry = entry._replace(upstream=f"{host}:{port}", credential_active=False)
     schemes = [route.origin.scheme for route in routes]
     schemes += [scope.scheme for scope in scopes if scope.port == port] or ["https"]
-    return judge.without_credential(head, entry, Origin(schemes[0], host, port), path)
+    return judge.without_credential(head, entry, Upstream(schemes[0], host, port), path)
 
 
 def _with_route(

@@ -27,7 +27,7 @@ from nono.proxy.verdict.logins.table import LoginEndpoint
 from nono.proxy.verdict.overrides import override_refused
 from nono.proxy.verdict.phantoms import Presented
 from nono.proxy.verdict.refused_calls import minted, uncounted
-from nono.proxy.verdict.routes import Origin, Phantom, Route, RouteTable, Scope
+from nono.proxy.verdict.routes import Phantom, Route, RouteTable, Scope
 from nono.proxy.verdict.slots import Slots
 from nono.proxy.verdict.verdict import Capture, Entry, Forward, Refused, Verdict
 
@@ -61,7 +61,7 @@ class Judge:
         return self._of_route.get(route.service) or self._new_hosts_of(route, host)
 
     def with_credential(
-        self, head: RequestHead, entry: Entry, route: Route, origin: Origin, slots: Slots
+        self, head: RequestHead, entry: Entry, route: Route, origin: Upstream, slots: Slots
     ) -> Verdict:
         """Judge a request for `route`. Authentication is checked before anything else."""
         if route.credential is None:
@@ -127,7 +127,7 @@ class Judge:
         return login_phantoms.check_elsewhere(headers, path, host)
 
     def at_token_endpoint(
-        self, head: RequestHead, entry: Entry, origin: Origin, path: bytes, at: LoginEndpoint
+        self, head: RequestHead, entry: Entry, origin: Upstream, path: bytes, at: LoginEndpoint
     ) -> Verdict:
         """Judge a login's request for its tokens. Any client that may use the proxy may log in."""
         from nono.proxy.verdict.logins import phantoms as login_phantoms
@@ -153,7 +153,7 @@ class Judge:
         return Capture(Forward(entry, origin, request, hosts, presented=fields), at)
 
     def _by_rules(
-        self, route: Route, origin: Origin, method: str, path: str
+        self, route: Route, origin: Upstream, method: str, path: str
     ) -> tuple[EndpointPolicy, EndpointVerdict]:
         """Judge by the rules of the route or of its host; rules of a sibling route can only deny."""
         siblings = [
@@ -165,7 +165,7 @@ class Judge:
         own = RouteRules(route.endpoints, route.origin.base_path)
         return judged_with_credential(own, siblings, scopes, method, path)
 
-    def has_rules(self, route: Route, origin: Origin) -> bool:
+    def has_rules(self, route: Route, origin: Upstream) -> bool:
         """Return True if a rule of the route, its siblings or the host depends on how a request is read."""
         routes, scopes = self.routes.of_upstream(origin.host, origin.port), self.routes.scopes_of(origin.host)
         return bool(scopes) or not all(map(is_open, (route, *routes)))
@@ -182,7 +182,7 @@ class Judge:
             return _own_key(routes[0], host)
         return stray
 
-    def without_credential(self, head: RequestHead, entry: Entry, origin: Origin, path: bytes) -> Verdict:
+    def without_credential(self, head: RequestHead, entry: Entry, origin: Upstream, path: bytes) -> Verdict:
         """Judge a request without any key, by the host filter and the rules of its host."""
         host, port = origin.host, origin.port
         routes, scopes = self.routes.of_upstream(host, port), self.routes.scopes_of(host)
@@ -225,14 +225,14 @@ class Judge:
         )
 
     def _endpoint_refused(
-        self, policy: EndpointPolicy, verdict: EndpointVerdict, origin: Origin, method: str, path: str
+        self, policy: EndpointPolicy, verdict: EndpointVerdict, origin: Upstream, method: str, path: str
     ) -> Refusal | None:
         if verdict.decision != "deny":
             return None
         hint = remedy(policy, verdict, method, path, self._option(policy, origin, method, path))
         return refusal.endpoint_denied(origin.host, verdict, policy.origin, method, path, hint)
 
-    def _option(self, policy: EndpointPolicy, origin: Origin, method: str, path: str) -> str | None:
+    def _option(self, policy: EndpointPolicy, origin: Upstream, method: str, path: str) -> str | None:
         """Return the option that adds a rule to `policy`, one of a route or of a host; None: none does."""
         for route in self.routes.of_upstream(origin.host, origin.port):
             if route.endpoints is policy:

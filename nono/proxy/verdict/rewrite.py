@@ -6,13 +6,14 @@ from collections.abc import Iterable, Sequence
 
 from nono.credentials.values.credential import Injection, Outgoing
 from nono.named_tuple import NamedTuple
+from nono.policy.hosts.upstream import Upstream
 from nono.proxy.http.accept_encoding import accept_encoding
 from nono.proxy.http.charset import without_charsets
 from nono.proxy.http.message import BodyKind, Header, RequestHead, ResponseHead
 from nono.proxy.http.passing import end_to_end, folded
 from nono.proxy.http.websocket import without_protocol_keys
 from nono.proxy.http.writing import checked_target, checked_value, framing_fields, lines, serialise
-from nono.proxy.verdict.routes import Origin, Route
+from nono.proxy.verdict.routes import Route
 
 # A secret split by ranges or deltas (RFC 3229) would be in no part, and a search in another charset finds
 # nothing.
@@ -31,7 +32,7 @@ _NOT_FOR_THE_CLIENT = {  # key: (request had a credential, Content-Length stays)
 }
 
 
-def outgoing(head: RequestHead, target: bytes, origin: Origin, route: Route | None) -> Outgoing:
+def outgoing(head: RequestHead, target: bytes, origin: Upstream, route: Route | None) -> Outgoing:
     """Return the request for the upstream, without its credential. `target` is in origin form.
 
     On a route every key header is removed, so that none of the command's own is sent beside the credential.

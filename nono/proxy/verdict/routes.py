@@ -10,6 +10,7 @@ from nono.credentials.values.credential import Credential
 from nono.named_tuple import NamedTuple
 from nono.policy.endpoints.policy import ALLOW_ALL, EndpointPolicy
 from nono.policy.hosts.hostname import ip_literal
+from nono.policy.hosts.upstream import Upstream
 from nono.policy.schema.route_rules import (
     AUTHORIZATION,
     NO_IDENTITY,
@@ -60,34 +61,6 @@ class Phantom(Protocol):
         ...
 
 
-class Origin(NamedTuple):
-    """The destination of a request: scheme, canonical host, port, and the base path it stays below."""
-
-    scheme: str  # "https" or "http"
-    host: str  # in a route also "*.suffix": every host below it
-    port: int
-    base_path: str = ""  # "" or "/v1": no trailing slash
-
-    @property
-    def authority(self) -> bytes:
-        """The Host field value, without the scheme's default port (RFC 9110 section 7.2)."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        default = 443 if self.scheme == "https" else 80
-        return (host if self.port == default else f"{host}:{self.port}").encode("ascii")
-
-    @property
-    def is_wildcard(self) -> bool:
-        return self.host.startswith("*.")
-
-    def covers(self, host: str, port: int) -> bool:
-        """Return True if host:port is this upstream, or below its wildcard."""
-        if port != self.port:
-            return False
-        if not self.is_wildcard:
-            return host == self.host
-        return host.endswith(self.host[1:]) and len(host) >= len(self.host)
-
-
 @dataclass(frozen=True, slots=True)
 class Route:
     """A service whose requests go to `origin` with the credential in place of the phantom.
@@ -96,7 +69,7 @@ class Route:
     """
 
     service: str
-    origin: Origin
+    origin: Upstream
     credential: Credential | None  # None: it could not be loaded, and the route answers 503
     phantom: Phantom | None = None  # None exactly when credential is None
     accept: Inject = AUTHORIZATION  # where the command puts the phantom

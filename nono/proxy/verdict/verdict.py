@@ -8,13 +8,14 @@ from typing import Literal
 from nono.credentials.values.credential import Header, Outgoing, RequestFacts
 from nono.named_tuple import NamedTuple
 from nono.policy.endpoints.policy import EndpointVerdict
+from nono.policy.hosts.upstream import Upstream
 from nono.policy.schema.route_rules import NO_IDENTITY, TlsIdentity
 from nono.proxy.http.refusal import Refusal
 from nono.proxy.usage.shape import Provider
 from nono.proxy.verdict.host_policy import HostPolicy
 from nono.proxy.verdict.logins.table import LoginEndpoint
 from nono.proxy.verdict.rewrite import RequestWriter
-from nono.proxy.verdict.routes import Identity, Origin, Route
+from nono.proxy.verdict.routes import Identity, Route
 
 Mode = Literal["connect", "connect_intercept", "reverse", "external"]
 Mechanism = Literal["proxy_authorization", "phantom_header", "phantom_path", "phantom_query"]
@@ -47,7 +48,7 @@ class Forward:
     """Send `request` and its body to `origin`, after approval, with the route's credential written in."""
 
     entry: Entry
-    origin: Origin
+    origin: Upstream
     request: Outgoing = field(repr=False)
     hosts: HostPolicy  # vets the addresses
     route: Route | None = None  # None: no credential is sent
@@ -115,7 +116,7 @@ class ConnectTarget(NamedTuple):
     @property
     def authority(self) -> bytes:
         """The Host value of a request inside."""
-        return Origin("https", self.host, self.port).authority
+        return Upstream("https", self.host, self.port).authority
 
 
 Verdict = Forward | Capture | Tunnel | Intercept | Refused

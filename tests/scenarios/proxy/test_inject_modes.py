@@ -13,8 +13,9 @@ import pytest
 from nono.credentials.static import StaticCredential
 from nono.credentials.values.injection import injection_of
 from nono.policy.endpoints.policy import EndpointPolicy, EndpointRule
+from nono.policy.hosts.upstream import Upstream
 from nono.policy.schema.route_rules import Inject
-from nono.proxy.verdict.routes import Origin, Route
+from nono.proxy.verdict.routes import Route
 from nono.secret import Secret
 from support.proxy.interception import Intercepting, intercepting
 from support.proxy.thread import PHANTOM, Client, Response, a_route
@@ -163,7 +164,7 @@ def test_a_pattern_is_about_what_stands_below_the_base_path(base_path: str) -> N
         upstream() as server,
         intercepting(
             mode_route(
-                server.port, accept, HEADER, origin=Origin("http", "localhost", server.port, base_path)
+                server.port, accept, HEADER, origin=Upstream("http", "localhost", server.port, base_path)
             )
         ) as p,
         Client(p.port) as client,

@@ -8,11 +8,12 @@ import pytest
 
 from nono.policy.endpoints.policy import ALLOW_ALL, EndpointPolicy, EndpointRule
 from nono.policy.hosts.host_filter import HostFilter
+from nono.policy.hosts.upstream import Upstream
 from nono.policy.schema.route_rules import UpgradeRule
 from nono.proxy.http.message import Header, request_head
 from nono.proxy.verdict.dispatch import Dispatcher
 from nono.proxy.verdict.host_policy import HostPolicy
-from nono.proxy.verdict.routes import Origin, Route, RouteTable, Scope
+from nono.proxy.verdict.routes import Route, RouteTable, Scope
 from nono.proxy.verdict.verdict import ConnectTarget, Forward, Intercept, Refused, Tunnel, Verdict
 from nono.secret import Secret
 from support.proxy.interception import intercepting
@@ -228,7 +229,7 @@ def test_what_looks_like_an_authority_stays_a_path(target: bytes) -> None:
     site = a_site(ALLOW_ALL)
     verdict = site.reverse(target, KEY)
     assert isinstance(verdict, Forward)
-    assert verdict.origin == Origin("https", "api.test", 443, "/v1")
+    assert verdict.origin == Upstream("https", "api.test", 443, "/v1")
     assert verdict.request.target == b"/v1" + target
     assert verdict.request.authority == b"api.test"
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from nono.errors import NonoError
 from nono.policy.effective_policy import effective_policy_of
 from nono.policy.host_filesystem import HostFilesystem
+from nono.policy.hosts.upstream import Upstream
 from nono.policy.request import RunRequest
 from nono.policy.resolve import Resolved, resolve
 from nono.policy.schema.profile import Meta, Network, Profile
@@ -17,7 +18,7 @@ from nono.policy.schema.routes import CustomCredential, PolicyEntry, RuleEntry
 from nono.policy.services.credential_service import CredentialService
 from nono.proxy.http.message import Header, request_head
 from nono.proxy.verdict.dispatch import Dispatcher
-from nono.proxy.verdict.routes import Origin, Route, RouteTable, Scope
+from nono.proxy.verdict.routes import Route, RouteTable, Scope
 from nono.proxy.verdict.verdict import Forward, Intercept, Tunnel, Verdict
 from nono.secret import Secret
 from support.profiles.questions import why_request
@@ -102,7 +103,7 @@ def dispatcher_of(resolved: Resolved) -> Dispatcher:
     routes = tuple(
         Route(
             each.name,
-            Origin(each.upstream.scheme, each.upstream.host, each.upstream.port, each.upstream.base_path),
+            Upstream(each.upstream.scheme, each.upstream.host, each.upstream.port, each.upstream.base_path),
             FakeCredential(),
             Secret(phantom_of(each)),
             endpoints=each.endpoints,

@@ -18,7 +18,7 @@ from nono.policy.schema.route_rules import UpgradeRule
 from nono.policy.services.oauth_routes import OAuthProvider, OAuthRoute, ResponseField, TokenEndpoint
 from nono.proxy.verdict.host_policy import HostPolicy
 from nono.proxy.verdict.logins.table import LoginTable
-from nono.proxy.verdict.routes import Origin, Route
+from nono.proxy.verdict.routes import Route
 from support.proxy.interception import Inside, Intercepting, intercepting
 from support.proxy.thread import Hosts, Response
 from support.servers.http1 import Authority, Handler, HttpUpstream, Received, answer_ok, upstream
@@ -135,7 +135,7 @@ def an_endpoint(upstream_: Upstream, **changes: Any) -> TokenEndpoint:
 
 def login_route(tokens: LoginTokens, route: OAuthRoute) -> Route:
     login = LoginCredential(tokens, Consumer(route.consumer, str(route.upstream)))
-    origin = Origin("https", route.upstream.host, route.upstream.port)
+    origin = Upstream("https", route.upstream.host, route.upstream.port)
     return Route(
         route.name, origin, login, login, login=login, endpoints=route.endpoints, upgrades=route.upgrades
     )

@@ -26,6 +26,7 @@ from nono.credentials.values.credential import (
     RequestFacts,
 )
 from nono.policy.hosts.host_filter import Allow, Refuse
+from nono.policy.hosts.upstream import Upstream
 from nono.policy.schema.route_rules import Inject, TlsIdentity
 from nono.proxy.config import Admits, Collaborators, IsOurs, ProxyConfig
 from nono.proxy.conversation.run_turns import OnTurn
@@ -35,7 +36,7 @@ from nono.proxy.transport.deadline import Deadline
 from nono.proxy.transport.splice import TimedEnd
 from nono.proxy.upstream.dial import Resolver
 from nono.proxy.verdict.host_policy import HostPolicy
-from nono.proxy.verdict.routes import Origin, Route
+from nono.proxy.verdict.routes import Route
 from nono.secret import Secret
 from support.proxy.loop_clock import LoopClock
 
@@ -124,7 +125,7 @@ def a_route(
     header = Inject(header=credential.header if isinstance(credential, FakeCredential) else "Authorization")
     route = Route(
         service=service,
-        origin=Origin(scheme, host, port, base_path),
+        origin=Upstream(scheme, host, port, base_path),
         accept=header,
         inject=header,
         credential=credential,

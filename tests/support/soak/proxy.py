@@ -24,13 +24,14 @@ from nono.credentials.static import StaticCredential
 from nono.credentials.values.credential import Credential
 from nono.credentials.values.injection import injection_of
 from nono.credentials.values.tripwire import tripwire_for
+from nono.policy.hosts.upstream import Upstream
 from nono.policy.schema.route_rules import AUTHORIZATION, RateLimit, TlsIdentity
 from nono.proxy.config import Collaborators, ProxyConfig
 from nono.proxy.flows.recorder import FlowRecorder
 from nono.proxy.handshake.alpn import HTTP2
 from nono.proxy.server import RunningProxy, serve
 from nono.proxy.tls.session_ca import SessionCa
-from nono.proxy.verdict.routes import Origin, Route
+from nono.proxy.verdict.routes import Route
 from nono.secret import Secret
 from nono.supervisor import loop
 from support.proxy.thread import Hosts
@@ -47,13 +48,13 @@ async def _on_this_machine(host: str, port: int) -> Sequence[str]:
     return ["127.0.0.1"]
 
 
-def _origin(service: str, plain_port: int, tls_port: int) -> Origin:
+def _origin(service: str, plain_port: int, tls_port: int) -> Upstream:
     if service == UNWATCHED:
-        return Origin("http", "127.0.0.1", plain_port)
-    return Origin("https", f"{service}.test", tls_port)
+        return Upstream("http", "127.0.0.1", plain_port)
+    return Upstream("https", f"{service}.test", tls_port)
 
 
-def _route(service: str, origin: Origin, phantom: Phantom, credential: Credential, ca_file: str) -> Route:
+def _route(service: str, origin: Upstream, phantom: Phantom, credential: Credential, ca_file: str) -> Route:
     return Route(
         service=service,
         origin=origin,

@@ -9,8 +9,8 @@ import pytest
 
 from nono.credentials.values.credential import LeakDetector, Outgoing
 from nono.policy.endpoints.policy import EndpointVerdict
+from nono.policy.hosts.upstream import Upstream
 from nono.proxy.exchange.shown import BodyDigest, endpoint_request
-from nono.proxy.verdict.routes import Origin
 from nono.proxy.verdict.verdict import Entry, Forward
 from support.proxy.thread import PHANTOM, REAL_KEY, FakeCredential, Hosts, a_route
 
@@ -39,7 +39,7 @@ ROUTE = a_route(443, host="api.test", scheme="https", credential=Watched())
 def shown(target: bytes, body: bytes) -> tuple[str, bytes]:
     request = Outgoing(b"POST", target, b"api.test", [])
     entry = Entry("reverse", "alpha", 443, "POST", "/x?to=[REDACTED]", "alpha")
-    forward = Forward(entry, Origin("https", "api.test", 443), request, Hosts(), ROUTE, approval=ASKS)
+    forward = Forward(entry, Upstream("https", "api.test", 443), request, Hosts(), ROUTE, approval=ASKS)
     digest = BodyDigest()
     for start in range(0, len(body), 7):
         digest.feed(body[start : start + 7])

@@ -14,6 +14,7 @@ import pytest
 
 from nono.credentials.oauth2.credential import OAuth2Credential, TokenExchangeFailed
 from nono.credentials.values.credential import Outgoing, RequestFacts
+from nono.policy.hosts.upstream import Upstream
 from nono.policy.schema.route_rules import Inject, TlsIdentity
 from nono.proxy.http.message import Header
 from nono.proxy.transport.turns import Turns
@@ -21,7 +22,6 @@ from nono.proxy.upstream.connector import Connector
 from nono.proxy.upstream.dial import Dialer
 from nono.proxy.upstream.fetch import Fetched, FetchError, OwnRequest, fetch, split_url
 from nono.proxy.upstream.pool import Pool
-from nono.proxy.verdict.routes import Origin
 from nono.secret import Secret
 from support.proxy.thread import Hosts, Names
 from support.servers.http1 import Authority, HttpUpstream, Received, upstream
@@ -64,7 +64,7 @@ def fetched(
         try:
             return await fetch(
                 used,
-                Origin(scheme, host, server.port),
+                Upstream(scheme, host, server.port),
                 request,
                 hosts=hosts or Hosts(),
                 may_begin=may_begin,
@@ -260,7 +260,7 @@ def test_a_caller_that_goes_away_takes_the_connection_with_it() -> None:
         parts = Parts()
         gone = anyio.Event()
         parts.pool.connections.emptied = gone.set
-        origin = Origin("http", "127.0.0.1", server.port)
+        origin = Upstream("http", "127.0.0.1", server.port)
         async with anyio.create_task_group() as group:
 
             async def ask() -> None:
@@ -352,15 +352,15 @@ def test_a_request_that_would_be_two_is_not_sent(target: bytes, headers: list[He
 @pytest.mark.parametrize(
     ("url", "origin", "target"),
     [
-        ("https://login.test/oauth/token", Origin("https", "login.test", 443), b"/oauth/token"),
-        ("https://login.test/oauth/token/", Origin("https", "login.test", 443), b"/oauth/token/"),
-        ("https://LOGIN.test.:8443", Origin("https", "login.test", 8443), b"/"),
-        ("https://login.test/", Origin("https", "login.test", 443), b"/"),
-        ("http://127.0.0.1:80/t", Origin("http", "127.0.0.1", 80), b"/t"),
-        ("http://[::1]:8080/t", Origin("http", "::1", 8080), b"/t"),
+        ("https://login.test/oauth/token", Upstream("https", "login.test", 443), b"/oauth/token"),
+        ("https://login.test/oauth/token/", Upstream("https", "login.test", 443), b"/oauth/token/"),
+        ("https://LOGIN.test.:8443", Upstream("https", "login.test", 8443), b"/"),
+        ("https://login.test/", Upstream("https", "login.test", 443), b"/"),
+        ("http://127.0.0.1:80/t", Upstream("http", "127.0.0.1", 80), b"/t"),
+        ("http://[::1]:8080/t", Upstream("http", "::1", 8080), b"/t"),
     ],
 )
-def test_a_url_is_an_origin_and_a_target(url: str, origin: Origin, target: bytes) -> None:
+def test_a_url_is_an_origin_and_a_target(url: str, origin: Upstream, target: bytes) -> None:
     assert split_url(url) == (origin, target)
 
 

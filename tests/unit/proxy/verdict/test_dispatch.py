@@ -19,7 +19,7 @@ from nono.proxy.http.refusal import Refusal
 from nono.proxy.verdict.dispatch import Dispatcher
 from nono.proxy.verdict.host_policy import HostPolicy
 from nono.proxy.verdict.logins.table import LoginTable
-from nono.proxy.verdict.routes import Origin, Route, RouteTable, Scope
+from nono.proxy.verdict.routes import Route, RouteTable, Scope
 from nono.proxy.verdict.verdict import Capture, ConnectTarget, Forward, Intercept, Refused, Tunnel, Verdict
 from nono.secret import Secret
 from support.proxy.thread import PHANTOM, REAL_KEY, TOKEN, FakeCredential, Hosts, a_route
@@ -52,7 +52,7 @@ def refusal_of(verdict: Verdict) -> Refusal:
 def test_a_phantom_on_a_service_path_becomes_the_credential() -> None:
     verdict = judged(b"GET", b"/alpha/models?x=1", KEY)
     assert isinstance(verdict, Forward)
-    assert verdict.origin == Origin("https", "api.test", 443, "/v1")
+    assert verdict.origin == Upstream("https", "api.test", 443, "/v1")
     assert verdict.request == Outgoing(b"GET", b"/v1/models?x=1", b"api.test", [])
     assert verdict.route is ROUTE
     assert verdict.approval is None
@@ -147,7 +147,7 @@ def test_another_port_of_a_credential_host_is_for_the_filter_to_decide() -> None
 def test_absolute_http_with_the_token_is_forwarded_without_a_credential() -> None:
     verdict = judged(b"GET", b"http://Site.test/a/../b?c", PROXY_AUTHORIZATION, host=b"site.test")
     assert isinstance(verdict, Forward)
-    assert verdict.origin == Origin("http", "site.test", 80)
+    assert verdict.origin == Upstream("http", "site.test", 80)
     assert verdict.request == Outgoing(b"GET", b"/a/../b?c", b"site.test", [])
     assert not verdict.credentialed
 
@@ -280,7 +280,7 @@ def test_a_route_in_the_clear_is_for_loopback_only(scheme: str, host: str) -> No
 
 
 def test_a_route_has_a_phantom_exactly_when_it_has_a_credential() -> None:
-    origin = Origin("https", "api.test", 443)
+    origin = Upstream("https", "api.test", 443)
     Route("a", origin, None, None)
     with pytest.raises(ValueError, match="placeholder"):
         Route("a", origin, None, Secret("x"))
@@ -356,7 +356,7 @@ def _without_key(host: str, routes: tuple[Route, ...]) -> Verdict:
 def test_a_body_is_drained_only_where_its_host_has_no_credential() -> None:
     free = _without_key("other.test", (ROUTE,))
     assert isinstance(free, Forward)
-    assert (free.drains, free.route, free.origin) == (True, None, Origin("https", "other.test", 443))
+    assert (free.drains, free.route, free.origin) == (True, None, Upstream("https", "other.test", 443))
     keyed = _without_key("api.test", (ROUTE,))
     assert isinstance(keyed, Forward)
     assert (keyed.drains, keyed.route, keyed.origin.scheme) == (False, None, "https")
@@ -402,7 +402,7 @@ def test_a_refused_path_is_recorded_without_its_phantom() -> None:
 def test_a_scheme_may_be_in_capitals() -> None:
     plain = _judged_by(SCOPED, b"GET", b"HTTP://site.test/")
     assert isinstance(plain, Forward)
-    assert plain.origin == Origin("http", "site.test", 80)
+    assert plain.origin == Upstream("http", "site.test", 80)
     assert refusal_of(_judged_by(SCOPED, b"GET", b"HTTPS://site.test/")).plain
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from nono.credentials.values.credential import Outgoing
+from nono.policy.hosts.upstream import Upstream
 from nono.policy.schema.constraints import InjectMode
 from nono.policy.schema.route_rules import Inject
 from nono.proxy.http.message import Header
@@ -20,7 +21,7 @@ from nono.proxy.verdict.phantoms import (
     owners,
     proxy_authorised,
 )
-from nono.proxy.verdict.routes import Origin, Route, RouteTable
+from nono.proxy.verdict.routes import Route, RouteTable
 from nono.proxy.verdict.slots import Slots
 from nono.proxy.verdict.verdict import Mechanism
 from nono.secret import Secret
@@ -116,7 +117,7 @@ def test_a_phantom_in_the_query_is_refused_even_beside_the_header() -> None:
 
 
 GOOGLE = a_route(1, inject=Inject(header="x-goog-api-key", format="{}"))
-GITLAB = replace(a_route(443), origin=Origin("https", "gitlab.com", 443))
+GITLAB = replace(a_route(443), origin=Upstream("https", "gitlab.com", 443))
 
 
 @pytest.mark.parametrize(

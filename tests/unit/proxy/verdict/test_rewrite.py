@@ -8,18 +8,18 @@ import itertools
 import pytest
 
 from nono.credentials.values.credential import Injected, Outgoing
+from nono.policy.hosts.upstream import Upstream
 from nono.proxy.http.message import Header, request_head, response_head
 from nono.proxy.http.writing import framing_fields
 from nono.proxy.verdict.rewrite import RequestWriter, completed, outgoing, response_for_client
 from nono.proxy.verdict.rewrite import request_head as written_head
-from nono.proxy.verdict.routes import Origin
 from support.proxy.thread import REAL_KEY, FakeCredential, a_route
 
-ORIGIN = Origin("https", "api.test", 443)
+ORIGIN = Upstream("https", "api.test", 443)
 
 
 def rewritten(
-    headers: list[Header], credential: FakeCredential | None, origin: Origin = ORIGIN
+    headers: list[Header], credential: FakeCredential | None, origin: Upstream = ORIGIN
 ) -> list[bytes]:
     head = request_head(b"GET", b"/ignored", "1.1", [(b"Host", b"127.0.0.1:1"), *headers])
     route = None if credential is None else a_route(1, credential=credential)
@@ -64,12 +64,12 @@ def test_without_a_credential_the_childs_own_authorization_stays() -> None:
 @pytest.mark.parametrize(
     ("origin", "host"),
     [
-        pytest.param(Origin("https", "api.test", 443), b"api.test", id="https"),
-        pytest.param(Origin("https", "api.test", 8443), b"api.test:8443", id="other port"),
-        pytest.param(Origin("http", "::1", 80), b"[::1]", id="IPv6"),
+        pytest.param(Upstream("https", "api.test", 443), b"api.test", id="https"),
+        pytest.param(Upstream("https", "api.test", 8443), b"api.test:8443", id="other port"),
+        pytest.param(Upstream("http", "::1", 80), b"[::1]", id="IPv6"),
     ],
 )
-def test_host_is_the_upstreams(origin: Origin, host: bytes) -> None:
+def test_host_is_the_upstreams(origin: Upstream, host: bytes) -> None:
     assert rewritten([], None, origin)[1] == b"Host: " + host
 
 
