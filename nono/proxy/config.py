@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from nono.approval.request import Approver
     from nono.audit.event import Recorder
+    from nono.policy.hosts.endpoint_scope import EndpointScope
     from nono.policy.hosts.live_hosts import LiveHosts
     from nono.policy.live.endpoints import LiveEndpoints
     from nono.proxy.conversation.run_turns import OnTurn
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from nono.proxy.token_post import TokenPost
     from nono.proxy.upstream.dial import Resolver
     from nono.proxy.verdict.host_policy import HostPolicy
-    from nono.proxy.verdict.routes import Phantom, Route, Scope
+    from nono.proxy.verdict.routes import Phantom, Route
 
 Address = tuple[str, int]
 Admits = Callable[[Address], bool]  # of the client
@@ -38,7 +39,7 @@ class ProxyConfig(NamedTuple):
     live_endpoints: LiveEndpoints | None = None  # rules for the routes, which may change
     asks_hosts: bool = False  # a person is asked about hosts that no rule allows
     routes: tuple[Route, ...] = ()
-    scopes: tuple[Scope, ...] = ()
+    scopes: tuple[EndpointScope, ...] = ()
     also_intercepts: Callable[[str], bool] | None = None  # further hosts to intercept
     logins: LoginTable = NO_LOGINS
     server_context: Callable[[str, bool], ssl.SSLContext] | None = None  # None: TLS is not intercepted

@@ -20,10 +20,9 @@ from nono.policy.services.draining import reads_bodies
 from nono.proxy.config import Collaborators
 from nono.proxy.server import RunningProxy, serve
 from nono.proxy.upstream.dial import Resolver
-from nono.proxy.verdict.routes import Route, Scope
+from nono.proxy.verdict.routes import Route
 
 if TYPE_CHECKING:
-    from nono.policy.hosts.endpoint_scope import EndpointScope
     from nono.proxy.flows.recorder import FlowRecorder
 
 
@@ -39,7 +38,7 @@ async def served(front: Front, parts: Collaborators) -> AsyncIterator[RunningPro
         proxy = serve(
             front.config._replace(
                 routes=(*(_route(service) for service in assembly.services), *assembly.logins.routes()),
-                scopes=tuple(map(_scope, assembly.resolved.scopes)),
+                scopes=assembly.resolved.scopes,
                 logins=assembly.logins.table,
                 server_context=authority.server_context if authority is not None else None,
                 token_post=assembly.post,
@@ -73,10 +72,6 @@ def _recorder(assembly: Assembly, token: SessionToken) -> AbstractContextManager
     mask = mask_of(token, [each.phantom for each in loaded], [each.credential for each in loaded])
     names = frozenset(each.service.inject.header.lower().encode("ascii") for each in assembly.services)
     return recording(settings.record_flows, mask, names, assembly.session.record, assembly.session.warn)
-
-
-def _scope(scope: EndpointScope) -> Scope:
-    return Scope(scope.host, scope.port, scope.scheme, scope.endpoints)
 
 
 def _route(loaded: LoadedService) -> Route:

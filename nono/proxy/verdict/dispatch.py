@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from nono.policy.hosts.endpoint_scope import EndpointScope
 from nono.policy.hosts.host_filter import Refuse
 from nono.policy.hosts.upstream import Upstream
 from nono.proxy.handshake import ssh_identification
@@ -17,7 +18,7 @@ from nono.proxy.verdict.browser_check import check_browser
 from nono.proxy.verdict.host_policy import HostPolicy, may_be_asked, own_port_refused, reaches_proxy
 from nono.proxy.verdict.intercepted import entry_of, judge_intercepted
 from nono.proxy.verdict.judge import Judge, is_open, other_port
-from nono.proxy.verdict.routes import Phantom, Route, RouteTable, Scope
+from nono.proxy.verdict.routes import Phantom, Route, RouteTable
 from nono.proxy.verdict.slots import Slots
 from nono.proxy.verdict.verdict import (
     ConnectTarget,
@@ -139,7 +140,7 @@ class Dispatcher:
         return Tunnel(entry, host, port, self.hosts, raw=raw, only_ssh=only_ssh)
 
     def _intercept(
-        self, entry: Entry, host: str, port: int, routes: Sequence[Route], scopes: Sequence[Scope]
+        self, entry: Entry, host: str, port: int, routes: Sequence[Route], scopes: Sequence[EndpointScope]
     ) -> Verdict:
         entry = entry._replace(mode="connect_intercept", route_id=routes[0].service if routes else None)
         logins = self.routes.logins

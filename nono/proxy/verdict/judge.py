@@ -13,7 +13,7 @@ from nono.policy.endpoints.deciding import (
 )
 from nono.policy.endpoints.policy import EndpointPolicy, EndpointVerdict, most_allowed
 from nono.policy.endpoints.remedy import host_option, remedy, service_option
-from nono.policy.hosts.endpoint_scope import at_another_port
+from nono.policy.hosts.endpoint_scope import EndpointScope, at_another_port
 from nono.policy.hosts.host_filter import Allow, Refuse
 from nono.policy.hosts.upstream import Upstream
 from nono.policy.schema.route_rules import NO_IDENTITY, TlsIdentity
@@ -27,7 +27,7 @@ from nono.proxy.verdict.logins.table import LoginEndpoint
 from nono.proxy.verdict.overrides import override_refused
 from nono.proxy.verdict.phantoms import Presented
 from nono.proxy.verdict.refused_calls import minted, uncounted
-from nono.proxy.verdict.routes import Phantom, Route, RouteTable, Scope
+from nono.proxy.verdict.routes import Phantom, Route, RouteTable
 from nono.proxy.verdict.slots import Slots
 from nono.proxy.verdict.verdict import Capture, Entry, Forward, Refused, Verdict
 
@@ -290,7 +290,7 @@ def _trace_refused(host: str) -> Refusal:
     return Refusal(405, "TRACE would show the credential", host, category="endpoint_policy")
 
 
-def other_port(host: str, port: int, scopes: Sequence[Scope]) -> Refusal:
+def other_port(host: str, port: int, scopes: Sequence[EndpointScope]) -> Refusal:
     """Refuse a port of a host whose granted paths are on other ports."""
     return Refusal(
         403,

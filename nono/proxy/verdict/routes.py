@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
 from nono.credentials.values.credential import Credential
-from nono.named_tuple import NamedTuple
 from nono.policy.endpoints.policy import ALLOW_ALL, EndpointPolicy
 from nono.policy.hosts.hostname import ip_literal
 from nono.policy.hosts.upstream import Upstream
@@ -25,6 +24,7 @@ from nono.proxy.verdict.logins.table import NO_LOGINS, LoginTable
 
 if TYPE_CHECKING:
     from nono.credentials.logins.tokens import LoginCredential
+    from nono.policy.hosts.endpoint_scope import EndpointScope
 
 # The last two are GitLab's and Azure's.
 KEY_HEADERS = frozenset((b"authorization", b"x-api-key", b"x-goog-api-key", b"private-token", b"api-key"))
@@ -101,26 +101,12 @@ class Route:
             raise ValueError(f"route {self.service!r}: a key would cross the network in the clear")
 
 
-class Scope(NamedTuple):
-    """A host that is reached without a credential, on some paths only."""
-
-    host: str  # canonical, or "*.suffix"
-    port: int
-    scheme: str
-    endpoints: EndpointPolicy
-
-    def covers(self, host: str) -> bool:
-        if self.host.startswith("*."):
-            return host.endswith(self.host[1:]) and len(host) >= len(self.host)
-        return host == self.host
-
-
 @dataclass(frozen=True, slots=True)
 class RouteTable:
     """The routes and scopes of a run, by service prefix and by upstream."""
 
     routes: tuple[Route, ...]
-    scopes: tuple[Scope, ...] = ()
+    scopes: tuple[EndpointScope, ...] = ()
     logins: LoginTable = NO_LOGINS
     also_intercepts: Callable[[str], bool] | None = None  # further hosts to intercept
     phantoms: tuple[Phantom, ...] = field(init=False, repr=False, compare=False)
@@ -148,7 +134,7 @@ class RouteTable:
         """Return the routes whose upstream is host:port; a plain tunnel there would bypass them."""
         return [route for route in self.routes if route.origin.covers(host, port)]
 
-    def scopes_of(self, host: str) -> Sequence[Scope]:
+    def scopes_of(self, host: str) -> Sequence[EndpointScope]:
         return [scope for scope in self.scopes if scope.covers(host)]
 
     def owner_of(self, text: str) -> Route | None:

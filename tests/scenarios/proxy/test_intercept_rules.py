@@ -7,13 +7,14 @@ from base64 import b64encode
 import pytest
 
 from nono.policy.endpoints.policy import ALLOW_ALL, EndpointPolicy, EndpointRule
+from nono.policy.hosts.endpoint_scope import EndpointScope
 from nono.policy.hosts.host_filter import HostFilter
 from nono.policy.hosts.upstream import Upstream
 from nono.policy.schema.route_rules import UpgradeRule
 from nono.proxy.http.message import Header, request_head
 from nono.proxy.verdict.dispatch import Dispatcher
 from nono.proxy.verdict.host_policy import HostPolicy
-from nono.proxy.verdict.routes import Route, RouteTable, Scope
+from nono.proxy.verdict.routes import Route, RouteTable
 from nono.proxy.verdict.verdict import ConnectTarget, Forward, Intercept, Refused, Tunnel, Verdict
 from nono.secret import Secret
 from support.proxy.interception import intercepting
@@ -42,7 +43,7 @@ class Site:
     """The verdicts on requests for api.test:443, by the three ways that lead there."""
 
     def __init__(
-        self, *routes: Route, scopes: tuple[Scope, ...] = (), hosts: HostPolicy | None = None
+        self, *routes: Route, scopes: tuple[EndpointScope, ...] = (), hosts: HostPolicy | None = None
     ) -> None:
         table = RouteTable(routes, scopes)
         self.dispatcher = Dispatcher(table, hosts or Hosts(), Secret(TOKEN), 4000, intercepts=True)
@@ -87,7 +88,7 @@ def status(verdict: Verdict) -> int:
 
 def test_a_refusal_names_the_option_that_would_allow_the_request() -> None:
     """The same as `nono why` suggests, on each way."""
-    served, scope = a_site(), Scope("api.test", 443, "https", READS)
+    served, scope = a_site(), EndpointScope("api.test", 443, "https", READS, "")
     scoped, wild = Site(scopes=(scope,)), Site(scopes=(scope._replace(host="*.test"),))
     refusals = {
         "inside": (served.inside(b"/v1/admin", KEY), "--allow-endpoint alpha:GET:/v1/admin"),
@@ -108,7 +109,7 @@ def test_the_option_is_for_the_rules_that_denied_the_request() -> None:
     denied = Site(alpha, beta).inside(b"/v1/admin")
     assert isinstance(denied, Refused)
     assert denied.refusal.hint == "--allow-endpoint beta:GET:/v1/admin"
-    scopes = tuple(Scope("api.test", port, "https", READS) for port in (8443, 443))
+    scopes = tuple(EndpointScope("api.test", port, "https", READS, "") for port in (8443, 443))
     elsewhere = Site(scopes=scopes).inside(b"/v1/admin")
     assert isinstance(elsewhere, Refused)
     assert elsewhere.refusal.hint == "--allow-domain https://api.test:8443/v1/admin"  # the first of them
@@ -206,7 +207,7 @@ def test_odd_spellings_pass_only_where_no_rule_depends_on_the_path(path: bytes) 
     upgrades = a_site(ALLOW_ALL, upgrades=(UpgradeRule("/v1/live"),))
     scoped = Site(
         a_route(443, host="api.test", scheme="https", base_path="/v1"),
-        scopes=(Scope("api.test", 443, "https", rules(allow=["* /v1/**"])),),
+        scopes=(EndpointScope("api.test", 443, "https", rules(allow=["* /v1/**"]), ""),),
     )
     for ways, expected in ((open_site, 200), (ruled, 400), (upgrades, 400), (scoped, 400)):
         assert status(ways.reverse(path, KEY)) == expected
@@ -282,7 +283,7 @@ def test_the_rules_of_a_route_hold_for_requests_without_its_phantom_too() -> Non
 
 # -- hosts of which some paths are granted
 
-SCOPE = Scope("api.test", 443, "https", rules(allow=["* /public/**"]))
+SCOPE = EndpointScope("api.test", 443, "https", rules(allow=["* /public/**"]), "")
 
 
 @pytest.mark.parametrize(
@@ -349,12 +350,12 @@ def test_without_interception_a_scoped_host_is_refused() -> None:
 def test_over_plain_http_a_scope_holds_for_its_own_scheme_and_port(
     scheme: str, port: int, url: bytes, host: bytes, expected: int
 ) -> None:
-    scope = Scope("api.test", port, scheme, SCOPE.endpoints)
+    scope = EndpointScope("api.test", port, scheme, SCOPE.endpoints, "")
     assert status(Site(scopes=(scope,)).absolute(url, host)) == expected
 
 
 def test_a_wildcard_scope_covers_what_is_below_it() -> None:
-    scope = Scope("*.api.test", 443, "https", SCOPE.endpoints)
+    scope = EndpointScope("*.api.test", 443, "https", SCOPE.endpoints, "")
     site = Site(scopes=(scope,))
     assert isinstance(site.connect(b"a.b.api.test:443"), Intercept)
     assert isinstance(site.connect(b"api.test:443"), Tunnel)
@@ -363,7 +364,7 @@ def test_a_wildcard_scope_covers_what_is_below_it() -> None:
 
 
 def test_scopes_of_one_host_add_up() -> None:
-    more = Scope("*.test", 443, "https", rules(allow=["GET /more"]))
+    more = EndpointScope("*.test", 443, "https", rules(allow=["GET /more"]), "")
     site = Site(scopes=(SCOPE, more))
     assert status(site.inside(b"/public/x")) == 200
     assert status(site.inside(b"/more")) == 200
@@ -494,7 +495,7 @@ def test_what_is_judged_is_what_arrives_on_both_ways() -> None:
 
 def test_a_scope_in_the_clear_is_served_inside_and_as_absolute_form() -> None:
     with upstream() as server:
-        scope = Scope("localhost", server.port, "http", rules(allow=["GET /public/*"]))
+        scope = EndpointScope("localhost", server.port, "http", rules(allow=["GET /public/*"]), "")
         with intercepting(scopes=(scope,)) as p:
             with p.inside("localhost", server.port) as client:
                 for path, expected in (("/public/a", 200), ("/private", 403)):

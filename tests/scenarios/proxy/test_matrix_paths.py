@@ -7,7 +7,7 @@ from urllib.parse import unquote
 import pytest
 
 from nono.policy.endpoints.policy import EndpointPolicy, EndpointRule
-from nono.proxy.verdict.routes import Scope
+from nono.policy.hosts.endpoint_scope import EndpointScope
 from support.proxy.transports import (
     API,
     READABLE,
@@ -258,7 +258,7 @@ def test_no_field_makes_another_request_of_one_that_was_judged(
 def test_no_field_turns_an_allowed_request_into_another(transport: Transport, has_rules: bool) -> None:
     at_api: dict[str, object] | None = None
     if has_rules and transport in WITH_CREDENTIAL:
-        at_api = {"scopes": (Scope(API, 443, "https", RULES),)}
+        at_api = {"scopes": (EndpointScope(API, 443, "https", RULES, ""),)}
     with five_transports(scoped=RULES if has_rules else None, options=at_api) as stage:
         answer = stage.ask(transport, "/v1/files/x", fields=[("x-original-url", "/v1/files/secret/x")])
         assert_refused_for_its_field(stage, answer, "x-original-url", refused=has_rules)

@@ -18,7 +18,7 @@ from nono.policy.schema.routes import CustomCredential, PolicyEntry, RuleEntry
 from nono.policy.services.credential_service import CredentialService
 from nono.proxy.http.message import Header, request_head
 from nono.proxy.verdict.dispatch import Dispatcher
-from nono.proxy.verdict.routes import Route, RouteTable, Scope
+from nono.proxy.verdict.routes import Route, RouteTable
 from nono.proxy.verdict.verdict import Forward, Intercept, Tunnel, Verdict
 from nono.secret import Secret
 from support.profiles.questions import why_request
@@ -110,8 +110,7 @@ def dispatcher_of(resolved: Resolved) -> Dispatcher:
         )
         for each in resolved.services
     )
-    scopes = tuple(Scope(each.host, each.port, each.scheme, each.endpoints) for each in resolved.scopes)
-    table = RouteTable(routes, scopes)
+    table = RouteTable(routes, resolved.scopes)
     return Dispatcher(
         table, resolved.host_filter, Secret(TOKEN), OWN_PORT, intercepts=True, require_auth=False
     )

@@ -12,8 +12,9 @@ from enum import StrEnum
 from pathlib import Path
 
 from nono.policy.endpoints.policy import EndpointPolicy
+from nono.policy.hosts.endpoint_scope import EndpointScope
 from nono.proxy.verdict.host_policy import HostPolicy
-from nono.proxy.verdict.routes import Route, Scope
+from nono.proxy.verdict.routes import Route
 from support.clients.http2 import Http2Client
 from support.proxy.http2_stage import server_context, session_authority
 from support.proxy.thread import PHANTOM, TOKEN, Client, Names, ProxyUnderTest, a_route, proxy
@@ -314,7 +315,7 @@ def five_transports(
             names = Names()
             if addresses is not None:
                 names.table = {host: [[*each] for each in addresses] for host in (SITE, API)}
-            scopes = () if scoped is None else (Scope(SITE, plain.port, "http", scoped),)
+            scopes = () if scoped is None else (EndpointScope(SITE, plain.port, "http", scoped, ""),)
             more: dict[str, object] = {"server_context": server_context, "scopes": scopes, **(options or {})}
             with proxy(alpha, *routes, hosts=hosts, names=names, **more) as running:  # type: ignore[arg-type]  # passed on
                 yield FiveTransports(running, secure, plain, authority)

@@ -10,6 +10,7 @@ import pytest
 
 from nono.credentials.values.credential import Outgoing
 from nono.policy.endpoints.policy import EndpointPolicy, EndpointRule
+from nono.policy.hosts.endpoint_scope import EndpointScope
 from nono.policy.hosts.host_filter import HostFilter, parse_rule
 from nono.policy.hosts.upstream import Upstream
 from nono.policy.schema.route_rules import Inject
@@ -19,7 +20,7 @@ from nono.proxy.http.refusal import Refusal
 from nono.proxy.verdict.dispatch import Dispatcher
 from nono.proxy.verdict.host_policy import HostPolicy
 from nono.proxy.verdict.logins.table import LoginTable
-from nono.proxy.verdict.routes import Route, RouteTable, Scope
+from nono.proxy.verdict.routes import Route, RouteTable
 from nono.proxy.verdict.verdict import Capture, ConnectTarget, Forward, Intercept, Refused, Tunnel, Verdict
 from nono.secret import Secret
 from support.proxy.thread import PHANTOM, REAL_KEY, TOKEN, FakeCredential, Hosts, a_route
@@ -382,7 +383,10 @@ def _judged_by(
 
 INSIDE = ConnectTarget("api.test", 443)
 SOME_PATHS = EndpointPolicy("deny", allow=(EndpointRule("GET", "/open/**"),))
-SCOPES = (Scope("paths.test", 443, "https", SOME_PATHS), Scope("clear.test", 80, "http", SOME_PATHS))
+SCOPES = (
+    EndpointScope("paths.test", 443, "https", SOME_PATHS, ""),
+    EndpointScope("clear.test", 80, "http", SOME_PATHS, ""),
+)
 SCOPED = RouteTable((ROUTE,), SCOPES)
 
 
@@ -413,7 +417,7 @@ def test_a_grant_of_paths_holds_on_its_own_scheme_only() -> None:
 
 
 def test_a_service_is_reached_beside_a_grant_of_paths_on_another_port_of_its_host() -> None:
-    both = RouteTable((ROUTE,), (Scope("api.test", 8443, "https", SOME_PATHS),))
+    both = RouteTable((ROUTE,), (EndpointScope("api.test", 8443, "https", SOME_PATHS, ""),))
     for port in (b"443", b"8443"):
         assert isinstance(_judged_by(both, b"CONNECT", b"api.test:" + port), Intercept)
     assert refusal_of(_judged_by(both, b"CONNECT", b"api.test:444")).status == 403
