@@ -7,7 +7,7 @@ everything, and a content security policy without scripts is the second barrier.
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from hashlib import sha256
 from importlib.resources import files
 
@@ -31,17 +31,6 @@ class Tile(NamedTuple):
     number: str
     words: str
     is_bad: bool = False
-
-
-class Shown(NamedTuple):
-    """A table of the page."""
-
-    title: str
-    headers: tuple[str, ...]
-    rows: Sequence[tuple[str, ...]]
-    note: str
-    numbers: tuple[int, ...]
-    code: tuple[int, ...]
 
 
 def page_of(page: Page) -> str:
@@ -73,7 +62,7 @@ def page_of(page: Page) -> str:
         duration="" if ended_ms is None else spent((ended_ms - session.started_ms) / 1000),
         tiles=[*_tiles(page)],
         later=[(words.inside(page, each.path), each.reason) for each in page.later],
-        sections=[*_sections(page)],
+        sections=[*words.tables(page)],
         words=words,
         version=__version__,
     )
@@ -96,20 +85,13 @@ def _tiles(page: Page) -> Iterator[Tile]:
         yield Tile(f"{files:,}", f"{_noun(files, 'file')} changed")
     if page.later:
         count = len(page.later)
-        what = "file that runs" if count == 1 else "files that run"
-        yield Tile(f"{count:,}", f"{what} outside later", is_bad=True)
+        yield Tile(
+            f"{count:,}", f"{_noun(count, 'file that runs', 'files that run')} outside later", is_bad=True
+        )
 
 
-def _noun(count: int, one: str) -> str:
-    return one if count == 1 else f"{one}s"
-
-
-def _sections(page: Page) -> Iterator[Shown]:
-    """Yield the tables that a terminal shows too, in full. The template escapes them."""
-    for section in words.tables(page):
-        headers = tuple(header.capitalize() for header in section.headers)
-        last = len(headers) - 1
-        yield Shown(section.title, headers, section.rows, section.note, section.numbers, (last,))
+def _noun(count: int, one: str, many: str | None = None) -> str:
+    return one if count == 1 else many or f"{one}s"
 
 
 def _side(row: str) -> str:
