@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from nono.errors import NonoError
 from nono.policy.effective_policy import effective_policy_of
 from nono.policy.host_filesystem import HostFilesystem
-from nono.policy.hosts.upstream import Upstream
 from nono.policy.request import RunRequest
 from nono.policy.resolve import Resolved, resolve
 from nono.policy.schema.profile import Meta, Network, Profile
@@ -103,7 +102,7 @@ def dispatcher_of(resolved: Resolved) -> Dispatcher:
     routes = tuple(
         Route(
             each.name,
-            Upstream(each.upstream.scheme, each.upstream.host, each.upstream.port, each.upstream.base_path),
+            each.upstream,
             FakeCredential(),
             Secret(phantom_of(each)),
             endpoints=each.endpoints,
