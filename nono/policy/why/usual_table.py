@@ -8,6 +8,7 @@ from nono.named_tuple import NamedTuple
 from nono.policy.capability import Access
 from nono.policy.files.grants import opens_too_much
 from nono.policy.path_expansion import Filesystem, PathContext, canonical_as_far, is_within
+from nono.policy.profile.detection import AGENTS
 
 
 def _names(text: str) -> frozenset[str]:
@@ -45,7 +46,6 @@ _ANSIBLE = _names(
 _CONTAINERS = _names("podman buildah podman-compose")
 _SSH = _names("ssh scp sftp rsync")
 _REACHES_A_REMOTE = _names("push pull fetch clone ls-remote submodule")
-_AGENTS = _names("claude codex gemini opencode aider openclaw goose qwen copilot")
 # Programs that work on the directory where they start: some only read it, others write it too.
 READ_HERE = NODE | PYTHON | _JAVA | _names("ls find rg tree du wc sort")
 BUILD_HERE = (
@@ -53,7 +53,7 @@ BUILD_HERE = (
     | _RUST
     | _GO
     | _GIT
-    | _AGENTS
+    | frozenset(AGENTS)
     | _names(
         "javac mvn mvnw gradle gradlew npm npx pnpm yarn webpack next vite pip pip3 uv uvx poetry tox nox"
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from nono.policy.builtin import freeze, shipped
@@ -11,6 +13,7 @@ from nono.policy.document.when import Host
 from nono.policy.profile.store import load_profile
 
 ENVIRON = {"HOME": "/nonexistent"}
+ROOT = Path(__file__).parents[4]
 
 
 OWN = {
@@ -163,6 +166,11 @@ def test_a_shipped_profile_reads_the_same_without_pydantic(name: str) -> None:
     document, validated, _ = validate(read_source(shipped.profile_bytes(name), name), Host())
     assert validated.meta == load_profile(name, ENVIRON).meta
     assert document.get("groups", {}).get("include", []) == list(validated.groups.include)
+
+
+def test_every_profile_in_the_repository_is_shipped() -> None:
+    files = {path.stem for path in (ROOT / "profiles").glob("*.json")}
+    assert sorted(shipped.profile_names()) == sorted(files)
 
 
 def test_an_unknown_profile_has_no_document() -> None:
