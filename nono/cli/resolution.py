@@ -20,6 +20,7 @@ from nono.policy.network_request import ContradictionError
 from nono.policy.request import RunRequest
 from nono.policy.resolve import PathWarning, Resolved, asked_for, resolve
 from nono.policy.schema.profile import Profile
+from nono.printable import printable_line
 
 POLICY_OF_RUN = "this profile has a linux.sandbox_policy, which is only supported by `nono run`."
 
@@ -38,10 +39,19 @@ def asker(invocation: Invocation) -> Ask | None:
     """Return a function that asks to share the working directory; None if nobody can be asked."""
     if invocation.silent or invocation.given.flag("dry_run") or not can_ask():
         return None
-    # Imported here: most runs ask nothing.
-    from nono.cli.workdir_prompt import share_workdir
-
     return share_workdir
+
+
+def share_workdir(workdir: str, access: Access) -> bool:
+    """Ask to share the working directory. Anything but yes means no."""
+    from nono.approval.ask import confirm  # imported here: most runs ask nothing
+
+    words = {Access.READ: "read", Access.WRITE: "write", Access.READWRITE: "read+write"}[access]
+    lines = (
+        f"  Share {printable_line(workdir)} with {words} access?",
+        "  use --allow-cwd to skip this prompt",
+    )
+    return confirm(lines, "  [y/N] ", is_pristine=True)
 
 
 def resolve_given(

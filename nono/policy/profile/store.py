@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from nono.policy.document.found import Found
+    from nono.policy.document.when import Host
 
 
 class Loaded(NamedTuple):
@@ -101,13 +102,17 @@ def load(
     entry = cache.kept(key, environ)
     if entry is None:
         if long_lived:
-            from nono.policy.profile.isolated import validate_in_fork
+            from nono.forked import call_in_fork
 
-            entry = validate_in_fork(found, host)
-        else:
-            from nono.policy.document.check import validated
-
-            entry = validated(found, host)
+            entry = call_in_fork(lambda: _validated(found, host))
+        # Usually the profile has a mistake if the fork did not return: validating it here reports it.
+        entry = entry or _validated(found, host)
         cache.keep(key, entry, environ)
     files = [each.file for each in found.all() if each.file is not None]
     return Loaded(build_profile(entry["document"]), tuple(entry["warnings"]), tuple(files), entry["document"])
+
+
+def _validated(found: Found, host: Host) -> dict[str, Any]:
+    from nono.policy.document.check import validated  # imports pydantic into this process
+
+    return validated(found, host)

@@ -18,7 +18,7 @@ PROGRAM = """
 import fcntl, os, struct, sys, termios, types
 import anyio
 from nono.approval import ask, request, terminal, tty
-from nono.cli import workdir_prompt
+from nono.cli import resolution
 from nono.policy.capability import Access
 
 CALLER, SHOWN_S = sys.argv[1], float(sys.argv[2])
@@ -40,7 +40,7 @@ def approval():
     return anyio.run(terminal.Terminal(terminal.nothing_to_hold).ask, question, 60.0).is_granted
 
 ways = {
-    "workdir": lambda: workdir_prompt.share_workdir("/work", Access.READ),
+    "workdir": lambda: resolution.share_workdir("/work", Access.READ),
     "learn": lambda: ask.confirm(["a line"], "Write? [y/N] "),
     "save": save_prompt,
     "approval": approval,

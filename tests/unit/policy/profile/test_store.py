@@ -1,4 +1,4 @@
-"""nono.policy.profile.isolated: a profile is what it is otherwise, and pydantic is not left behind."""
+"""Loading a profile for a long run: it is what it is otherwise, and pydantic is not left behind."""
 
 from __future__ import annotations
 
