@@ -11,10 +11,10 @@ from nono.approval.ask import Prompt
 from nono.approval.wording import harmless
 from nono.cli.diagnostics.next_command import OptionsOfRun
 from nono.cli.diagnostics.saved_profile import Target, rewritten, save, target_of
+from nono.cli.text.wrap_text import COLUMNS
 from nono.errors import NonoError
 from nono.policy.why.saving import Addition, suppressing
 
-COLUMNS = 80
 OFFERED_MAX = 20  # every offer is shown, and a person reads no more than this
 NAMES_ASKED_MAX = 3
 NO_PROMPT = "NONO_NO_SAVE_PROMPT"

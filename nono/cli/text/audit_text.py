@@ -10,10 +10,10 @@ from typing import Any, Protocol
 from nono.amounts import size
 from nono.audit.proof.verdict import MISMATCH, UNFINISHED, VERIFIED, Attestation, LedgerVerdict, Verdict
 from nono.cli.text.session_text import one_line
+from nono.cli.text.wrap_text import COLUMNS
 from nono.outward.verification import AnchorVerdict
 from nono.printable import shell_word
 
-WIDTH = 80
 _LABEL = 12
 _WORDS = {VERIFIED: "VERIFIED", MISMATCH: "MISMATCH", UNFINISHED: "UNFINISHED"}
 
@@ -148,6 +148,6 @@ def _signature(attestation: Attestation) -> str:
 
 def _field(label: str, text: str) -> Iterator[str]:
     start = f"{label + ':':<{_LABEL}} "
-    for line in wrap(text, WIDTH - len(start), break_on_hyphens=False) or [""]:
+    for line in wrap(text, COLUMNS - len(start), break_on_hyphens=False) or [""]:
         yield start + line
         start = " " * len(start)

@@ -8,13 +8,13 @@ from textwrap import wrap
 
 from nono.audit.traffic import Traffic
 from nono.cli.text.session_text import one_line, reason
+from nono.cli.text.wrap_text import COLUMNS
 from nono.launch.denials import tried_among
 from nono.named_tuple import NamedTuple
 from nono.policy.environment.authority import ADDED_CERTIFICATES, CERTIFICATE_BUNDLES
 from nono.sessions import ends
 from nono.sessions.record import End
 
-WIDTH = 80
 LABEL_WIDTH = 12  # width of a row's label, including its indent
 LISTED_MAX = 6
 USAGE_MAX = 6
@@ -45,7 +45,7 @@ def lines_of(
     unused: tuple[str, str] | None = None,
     of_clients: tuple[str, str] | None = None,
 ) -> list[str]:
-    """Return the lines of the report, none longer than WIDTH. The first one is empty.
+    """Return the lines of the report, none longer than COLUMNS. The first one is empty.
 
     unused: What unused_proxy() has found; None if the run has an upstream proxy.
     of_clients: What certificates_of_clients() has found.
@@ -150,7 +150,7 @@ def unusual(statuses: Mapping[int, int]) -> str:
 def _row(label: str, parts: Sequence[str], number: str = "") -> Iterator[str]:
     """Yield a row whose last column holds the parts and continues below itself when it is full."""
     start = f"  {label:<{LABEL_WIDTH - 2}}" + (f"{number:>5}   " if number else "")
-    width = WIDTH - len(start)
+    width = COLUMNS - len(start)
     # A part that fits on a line is not broken.
     text = DOT.join(part.replace(" ", UNBROKEN) if len(part) < width else part for part in parts)
     text = text.replace(DOT, f"{UNBROKEN}{DOT.lstrip()}")

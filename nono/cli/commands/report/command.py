@@ -21,7 +21,6 @@ DESCRIPTION = (
     "Says what a session did: hosts and requests, credentials, tokens and cost by turn, what was denied and "
     "which option would allow it, answers, changed rules and files, and which of these run outside later."
 )
-WIDTH = 80
 
 
 def parser() -> argparse.ArgumentParser:
@@ -52,7 +51,7 @@ def run(argv: Sequence[str]) -> int:
         document = plain(page)
         print(printed({**document.pop("report"), **document}))
     else:
-        sys.stdout.write(text_of(page, WIDTH))
+        sys.stdout.write(text_of(page))
     return 0
 
 
@@ -67,7 +66,7 @@ def _of_period(parsed: argparse.Namespace, environ: Mapping[str, str]) -> int:
     if parsed.json:
         print(printed({**plain(found), "cost_usd": found.cost_usd}))
     else:
-        sys.stdout.write(text_of_totals(found, parsed.last, WIDTH))
+        sys.stdout.write(text_of_totals(found, parsed.last))
     return 0
 
 

@@ -12,7 +12,7 @@ from nono.cli.args.parse import Given, collect
 from nono.cli.args.period import PERIOD_HELP
 from nono.cli.args.recorded import laid_over
 from nono.cli.commands.report.changed import changed
-from nono.cli.commands.report.command import WIDTH, plain
+from nono.cli.commands.report.command import plain
 from nono.cli.commands.report.log import log_of, options_of
 from nono.cli.commands.report.period import started_within
 from nono.cli.commands.report.rules import under
@@ -91,7 +91,7 @@ def run(argv: Sequence[str]) -> int:
         own = "its own options" if parsed.session is not None else "their own options"
         usual = "these options" if given.values else own
         names = (given.value("profile") or usual, parsed.against)
-        sys.stdout.write(text_of_result(result, names, skipped, WIDTH))
+        sys.stdout.write(text_of_result(result, names, skipped))
     return BROKEN if result.breaks else 0
 
 

@@ -8,6 +8,7 @@ from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from nono.cli.text.session_text import one_line
+from nono.cli.text.wrap_text import COLUMNS
 from nono.named_tuple import NamedTuple
 
 if TYPE_CHECKING:
@@ -26,13 +27,13 @@ class Section(NamedTuple):
     numbers: tuple[int, ...] = ()  # columns whose cells are numbers
 
 
-def laid_out(lines: Iterable[str], tables: Iterable[Section], width: int) -> str:
-    """Return lines and tables as plain text. Nothing in them is interpreted as markup."""
+def laid_out(lines: Iterable[str], tables: Iterable[Section]) -> str:
+    """Return lines and tables as plain text of COLUMNS columns. Nothing in them is interpreted as markup."""
     # Imported here: the other texts of the command line do not need it.
     from rich.console import Console
 
     console = Console(
-        file=StringIO(), width=width, color_system=None, force_terminal=False, markup=False, emoji=False,
+        file=StringIO(), width=COLUMNS, color_system=None, force_terminal=False, markup=False, emoji=False,
         highlight=False, legacy_windows=False,
     )  # fmt: skip
     for line in lines:

@@ -19,9 +19,9 @@ NO_HOSTS = "Nothing went through the proxy."
 BY_TIME = "Found by their times, so others may have changed them as well."
 
 
-def text_of(page: Page, width: int) -> str:
-    """Return the report in plain text, no line longer than `width`."""
-    return laid_out(_head(page), sections(page), width)
+def text_of(page: Page) -> str:
+    """Return the report in plain text."""
+    return laid_out(_head(page), sections(page))
 
 
 def _head(page: Page) -> Iterator[str]:

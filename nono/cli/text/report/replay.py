@@ -20,11 +20,9 @@ _FILES = (
 )
 
 
-def text_of_result(
-    result: Result, names: tuple[str, str | None], skipped: Sequence[tuple[str, str]], width: int
-) -> str:
-    """Return the result as plain text, no line longer than `width`. names: those of both profiles."""
-    return laid_out(_head(result, names), _sections(result, names[1], skipped), width)
+def text_of_result(result: Result, names: tuple[str, str | None], skipped: Sequence[tuple[str, str]]) -> str:
+    """Return the result as plain text. names: those of both profiles."""
+    return laid_out(_head(result, names), _sections(result, names[1], skipped))
 
 
 def _head(result: Result, names: tuple[str, str | None]) -> Iterator[str]:

@@ -9,9 +9,9 @@ from nono.cli.text.report.layout import Section, laid_out
 from nono.report.many import Totals
 
 
-def text_of_totals(totals: Totals, period: str, width: int) -> str:
-    """Return the report in plain text, no line longer than `width`."""
-    return laid_out(_head(totals, period), _sections(totals), width)
+def text_of_totals(totals: Totals, period: str) -> str:
+    """Return the report in plain text."""
+    return laid_out(_head(totals, period), _sections(totals))
 
 
 def _head(totals: Totals, period: str) -> Iterator[str]:

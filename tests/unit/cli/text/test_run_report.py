@@ -9,7 +9,8 @@ import pytest
 from nono.audit import event, outcomes
 from nono.audit.event import Event
 from nono.audit.traffic import HOSTS_MAX, OTHERS, Failed, Traffic
-from nono.cli.text.run_report import WIDTH, Ended, certificates_of_clients, lines_of, spent, unused_proxy
+from nono.cli.text.run_report import Ended, certificates_of_clients, lines_of, spent, unused_proxy
+from nono.cli.text.wrap_text import COLUMNS
 from nono.sessions import ends
 from nono.sessions.record import End
 
@@ -182,7 +183,7 @@ def test_the_certificates_that_a_person_set_for_clients_alone_are_offered(
     traffic.failed[Failed("api.example.com", "unable to get local issuer certificate")] = 1
     lines = lines_of(ENDED, traffic, None, certificates_of_clients(environ, ["/etc/all.pem"]))
     assert says in " ".join(" ".join(lines).split())
-    assert max(map(len, lines)) <= WIDTH
+    assert max(map(len, lines)) <= COLUMNS
 
 
 def test_any_number_of_hosts_is_a_few_lines_of_a_terminal() -> None:
@@ -194,7 +195,7 @@ def test_any_number_of_hosts_is_a_few_lines_of_a_terminal() -> None:
     traffic = traffic_of(*events)
     lines = lines_of(ENDED, traffic)
     assert len(lines) <= 25
-    assert max(map(len, lines)) <= WIDTH
+    assert max(map(len, lines)) <= COLUMNS
     assert all(line.isprintable() for line in lines)
     assert len(traffic.requests) == HOSTS_MAX + 1
     assert sum(traffic.requests[OTHERS].values()) == 2 * (1000 - HOSTS_MAX)

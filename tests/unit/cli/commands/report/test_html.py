@@ -104,7 +104,7 @@ def test_markup_in_a_log_makes_no_element_on_the_page() -> None:
 
 
 def test_what_would_change_a_terminal_or_the_direction_is_spelled_out() -> None:
-    for shown in (page_of(page(EVIL)), text_of(page(EVIL), 80)):
+    for shown in (page_of(page(EVIL)), text_of(page(EVIL))):
         assert "\x1b" not in shown
         assert "\u202e" not in shown
         assert "\\u202e" in shown
@@ -144,8 +144,8 @@ def test_the_page_names_no_other_place() -> None:
 
 def test_the_text_of_a_terminal_keeps_to_80_columns() -> None:
     for text in ("plain", "word " * 60, "x" * 300, EVIL):
-        assert max(map(len, text_of(page(text), 80).splitlines())) <= 80
+        assert max(map(len, text_of(page(text)).splitlines())) <= 80
 
 
 def test_markup_of_the_terminal_library_is_text() -> None:
-    assert "[red]" in text_of(page("[red]"), 80)
+    assert "[red]" in text_of(page("[red]"))
