@@ -14,6 +14,7 @@ from nono.kernel import landlock
 from support.attack_programs.building import command
 from support.nono_run import SUPPORT, NonoRun, nono_run
 from support.running.builds import Builds
+from support.servers.http1 import HttpUpstream, upstream
 
 BUILT = Path("/usr/lib/nono-attacks")  # of a guest: tests/guest/image.py
 WHO = ["root" if os.geteuid() == 0 else "user"]  # CI and guests run the attacks once as each
@@ -50,6 +51,13 @@ def compiled(sandbox: NonoRun, builds: Builds) -> Callable[[str], str]:
         return str(target)
 
     return build
+
+
+@pytest.fixture
+def server() -> Iterator[HttpUpstream]:
+    """Yield an upstream that answers everything."""
+    with upstream() as running:
+        yield running
 
 
 @pytest.fixture

@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from support.clients.wire import AUTHORISED, Steps, head, play, send
 from support.nono_run import NonoRun
-from support.servers.http1 import HttpUpstream, upstream
+from support.servers.http1 import HttpUpstream
 
 pytestmark = pytest.mark.any_user
 
 KIB = 1024
 ENDLESS: list[str | int] = ["repeat", (b"a" * 64 * KIB).hex(), 512]  # 32 MiB
-
-
-@pytest.fixture
-def server() -> Iterator[HttpUpstream]:
-    with upstream() as running:
-        yield running
 
 
 def opening(server: HttpUpstream, method: bytes = b"GET", path: bytes = b"/") -> bytes:

@@ -118,10 +118,10 @@ def test_without_what_it_needs_nothing_is_started(sandbox: NonoRun) -> None:
 @pytest.fixture
 def dotfiles(sandbox: NonoRun) -> Iterator[Path]:
     """Yield a project in which nono's configuration is kept: the home has links to it."""
-    kept = sandbox.give(_made(sandbox.project / "dotfiles"))
+    kept = sandbox.make(sandbox.project / "dotfiles")
     config = sandbox.user.home / ".config/nono"
     for directory in (config.parent, config, config / "profiles"):
-        sandbox.give(_made(directory))
+        sandbox.make(directory)
     for link in (config / "profiles/other.json", config / "config.toml"):
         (kept / link.name).write_text("{}" if link.suffix == ".json" else "")
         sandbox.give(kept / link.name)
@@ -129,11 +129,6 @@ def dotfiles(sandbox: NonoRun) -> Iterator[Path]:
     yield kept
     shutil.rmtree(config.parent)
     shutil.rmtree(kept)
-
-
-def _made(directory: Path) -> Path:
-    directory.mkdir()
-    return directory
 
 
 @pytest.mark.needs("mounts")

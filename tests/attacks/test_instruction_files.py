@@ -6,7 +6,6 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 
 import pytest
 
@@ -65,14 +64,9 @@ def sandbox() -> Iterator[NonoRun]:
 def _write(runner: NonoRun, name: str, text: str) -> None:
     file = runner.project / name
     if not file.parent.exists():
-        runner.give(_made(file.parent))
+        runner.make(file.parent)
     file.write_text(text)
     runner.give(file)
-
-
-def _made(directory: Path) -> Path:
-    directory.mkdir()
-    return directory
 
 
 def _approve(runner: NonoRun) -> None:
@@ -169,8 +163,8 @@ def test_a_command_that_rewrites_the_policy_gains_nothing(sandbox: NonoRun, scri
 @pytest.mark.needs("listener", "mounts", ordinary=True)
 def test_what_decides_whom_to_trust_cannot_be_written(sandbox: NonoRun) -> None:
     _approve(sandbox)
-    config = sandbox.give(_made(sandbox.user.home / ".config"))
-    sandbox.give(_made(config / "nono"))
+    config = sandbox.make(sandbox.user.home / ".config")
+    sandbox.make(config / "nono")
     script = 'echo x > "$0/trust-policy.json"; mkdir "$0/trusted-keys"; echo ended'
     ended = _run(sandbox, ["sh", "-c", script, str(config / "nono")], f"--allow={config}")
     assert (ended.stdout, [*(config / "nono").iterdir()]) == ("ended\n", []), ended.stderr

@@ -230,13 +230,8 @@ def test_a_temporary_directory_that_became_a_link_is_not_written_to(learner: Lea
         assert not (kept / "new").exists()
         assert f"'{base}/link' is a link" in learned.stderr
         (base / "link").unlink()
-        learner.runner.give(_made(base / "link"))
+        learner.runner.make(base / "link")
         learner.learn(command, environment=environment)
         assert (base / "link/new").exists()
     finally:
         shutil.rmtree(base)
-
-
-def _made(directory: Path) -> Path:
-    directory.mkdir()
-    return directory

@@ -31,9 +31,9 @@ mv .git moved
 @pytest.fixture
 def second(sandbox: NonoRun) -> Iterator[Path]:
     """Yield a directory beside the project, onto which something is mounted; the project has secrets."""
-    other = sandbox.give(_made(sandbox.user.home / "second"))
+    other = sandbox.make(sandbox.user.home / "second")
     for directory in (sandbox.project / ".git", sandbox.project / ".git/hooks"):
-        sandbox.give(_made(directory))
+        sandbox.make(directory)
     for name, text in ((".env", CANARY), ("mine", "open\n")):
         (sandbox.project / name).write_text(text)
         sandbox.give(sandbox.project / name)
@@ -57,11 +57,6 @@ def store(sandbox: NonoRun) -> Iterator[Path]:
     yield files[0]
     for file in files:
         shutil.rmtree(file.parent)
-
-
-def _made(directory: Path) -> Path:
-    directory.mkdir()
-    return directory
 
 
 def profile(network: dict[str, object]) -> dict[str, Any]:
@@ -120,7 +115,7 @@ def test_what_a_group_denies_is_masked_below_a_granted_mount(
     sandbox: NonoRun, second: Path, store: Path
 ) -> None:
     """Only ~/.ssh is mounted: a grant of a mount that shows nono's state as well would be refused."""
-    sandbox.give(_made(second / "keys"))
+    sandbox.make(second / "keys")
     mounts: dict[str | Path, Path] = {second / "keys": sandbox.user.home / ".ssh"}
     key = f"{second}/keys/id_rsa"
     try:

@@ -62,14 +62,14 @@ def test_a_profile_grants_nothing_through_a_link_in_the_project(
 
 
 def test_a_directory_in_the_place_of_the_link_is_granted(sandbox: NonoRun, outside: Path) -> None:
-    sandbox.give(_made(sandbox.project / "out"))
+    sandbox.make(sandbox.project / "out")
     grants = {"filesystem": {"allow": ["$WORKDIR", "$WORKDIR/out"]}}
     run = granting(sandbox, grants, "sh", "-c", MAKE, "sh", str(sandbox.project / "out"))
     assert run.stdout == "here\n", run.stderr
 
 
 def test_a_run_does_not_choose_what_the_next_one_is_granted(sandbox: NonoRun, outside: Path) -> None:
-    sandbox.give(_made(sandbox.project / "out"))
+    sandbox.make(sandbox.project / "out")
     profile = {"filesystem": {"allow": ["$WORKDIR", "$WORKDIR/out"]}}
     first = granting(sandbox, profile, "sh", "-c", "rmdir out && ln -s ../outside out && echo laid")
     assert first.stdout == "laid\n", first.stderr
@@ -152,7 +152,7 @@ def test_a_temporary_directory_that_became_a_link_is_not_granted(sandbox: NonoRu
     environment = {"TMPDIR": str(temporary)}
     try:
         for directory in (base, temporary):
-            sandbox.give(_made(directory))
+            sandbox.make(directory)
         turn = 'rmdir "$2" && ln -s "$1" "$2" && echo laid'
         shared = [*argv[:-3], NO_NAMESPACES, *argv[-3:]]
         laid = sandbox.bare([*shared, turn, "sh", str(outside), str(temporary)], environment=environment)
@@ -185,7 +185,7 @@ def test_a_run_with_the_dotfiles_does_not_choose_what_the_next_profile_grants(
     home = sandbox.user.home
     dotfiles, kept = home / "dotfiles", home / "dotfiles" / name
     for directory in (dotfiles, kept):
-        sandbox.give(_made(directory))
+        sandbox.make(directory)
     (kept / "file").write_text("here")
     sandbox.give(kept / "file")
     (home / name).symlink_to(kept)
@@ -206,8 +206,3 @@ def test_a_run_with_the_dotfiles_does_not_choose_what_the_next_profile_grants(
         (home / name).unlink()
         kept.unlink() if kept.is_symlink() else shutil.rmtree(kept)
         dotfiles.rmdir()
-
-
-def _made(directory: Path) -> Path:
-    directory.mkdir()
-    return directory

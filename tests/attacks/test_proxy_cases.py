@@ -6,7 +6,6 @@ import base64
 import os
 import re
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,15 +14,9 @@ from support.canary import Canary
 from support.clients.wire import AUTHORISED, connect, get, head, play, request
 from support.nono_run import NonoRun, program
 from support.ports import unused_port
-from support.servers.http1 import HttpUpstream, upstream
+from support.servers.http1 import HttpUpstream
 
 KEY = "canary-of-the-real-key-Zq81"
-
-
-@pytest.fixture
-def server() -> Iterator[HttpUpstream]:
-    with upstream() as running:
-        yield running
 
 
 def with_a_credential(port: int) -> dict[str, object]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import pytest
 
@@ -18,12 +18,6 @@ pytestmark = pytest.mark.any_user
 
 ACCESS_DENIED = bytes((21, 3, 3, 0, 2, 2, 49))  # a fatal TLS alert, RFC 8446 section 6
 WRONG_TOKEN = base64.b64encode(b"nono:" + b"0" * 64)
-
-
-@pytest.fixture
-def server() -> Iterator[HttpUpstream]:
-    with upstream() as running:
-        yield running
 
 
 def granted(server: HttpUpstream, **more: object) -> dict[str, object]:

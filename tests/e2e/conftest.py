@@ -8,6 +8,7 @@ import pytest
 
 from support.clients.intercepted import stage_of
 from support.clients.run import Stage as ClientStage
+from support.ladder.launch import Place, place
 from support.ladder.stage import Stage, stage
 from support.nono_run import NonoRun, nono_run
 
@@ -17,6 +18,13 @@ def sandbox() -> Iterator[NonoRun]:
     """Yield one for each test, removed with all it has left. A module may have its own."""
     with nono_run() as runner:
         yield runner
+
+
+@pytest.fixture
+def here() -> Iterator[Place]:
+    """Yield a place on which a test leaves neither a file nor a process."""
+    with place() as prepared:
+        yield prepared
 
 
 @pytest.fixture(scope="module")

@@ -29,12 +29,6 @@ ECHO = ("--", "sh", "-c", "echo started")
 STARTED = "started\n"
 
 
-@pytest.fixture
-def here() -> Iterator[Place]:
-    with place() as prepared:
-        yield prepared
-
-
 @pytest.fixture(scope="module")
 def somewhere() -> Iterator[Place]:
     """Yield one stage for the many cases that leave nothing behind: the module's end checks that."""

@@ -213,7 +213,7 @@ def test_temporary_files_can_be_made_under_wrap(command: str, *, has_tmpdir: boo
 
 
 def test_a_wrapped_command_reads_no_temporary_file_of_another_project(runner: NonoRun) -> None:
-    mine, other = (runner.give(_made(runner.user.home / name)) for name in ("mine", "other"))
+    mine, other = (runner.make(runner.user.home / name) for name in ("mine", "other"))
     made = wrapped(runner, 'f=$(mktemp) && echo secret > "$f" && cat "$f" >&2 && echo "$f"', mine)
     assert (made.exit_code, made.stderr.splitlines()[-1]) == (0, "secret"), made.stderr
     path = made.stdout.strip()
@@ -226,15 +226,10 @@ def test_a_wrapped_command_reads_no_temporary_file_of_another_project(runner: No
 def test_a_wrapped_command_gains_nothing_by_a_link_in_place_of_its_temporary_directory(
     runner: NonoRun,
 ) -> None:
-    project, outside = (runner.give(_made(runner.user.home / name)) for name in ("linking", "outside"))
+    project, outside = (runner.make(runner.user.home / name) for name in ("linking", "outside"))
     replaced = wrapped(runner, f'rm -rf "$TMPDIR" && ln -s {outside} "$TMPDIR"', project)
     assert replaced.exit_code == 0, replaced.stderr
     refused = wrapped(runner, 'echo x > "$TMPDIR/planted"', project)
     assert refused.exit_code != 0
     assert "Permission denied" in refused.stderr
     assert list(outside.iterdir()) == []
-
-
-def _made(directory: Path) -> Path:
-    directory.mkdir()
-    return directory

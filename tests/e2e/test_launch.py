@@ -12,7 +12,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ import pytest
 
 from nono.sessions.processes import all_processes, below
 from nono.supervisor.child import ORPHAN_GRACE_S
-from support.ladder.launch import INTERPRETER, PYTHON, REPORT, Place, children, place, wait_until
+from support.ladder.launch import INTERPRETER, PYTHON, REPORT, Place, children, wait_until
 from support.running.needs import lacking, require
 from support.terminal import terminal
 
@@ -41,12 +41,6 @@ print("ready", flush=True)
 print(signal.Signals(signal.sigwait(numbers)).name, flush=True)
 raise SystemExit(7)
 """
-
-
-@pytest.fixture
-def here() -> Iterator[Place]:
-    with place() as prepared:
-        yield prepared
 
 
 def ready(process: subprocess.Popen[bytes]) -> None:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
 
 import pytest
 
-from support.ladder.launch import PYTHON, Place, place
+from support.ladder.launch import PYTHON, Place
 
 # nono, with its programs and perhaps libseccomp out of reach, as in a package that ships no binary files.
 PROGRAM = """
@@ -34,12 +33,6 @@ MODES = {
     "run": ("run", "-s", "--allow-cwd"),
     "proxied": ("run", "-s", "--allow-cwd", "--allow-domain", "example.invalid"),
 }
-
-
-@pytest.fixture
-def here() -> Iterator[Place]:
-    with place() as prepared:
-        yield prepared
 
 
 def run(here: Place, *command: str) -> subprocess.CompletedProcess[str]:

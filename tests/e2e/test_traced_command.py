@@ -6,12 +6,11 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 
 import pytest
 
 from nono.supervisor.child import ORPHAN_GRACE_S
-from support.ladder.launch import PYTHON, Place, place
+from support.ladder.launch import PYTHON, Place
 from support.nono_run import NO_NAMESPACES, TIMEOUT_S, nono_run
 from support.sessions.records import nono, record_of
 
@@ -42,12 +41,6 @@ print("traces", flush=True)
 sys.stdin.readline()
 print(os.waitpid(int(sys.argv[1]), 0x40000000)[1] >> 8)
 """
-
-
-@pytest.fixture
-def here() -> Iterator[Place]:
-    with place() as prepared:
-        yield prepared
 
 
 WAYS = pytest.mark.parametrize("flags", [[], [NO_NAMESPACES]], ids=["its own namespaces", "none"])

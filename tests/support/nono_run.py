@@ -254,6 +254,11 @@ class NonoRun:
     def give(self, path: Path) -> Path:
         return self.user.give(path)
 
+    def make(self, directory: Path) -> Path:
+        """Make a directory of the user's."""
+        directory.mkdir()
+        return self.give(directory)
+
 
 @contextmanager
 def nono_run(*, as_root: bool = False, homes: str = "/var/tmp") -> Iterator[NonoRun]:
