@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from nono.audit.redact import Redaction, redact_argv
 from nono.cli.console import Console
 from nono.credentials.run_references import check_references
+from nono.errors import ConfigError
 from nono.launch.prepare import Prepared, program_of
 from nono.launch.proxy.tls_files import check_tls_files
 from nono.policy.services.key_reach import refuse_elsewhere
@@ -23,8 +24,13 @@ def conclude(prepared: Prepared, console: Console, environ: Mapping[str, str], r
     check_references(prepared.resolved)
     for service in prepared.resolved.services:
         check_tls_files(service)
-        if not service.is_optional:
+        try:
             refuse_elsewhere(service)
+        except ConfigError as error:
+            if not service.is_optional:
+                raise
+            # No key is read here. Without one, the run starts and the variable is left to the command.
+            console.warn(f"refused if there is a key '{service.name}': {error}\nhint: {error.hint}")
     console.lines(_injected(prepared))
     program = program_of(prepared.resolved, prepared.argv[0], environ.get("PATH", os.defpath))
     console.lines(

@@ -172,6 +172,17 @@ def test_a_key_is_not_sent_past_the_gateway_of_the_environment(
     assert providers.seen == {}
 
 
+def test_a_dry_run_says_that_the_key_of_an_optional_service_would_be_refused(stage: AgentStage) -> None:
+    dry_run = [*NONO, "run", "--dry-run", "--profile", "claude-code", "--", "true"]
+    said = f"refused if there is a key 'anthropic': ANTHROPIC_BASE_URL of this environment is {GATEWAY}"
+    elsewhere = {"ANTHROPIC_BASE_URL": GATEWAY}
+    dry = stage.person(dry_run, environment=elsewhere)
+    run = inside(stage, "true", profile="claude-code", **elsewhere, ANTHROPIC_API_KEY=key_of("anthropic"))
+    assert (dry.returncode, said in dry.stderr) == (0, True), dry.stderr
+    assert (run.exit_code, said.partition(": ")[2] in run.stderr) == (1, True), run.stderr
+    assert "refused if" not in stage.person(dry_run).stderr
+
+
 def test_an_address_that_may_hold_a_password_is_not_shown(stage: AgentStage) -> None:
     given = {"GROQ_BASE_URL": "https://me:canary-of-a-password@groq.example", "GROQ_API_KEY": key_of("groq")}
     run = inside(stage, "true", "groq", **given)
