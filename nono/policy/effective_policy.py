@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from nono.policy.hosts.endpoint_scope import EndpointScope
     from nono.policy.hosts.host_filter import HostFilter
     from nono.policy.hosts.upstream import Upstream
+    from nono.policy.schema.route_rules import RateLimit, UpgradeRule, UsageLimits
 
 
 class Route(NamedTuple):
@@ -31,6 +32,9 @@ class Route(NamedTuple):
     origin: str
     base_url_env_vars: tuple[str, ...]
     is_login: bool  # belongs to a captured login rather than to a service
+    limits: UsageLimits
+    rate_limit: RateLimit | None
+    upgrades: tuple[UpgradeRule, ...] | None  # None: a WebSocket wherever a GET is allowed
 
 
 class EffectivePolicy(NamedTuple):
@@ -76,21 +80,35 @@ class EffectivePolicy(NamedTuple):
 def effective_policy_of(resolved: Resolved, fs: Filesystem) -> EffectivePolicy:
     """Build the rules of a run, which adds grants on the files that it creates for its command."""
     services = (
-        Route(each.name, each.upstream, each.endpoints, each.origin, each.base_url_env_vars, is_login=False)
+        Route(
+            *(each.name, each.upstream, each.endpoints, each.origin, each.base_url_env_vars, False),
+            *(each.limits, each.rate_limit, each.upgrades),
+        )
         for each in resolved.services
-    )
-    logins = (
-        Route(each.name, each.upstream, each.endpoints, each.origin, each.base_url_env_vars, is_login=True)
-        for each in resolved.oauth_routes
     )
     return EffectivePolicy(
         capabilities=resolved.capabilities._replace(denials=resolved.deny_rules.denials),
         bypassed=resolved.deny_rules.bypassed,
         roots=tuple((root.spelled, root.path) for root in own_state(resolved.path_context.environ, fs).roots),
         hosts=resolved.host_filter,
-        routes=(*services, *logins),
+        routes=(*services, *_logins(resolved)),
         scopes=resolved.scopes,
         asked=None if resolved.approval is None else str(resolved.approval),
         # The command can read this in its state file, so it must not contain references to keys.
         withheld=tuple(each for each in resolved.withheld if each.rule != PHANTOM),
     )
+
+
+def _logins(resolved: Resolved) -> list[Route]:
+    if not resolved.oauth_routes:
+        return []
+    # Imported here: few runs have logins.
+    from nono.policy.schema.route_rules import NO_LIMITS
+
+    return [
+        Route(
+            *(each.name, each.upstream, each.endpoints, each.origin, each.base_url_env_vars, True),
+            *(NO_LIMITS, None, each.upgrades),
+        )
+        for each in resolved.oauth_routes
+    ]

@@ -112,7 +112,9 @@ def parser(argv: Sequence[str] = ()) -> argparse.ArgumentParser:
         default="read",
         help="what to do with it; connect and bind are for Unix sockets",
     )
-    parser.add_argument("--host", metavar="HOST|URL", help="ask about this host or URL")
+    parser.add_argument(
+        "--host", metavar="HOST|URL", help="ask about this host or URL; wss:// asks about a WebSocket"
+    )
     parser.add_argument(
         "--port",
         type=argparse_parser.port,

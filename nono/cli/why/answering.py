@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from functools import partial
 from typing import TYPE_CHECKING
 
 from nono.cli.text import summary
@@ -129,6 +130,7 @@ def _answer_of_host(rules: EffectivePolicy, parsed: argparse.Namespace) -> Answe
     # Imported here: questions about files do not need the proxy.
     from nono.proxy.http.message import MessageError
     from nono.proxy.http.target import canonical
+    from nono.proxy.verdict.refused_calls import said_beyond
 
     host, port = _host_and_port(parsed.host, parsed.port)
     path = _path(parsed.host)
@@ -138,7 +140,9 @@ def _answer_of_host(rules: EffectivePolicy, parsed: argparse.Namespace) -> Answe
         sent = canonical((path or "/").encode("utf-8", "surrogateescape")).decode("ascii")
     except MessageError as error:
         return Answer("denied", "proxy_filtered", details=f"the proxy refuses such a request: {error}")
-    return why_request(rules, host, port, (parsed.method or "GET").upper(), sent)
+    is_websocket = parsed.host.partition("://")[0] in ("ws", "wss")
+    beyond = partial(said_beyond, is_websocket=is_websocket)
+    return why_request(rules, host, port, (parsed.method or "GET").upper(), sent, beyond)
 
 
 def _enforced_by(subject: Subject) -> str | None:
@@ -184,4 +188,4 @@ def _host_and_port(text: str, port: int | None) -> tuple[str, int]:
         canonical_host(host if has_port else authority)
     except HostError as error:
         raise UsageError(f"--host '{text}': {error}.") from error
-    return (host if has_port else authority), port or given or (80 if scheme == "http" else 443)
+    return (host if has_port else authority), port or given or (80 if scheme in ("http", "ws") else 443)

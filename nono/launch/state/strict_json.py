@@ -33,10 +33,10 @@ def value_of(document: object, kind: Any, names: Mapping[str, Any], place: str) 
     `names` resolves annotations that their modules import for type checkers only.
     """
     # Imported here, as below: every run writes a state, and few commands read one.
-    from typing import Literal, get_args, get_origin
+    from typing import Literal, Union, get_args, get_origin
 
     origin, parts = get_origin(kind), get_args(kind)
-    if origin is UnionType:
+    if origin in (UnionType, Union):  # the second once get_type_hints() has removed an Annotated
         (inner,) = (part for part in parts if part is not NoneType)
         return None if document is None else value_of(document, inner, names, place)
     if origin is tuple:

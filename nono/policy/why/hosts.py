@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from ipaddress import IPv4Address
 
 from nono.named_tuple import NamedTuple
@@ -74,7 +74,17 @@ def _by_filter(rules: EffectivePolicy, hosts: HostFilter, host: str, port: int) 
             )
 
 
-def why_request(rules: EffectivePolicy, host: str, port: int, method: str, path: str) -> Answer:
+# Says why a request to a route (host, method, path) is refused whatever its rules allow; None: it is not.
+Beyond = Callable[[Route, str, str, str], str | None]
+
+
+def nothing_beyond(route: Route, host: str, method: str, path: str) -> str | None:
+    return None
+
+
+def why_request(
+    rules: EffectivePolicy, host: str, port: int, method: str, path: str, beyond: Beyond = nothing_beyond
+) -> Answer:
     """Explain whether the command may request `path`, which is canonical, from `host`.
 
     Where a credential is for the path, the request has it.
@@ -88,7 +98,7 @@ def why_request(rules: EffectivePolicy, host: str, port: int, method: str, path:
     routes = [route for route in rules.routes if route.upstream.covers(name, port)]
     if not routes and not scopes:
         return answer
-    asked = _Asked(name, port, method, path, overriding_parameter(query))
+    asked = _Asked(name, port, method, path, overriding_parameter(query), beyond)
     ways = [*_with_credentials(asked, routes, scopes, answer)]
     if not ways:  # no credential is for this path
         return _without(asked, routes, scopes, rules, hosts)
@@ -107,6 +117,7 @@ class _Asked(NamedTuple):
     method: str
     path: str  # without its query
     parameter: str | None  # of its query, if some servers would take it for the method
+    beyond: Beyond
 
     def judged(
         self, policy: EndpointPolicy, verdict: EndpointVerdict, flag: str | None, whole: Answer
@@ -162,7 +173,12 @@ def _with_credentials(
         of_scope = next((asked.option(scope) for scope in scopes if scope.endpoints is policy), None)
         owner = next((each for each in routes if each.endpoints is policy), route)
         flag = of_scope or service_option(owner.name, asked.method, asked.path)
-        yield asked.unless_overridden(asked.judged(policy, verdict, flag, whole), has_rules=has_rules)
+        answer = asked.judged(policy, verdict, flag, whole)
+        details = asked.beyond(route, asked.host, asked.method, asked.path)
+        if answer.status != "denied" and details is not None:
+            yield Answer("denied", "endpoint_restricted", details=details, policy_source=route.origin)
+            continue
+        yield asked.unless_overridden(answer, has_rules=has_rules)
 
 
 def _without(

@@ -26,7 +26,7 @@ from nono.proxy.verdict.host_policy import HostPolicy, may_be_asked
 from nono.proxy.verdict.logins.table import LoginEndpoint
 from nono.proxy.verdict.overrides import override_refused
 from nono.proxy.verdict.phantoms import Presented
-from nono.proxy.verdict.refused_calls import minted, uncounted
+from nono.proxy.verdict.refused_calls import beyond_limits, minted
 from nono.proxy.verdict.routes import Phantom, Route, RouteTable
 from nono.proxy.verdict.slots import Slots
 from nono.proxy.verdict.verdict import Capture, Entry, Forward, Refused, Verdict
@@ -85,8 +85,7 @@ class Judge:
         refused = (
             self._endpoint_refused(policy, verdict, origin, method, bare)
             or minted(route, origin.host, method, bare, verdict)
-            or (_upgrade_refused(route, origin.host, bare) if is_websocket else None)
-            or uncounted(route, origin.host, method, bare, is_websocket=is_websocket)
+            or beyond_limits(route.service, route, origin.host, method, bare, is_websocket=is_websocket)
             or (override_refused(head, shown.target, origin.host) if has_rules else None)
         )
         if refused is not None:
@@ -269,20 +268,6 @@ def _own_key(route: Route, host: str) -> Refusal:
         return refusal.no_key(route.service, host)
     to = route.base_url_variable or route.service
     return phantoms.no_phantom(route, host, f"send the placeholder to the URL in {to}, or no key at all")
-
-
-def _upgrade_refused(route: Route, host: str, path: str) -> Refusal | None:
-    if route.upgrades is None or any(rule.path == path for rule in route.upgrades):
-        return None
-    return Refusal(
-        403,
-        f"a WebSocket on {path} is not allowed on {host}",
-        host,
-        "upgrades",
-        f"credential route {route.service!r}",
-        f"add {path} to its upgrades",
-        category="unsupported_upgrade",
-    )
 
 
 def _trace_refused(host: str) -> Refusal:

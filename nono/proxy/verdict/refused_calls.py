@@ -1,8 +1,12 @@
-"""Refuse calls that hand out keys, and calls that a limit cannot count."""
+"""Refuse calls that hand out keys, calls that a limit cannot count, and WebSockets that no rule lists."""
 
 from __future__ import annotations
 
+from typing import Protocol
+
+from nono.policy.effective_policy import Route as EffectiveRoute
 from nono.policy.endpoints.policy import EndpointVerdict
+from nono.policy.schema.route_rules import RateLimit, UpgradeRule, UsageLimits
 from nono.policy.services.minting import is_aws_key_service, is_refused, sentence, sentence_of_host
 from nono.proxy.http.refusal import Refusal
 from nono.proxy.usage.shape import is_countable
@@ -22,9 +26,25 @@ def minted(route: Route, host: str, method: str, path: str, verdict: EndpointVer
     return Refusal(403, error, host, "hands_out_keys", of, hint, category="endpoint_policy")
 
 
-def uncounted(route: Route, host: str, method: str, path: str, *, is_websocket: bool) -> Refusal | None:
-    """Refuse a request that a limit of the route could not count."""
-    of = f"credential route {route.service!r}"
+class Limited(Protocol):
+    """A route, as the proxy or `nono why` has it."""
+
+    @property
+    def limits(self) -> UsageLimits: ...
+    @property
+    def rate_limit(self) -> RateLimit | None: ...
+    @property
+    def upgrades(self) -> tuple[UpgradeRule, ...] | None: ...
+
+
+def beyond_limits(
+    service: str, route: Limited, host: str, method: str, path: str, *, is_websocket: bool
+) -> Refusal | None:
+    """Refuse a WebSocket that the route does not list, and a request that its limits could not count."""
+    of = f"credential route {service!r}"
+    if is_websocket and route.upgrades is not None and all(rule.path != path for rule in route.upgrades):
+        error, hint = f"a WebSocket on {path} is not allowed on {host}", f"add {path} to its upgrades"
+        return Refusal(403, error, host, "upgrades", of, hint, category="unsupported_upgrade")
     if is_websocket and (what := _not_counted_on_a_websocket(route)) is not None:
         error, rule, hint = what
         # Codex answers this status by trying HTTP; after any other it retries five times.
@@ -36,7 +56,15 @@ def uncounted(route: Route, host: str, method: str, path: str, *, is_websocket: 
     return Refusal(403, error, host, "limits", of, hint, category="endpoint_policy")
 
 
-def _not_counted_on_a_websocket(route: Route) -> tuple[str, str, str] | None:
+def said_beyond(
+    route: EffectiveRoute, host: str, method: str, path: str, *, is_websocket: bool
+) -> str | None:
+    """Return what beyond_limits() says of a request, for `nono why`."""
+    refused = beyond_limits(route.name, route, host, method, path, is_websocket=is_websocket)
+    return None if refused is None else f"{refused.error}; {refused.hint}"
+
+
+def _not_counted_on_a_websocket(route: Limited) -> tuple[str, str, str] | None:
     """Return the reason to refuse a WebSocket, the setting it comes from and a hint, or None.
 
     Models are used over WebSockets too, and one could last for the whole run with any number of messages.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import Access
 from nono.policy.effective_policy import EffectivePolicy, Route
@@ -12,6 +14,7 @@ from nono.policy.why.paths import Answer, why_path
 from nono.policy.why.sockets import why_socket
 from nono.proxy.http.message import MessageError
 from nono.proxy.http.target import canonical
+from nono.proxy.verdict.refused_calls import said_beyond
 from nono.report.replay.tried import Kind, Tried
 
 
@@ -53,7 +56,8 @@ def _network(tried: Tried, rules: EffectivePolicy) -> Answer:
     if tried.is_reverse and route is not None:
         path = route.upstream.base_path + path.removeprefix(f"/{tried.service}")
     sent = canonical((path or "/").encode("utf-8", "surrogateescape")).decode("ascii")
-    return why_request(rules, tried.target, tried.port, tried.method, sent)
+    beyond = partial(said_beyond, is_websocket=False)
+    return why_request(rules, tried.target, tried.port, tried.method, sent, beyond)
 
 
 def _route(tried: Tried, rules: EffectivePolicy) -> Route | None:

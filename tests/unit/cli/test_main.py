@@ -282,6 +282,45 @@ def test_why_judges_a_url_by_the_rules_for_its_path(
     assert all(line in out for line in lines)
 
 
+TOKENS = {"limits": {"output_tokens": 1000}}
+REQUESTS = {"limits": {"requests": 9}}
+LISTED = {"upgrades": [{"path": "/v1/live"}]}
+
+
+@pytest.mark.parametrize(
+    ("limited", "question", "answer"),
+    [
+        ({}, ["https://model.example/v1/batches", "--method", "POST"], "ALLOWED"),
+        (TOKENS, ["https://model.example/v1/batches", "--method", "POST"], "nobody can count the tokens"),
+        (TOKENS, ["https://model.example/v1/messages", "--method", "POST"], "ALLOWED"),
+        ({}, ["wss://model.example/v1/live"], "ALLOWED"),
+        (TOKENS, ["wss://model.example/v1/live"], "nobody counts the tokens of a WebSocket"),
+        (REQUESTS, ["wss://model.example/v1/live"], "nobody counts the messages of a WebSocket"),
+        (REQUESTS, ["https://model.example/v1/live"], "ALLOWED"),
+        (LISTED, ["wss://model.example/v1/live"], "ALLOWED"),
+        (LISTED, ["wss://model.example/v1/other"], "a WebSocket on /v1/other is not allowed"),
+        (LISTED, ["https://model.example/v1/other"], "ALLOWED"),
+    ],
+)
+def test_why_knows_what_the_limits_of_a_service_cannot_count(
+    limited: dict[str, object],
+    question: list[str],
+    answer: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    service = {
+        "upstream": "https://model.example",
+        "credential_key": "env://MODEL_KEY",
+        "env_var": "MODEL_KEY",
+    }
+    network = {"credentials": ["model"], "custom_credentials": {"model": {**service, **limited}}}
+    profile = tmp_path / "limited.json"
+    profile.write_text(json.dumps({"meta": {"name": "limited"}, "network": network}), encoding="utf-8")
+    status, out, _ = outcome(capsys, "why", "--profile", str(profile), "--exit-code", "--host", *question)
+    assert (status, answer in out) == (int(answer != "ALLOWED"), True), out
+
+
 @pytest.mark.parametrize("words", ["--version", "why --path /etc"])
 def test_output_that_cannot_be_written_is_one_sentence(words: str) -> None:
     full = f"exec {sys.executable} -m nono {words} >/dev/full"

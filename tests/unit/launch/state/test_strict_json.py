@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import pytest
 
@@ -23,6 +23,7 @@ class Every(NamedTuple):
     ports: tuple[PortRange, ...]
     pair: tuple[str, int]
     perhaps: str | None
+    bounded: Annotated[int, "not negative"] | None
     policy: EndpointPolicy
 
 
@@ -34,6 +35,7 @@ EVERY = Every(
     (PortRange(1, 2),),
     ("x", 1),
     None,
+    7,
     EndpointPolicy("approve", approve=(EndpointRule("*", "/a/**", timeout_s=1.5),), default_timeout_s=2),
 )
 DOCUMENT = document_of(EVERY)
@@ -60,6 +62,7 @@ def test_what_is_written_is_read() -> None:
         ("ports", [[1, 2]], "every.ports[0]: an object is expected, not list"),
         ("ports", [{"first": 1}], "every.ports[0]: missing or unknown: last"),
         ("pair", ["x"], "every.pair: an array of 2 is expected"),
+        ("bounded", "7", "every.bounded: int is expected, not str"),
         ("perhaps", 1, "every.perhaps: str is expected, not int"),
         ("policy", {**DOCUMENT["policy"], "more": 1}, "every.policy: missing or unknown: more"),
         ("policy", {**DOCUMENT["policy"], "default": "maybe"}, "every.policy.default: one of allow"),
