@@ -10,7 +10,7 @@ from nono.launch.prepare import Prepared
 from nono.policy.effective_policy import effective_policy_of
 from nono.policy.host_filesystem import HostFilesystem
 from nono.policy.why.starting import OwnPlaces, why_not_started
-from nono.policy.why.usual_table import place_of_program
+from nono.policy.why.usual_table import places_of_program
 from nono.sandbox.plan.private_view import private_view
 
 
@@ -28,7 +28,7 @@ def with_reason(error: LaunchError, prepared: Prepared) -> LaunchError:
         rules,
         own,
         os.uname().machine,
-        lambda path: place_of_program(path, path_context, fs),
+        lambda path: places_of_program(path, path_context, fs),
     )
     if why is None:
         return error

@@ -31,8 +31,8 @@ class Why(NamedTuple):
     hint: str | None = None
 
 
-# Returns the directory without which a program does not run; None: its file is enough.
-PlaceOf = Callable[[str], str | None]
+# Returns the directories without which a program does not run; empty: its file is enough.
+PlacesOf = Callable[[str], tuple[str, ...]]
 
 
 class OwnPlaces(NamedTuple):
@@ -49,19 +49,19 @@ class OwnPlaces(NamedTuple):
 
 
 def why_not_started(
-    parts: Sequence[Part], rules: EffectivePolicy, own: OwnPlaces, machine: str, place_of: PlaceOf
+    parts: Sequence[Part], rules: EffectivePolicy, own: OwnPlaces, machine: str, places_of: PlacesOf
 ) -> Why | None:
     """Return the first reason found; None if something else is wrong.
 
     parts: The program, then its interpreter, then the interpreter of that, and so on.
     machine: The machine name of this computer, as in uname(2).
     """
-    found = (why for at in range(len(parts)) for why in _of_part(parts, at, rules, own, machine, place_of))
+    found = (why for at in range(len(parts)) for why in _of_part(parts, at, rules, own, machine, places_of))
     return next(found, None)
 
 
 def _of_part(
-    parts: Sequence[Part], at: int, rules: EffectivePolicy, own: OwnPlaces, machine: str, place_of: PlaceOf
+    parts: Sequence[Part], at: int, rules: EffectivePolicy, own: OwnPlaces, machine: str, places_of: PlacesOf
 ) -> Iterator[Why]:
     part, above = parts[at], parts[at - 1] if at else None
     what = "it" if above is None else f"its interpreter {part.name.removesuffix('\r')}"
@@ -79,7 +79,7 @@ def _of_part(
         where = " on its file system, which is mounted noexec" if part.is_noexec else ""
         yield Why(f"{what} cannot be executed{where}")
         return
-    yield from _of_rules(parts[at:], what, rules, own, place_of)
+    yield from _of_rules(parts[at:], what, rules, own, places_of)
     if part.file.machine not in (None, machine) and not _runs_too(part.file.machine, machine):
         yield Why(f"{what} is a program for {part.file.machine}, and this machine is {machine}")
     elif part.file.is_neither:
@@ -88,7 +88,7 @@ def _of_part(
 
 
 def _of_rules(
-    parts: Sequence[Part], what: str, rules: EffectivePolicy, own: OwnPlaces, place_of: PlaceOf
+    parts: Sequence[Part], what: str, rules: EffectivePolicy, own: OwnPlaces, places_of: PlacesOf
 ) -> Iterator[Why]:
     """Yield what the rules have against the first part, with the options that grant all that lack a grant."""
     path = str(parts[0].path)
@@ -100,7 +100,7 @@ def _of_rules(
             yield Why(f"{named} is in {root}, which nono keeps from every command")
         case Granted() if (hidden := own.hides(path)) is not None:
             lacking = f"the command has a {hidden} of its own, where {what} is not"
-            yield Why(lacking, _option(path, place_of))
+            yield Why(lacking, " ".join(_options(path, places_of, rules)) or None)
         case Granted():
             return
         case _:
@@ -110,15 +110,23 @@ def _of_rules(
                 if each.is_executable
                 and isinstance(rules.files.judge((str(each.path),), Access.READ), NotGranted)
             )
-            options = dict.fromkeys(filter(None, (_option(each, place_of) for each in closed)))
+            options = dict.fromkeys(option for each in closed for option in _options(each, places_of, rules))
             yield Why(f"{named} is not granted", " ".join(options) or None)
 
 
-def _option(path: str, place_of: PlaceOf) -> str | None:
-    """Return the option that grants a program, or the directory that it needs; None: it cannot be typed."""
-    place = place_of(path)
-    flag, path = (file_flag(Access.READ), path) if place is None else (directory_flag(Access.READ), place)
-    return f"{flag} {shell_word(path)}" if path.isprintable() else None
+def _options(path: str, places_of: PlacesOf, rules: EffectivePolicy) -> list[str]:
+    """Return the options that grant a program, or the directories that it needs; leave out what is granted.
+
+    What cannot be typed is left out too.
+    """
+    places = places_of(path)
+    flag = directory_flag(Access.READ) if places else file_flag(Access.READ)
+    return [
+        f"{flag} {shell_word(each)}"
+        for each in places or (path,)
+        if each.isprintable()
+        and (each == path or not isinstance(rules.files.judge((each,), Access.READ), Granted))
+    ]
 
 
 def _of_missing(above: Part | None) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from posixpath import dirname, join
+from posixpath import basename, dirname, join
 
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import Access
@@ -189,6 +189,8 @@ _INSTALLED = (
     Row("/usr/local/go", Access.READ, "the toolchain of Go", _GO),
     Row("~/.sdkman", Access.READ, "your versions of Java", _JAVA),
 )
+# What a shim runs, where that lies elsewhere. Cargo and rustc of rustup are links to it.
+_RUN_BY = {"rustup": "~/.rustup"}
 # Includes paths that shipped groups grant to most runs, because a profile may exclude a group and a manifest
 # grants nothing by itself.
 TABLE = (*_SETTINGS, *_INSTALLED)
@@ -231,6 +233,15 @@ def place_of_program(path: str, path_context: PathContext, fs: Filesystem) -> st
     else:
         return None
     return None if opens_too_much(place, path_context, fs) else place
+
+
+def places_of_program(path: str, path_context: PathContext, fs: Filesystem) -> tuple[str, ...]:
+    """Return the directories without which a program does not run; empty if its file is enough."""
+    place = place_of_program(path, path_context, fs)
+    if place is None:
+        return ()
+    runs = canonical_as_far(path_context.of_flag(_RUN_BY.get(basename(path), place)), fs)
+    return (place,) if fs.kind(runs) is None else tuple(dict.fromkeys((place, runs)))
 
 
 def _place_of(

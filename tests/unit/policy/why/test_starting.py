@@ -18,6 +18,7 @@ HOME = "/home/ada"
 ELF, SHELL = ProgramFile("x86_64"), ProgramFile(None, "/bin/sh")
 TOOL, GRANTED, DENIED = f"{HOME}/tools/x", f"{HOME}/work/x", f"{HOME}/work/secret"
 VENV, PYTHON = f"{HOME}/venv", f"{HOME}/python/bin/python3"
+SHIM = f"{HOME}/shims/cargo"
 OWN = OwnPlaces(("/tmp",), ("/tmp/shown",))
 
 
@@ -25,8 +26,10 @@ def part(path: str | None, file: ProgramFile = ELF, name: str | None = None, **m
     return Part(name or str(path), path, more.get("runs", True), more.get("noexec", False), file)
 
 
-def place_of(path: str) -> str | None:
-    return VENV if path.startswith(f"{VENV}/") else None
+def places_of(path: str) -> tuple[str, ...]:
+    if path == SHIM:
+        return (f"{HOME}/shims", f"{HOME}/toolchains", f"{HOME}/work")  # the last is granted
+    return (VENV,) if path.startswith(f"{VENV}/") else ()
 
 
 @pytest.fixture
@@ -42,6 +45,7 @@ def rules(run: Callable[..., Resolved], make_fs: Callable[..., Filesystem]) -> E
     [
         ([part(TOOL)], Why("it is not granted", f"--read-file {TOOL}")),
         ([part(TOOL, name=GRANTED)], Why(f"it is {TOOL}, which is not granted", f"--read-file {TOOL}")),
+        ([part(SHIM)], Why("it is not granted", f"--read {HOME}/shims --read {HOME}/toolchains")),
         ([part(DENIED)], Why("it is denied by the profile, filesystem.deny", f"nono why {DENIED}")),
         (
             [part("/tmp/x")],
@@ -88,23 +92,23 @@ def rules(run: Callable[..., Resolved], make_fs: Callable[..., Filesystem]) -> E
         ),
     ],
     ids=[
-        "outside", "link out", "denied", "own /tmp", "interpreter outside", "environment",
+        "outside", "link out", "shim", "denied", "own /tmp", "interpreter outside", "environment",
         "environment of a denied interpreter", "no interpreter", "no loader",
         "CRLF", "other machine", "neither", "noexec",
     ],
 )  # fmt: skip
 def test_the_reason_is_found(rules: EffectivePolicy, parts: list[Part], why: Why) -> None:
-    assert why_not_started(parts, rules, OWN, "x86_64", place_of) == why
+    assert why_not_started(parts, rules, OWN, "x86_64", places_of) == why
 
 
 @pytest.mark.parametrize(
     "parts", [[part(GRANTED)], [part("/tmp/shown/x")], [part(GRANTED, ProgramFile("i386"))]]
 )
 def test_of_a_program_that_lacks_nothing_nothing_is_told(rules: EffectivePolicy, parts: list[Part]) -> None:
-    assert why_not_started(parts, rules, OWN, "x86_64", place_of) is None
+    assert why_not_started(parts, rules, OWN, "x86_64", places_of) is None
 
 
 def test_no_file_is_offered_because_a_script_calls_it_its_interpreter(rules: EffectivePolicy) -> None:
     letter = part(f"{HOME}/letter", ProgramFile(), runs=False)
-    why = why_not_started([part(GRANTED, SHELL), letter], rules, OWN, "x86_64", place_of)
+    why = why_not_started([part(GRANTED, SHELL), letter], rules, OWN, "x86_64", places_of)
     assert why == Why(f"its interpreter {HOME}/letter cannot be executed")

@@ -13,7 +13,7 @@ from nono.policy.path_expansion import Filesystem
 from nono.policy.resolve import Resolved
 from nono.policy.schema.profile import Groups, Profile
 from nono.policy.why.usual import Absentee, nothing_hidden, usually_needed
-from nono.policy.why.usual_table import usual_place
+from nono.policy.why.usual_table import places_of_program, usual_place
 
 HOME = "/home/ada"
 WORK = f"{HOME}/work"
@@ -343,6 +343,24 @@ def test_a_header_is_granted_with_its_directory(run: Resolve, fs: Filesystem) ->
     assert usual_place(f"{HEADERS}/stdio.h", Access.WRITE, places, fs) is None
     assert usual_place("/tmp/x", Access.READ, places, fs) is None
     assert usual_place(f"{WORK}/out", Access.WRITE, places, fs) == (WORK, "the working directory")
+
+
+@pytest.mark.parametrize(
+    ("program", "places"),
+    [
+        (f"{HOME}/.cargo/bin/rustup", (f"{HOME}/.cargo/bin", f"{HOME}/.rustup")),
+        (f"{HOME}/.cargo/bin/rg", (f"{HOME}/.cargo/bin",)),
+        (f"{HOME}/.nvm/versions/node/v22/bin/node", (f"{HOME}/.nvm",)),
+        ("/usr/bin/rustup", ()),
+    ],
+)
+def test_a_shim_of_rustup_needs_the_toolchains_too(
+    run: Resolve, make_fs: MakeFilesystem, program: str, places: tuple[str, ...]
+) -> None:
+    context = run().path_context
+    assert places_of_program(program, context, make_fs(directories=(f"{HOME}/.rustup",))) == places
+    without = tuple(each for each in places if each != f"{HOME}/.rustup")
+    assert places_of_program(program, context, make_fs()) == without
 
 
 @pytest.mark.parametrize(
