@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
-from posixpath import basename, join
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from posixpath import basename, dirname, join
 from typing import Any
 
 from nono.cli import atomic_write
@@ -17,6 +20,9 @@ from nono.policy.profile.catalog import file_of
 from nono.policy.profile.files import NAME, as_base, one_or_list, references, user_directory
 from nono.policy.profile.store import load_profile
 from nono.policy.why.saving import Addition, added
+
+LOCK_WAIT_S = 2.0
+_LOCK_PAUSE_S = 0.01
 
 
 class Target(NamedTuple):
@@ -111,9 +117,34 @@ def save(draft: Draft, environ: Mapping[str, str]) -> None:
     if target.is_new:
         atomic_write.create(target.file, content)
         return
-    if _text(target.file) != draft.before:
-        raise ProfileError(f"{target.file} has changed meanwhile; nothing was saved.")
-    atomic_write.replace(target.file, content)
+    with _locked(dirname(target.file)):
+        if _text(target.file) != draft.before:
+            raise ProfileError(f"{target.file} has changed meanwhile; nothing was saved.")
+        atomic_write.replace(target.file, content)
+
+
+@contextmanager
+def _locked(directory: str) -> Iterator[None]:
+    """Let no other nono write below `directory` meanwhile. Raises ProfileError after LOCK_WAIT_S.
+
+    The directory is locked, because the file is replaced. A profile may lie in a project, whose command
+    can hold that lock too, so nobody waits for it without end.
+    """
+    opened = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        deadline = time.monotonic() + LOCK_WAIT_S
+        while True:
+            try:
+                fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() >= deadline:
+                    held = f"another program has held a lock on {directory} for {LOCK_WAIT_S:g} s"
+                    raise ProfileError(f"{held}; nothing was saved.") from None
+                time.sleep(_LOCK_PAUSE_S)
+        yield
+    finally:
+        os.close(opened)
 
 
 def _text(path: str) -> str:

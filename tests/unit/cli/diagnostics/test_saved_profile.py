@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from nono.cli import atomic_write
+from nono.cli.diagnostics import saved_profile
 from nono.cli.diagnostics.saved_profile import Draft, rewritten, save, target_of
 from nono.errors import ProfileError
 from nono.policy.why.saving import additions
@@ -40,3 +42,27 @@ def test_what_another_session_saved_meanwhile_is_not_lost(file: Path, tmp_path: 
 def test_a_profile_that_nobody_changed_meanwhile_is_saved(file: Path, tmp_path: Path) -> None:
     save(draft(tmp_path), {"HOME": str(tmp_path)})
     assert json.loads(file.read_text())["network"] == {"allow_domain": ["good.example"]}
+
+
+def test_two_sessions_that_save_at_once_lose_neither(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first is stopped between its look at the file and its write."""
+    drawn_up, other, replace = draft(tmp_path), draft(tmp_path), atomic_write.replace
+    said = []
+
+    def interrupted(path: str, content: bytes) -> None:
+        monkeypatch.setattr(atomic_write, "replace", replace)
+        with pytest.raises(ProfileError) as refused:
+            save(other, {"HOME": str(tmp_path)})
+        said.append(str(refused.value))
+        replace(path, content)
+
+    monkeypatch.setattr(saved_profile, "LOCK_WAIT_S", 0.0)
+    monkeypatch.setattr(atomic_write, "replace", interrupted)
+    save(drawn_up, {"HOME": str(tmp_path)})
+    assert said == [f"another program has held a lock on {file.parent} for 0 s; nothing was saved."]
+    assert json.loads(file.read_text())["network"] == {"allow_domain": ["good.example"]}
+    later = draft(tmp_path)
+    save(later, {"HOME": str(tmp_path)})
+    assert [*file.parent.iterdir()] == [file]
