@@ -38,6 +38,7 @@ def show(
     console.lines(
         summary.summary(resolved.capabilities, resolved.services, resolved.skipped, verbose=verbose)
     )
+    console.lines(summary.lifted(resolved))
     console.lines(summary.routes(resolved))
     console.lines(summary.approval(resolved, chosen))
     console.lines(summary.not_inherited(resolved.withheld, verbose=verbose, has_proxy=has_proxy))

@@ -97,6 +97,11 @@ def summary(
     return lines
 
 
+def lifted(resolved: Resolved) -> list[str]:
+    """Name the paths whose protection a person or a profile has lifted."""
+    return [f"  protection lifted: {path}" for path in resolved.deny_rules.bypassed]
+
+
 def hooks(resolved: Resolved) -> list[str]:
     """Name the programs that run outside the sandbox around the command."""
     found = resolved.session_hooks

@@ -145,6 +145,22 @@ def test_the_summary_says_what_each_socket_is_for(tmp_path: Path) -> None:
     assert f"    sock+ {tmp_path}/s (socket) [user]" in lines
 
 
+@pytest.mark.parametrize(
+    ("bypass", "lines"), [([], []), (["--bypass-protection", "KEY"], ["  protection lifted: KEY"])]
+)
+def test_the_summary_names_what_a_run_leaves_unprotected(
+    bypass: list[str], lines: list[str], tmp_path: Path
+) -> None:
+    key = tmp_path / ".ssh/id"
+    key.parent.mkdir()
+    key.touch()
+    argv = [
+        word.replace("KEY", str(key)) for word in [*bypass, "--read-file", "KEY" if bypass else "/etc/hosts"]
+    ]
+    resolved = resolve_given(parse("run", "", [*argv, "true"], {}), {"HOME": str(tmp_path)})
+    assert summary.lifted(resolved) == [line.replace("KEY", str(key)) for line in lines]
+
+
 FACTS = HostFacts("6.12.1", 6, Listener.AVAILABLE, "", network_namespace=True, is_wsl2=False)
 
 
