@@ -1,8 +1,9 @@
 """Serve the seccomp listener on the loop: read each call once, have it judged, and carry out the verdict.
 
 No decision depends on memory that the command can change afterwards: the address is copied, judged, and then
-used by us on a duplicate of the command's socket. CONTINUE is answered to one call only, the bind of a Unix
-socket where Landlock lets the command make one (UnixCalls).
+used by us on a duplicate of the command's socket. CONTINUE is answered to two of the socket calls: the bind
+of a Unix socket where Landlock lets the command make one (UnixCalls), and a listen where every port may be
+served, whose arguments are in registers.
 """
 
 from __future__ import annotations

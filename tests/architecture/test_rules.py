@@ -119,6 +119,29 @@ def test_the_text_of_a_secret_is_read_in_credentials_only() -> None:
     assert outside == []
 
 
+# By module: what bounds a call that goes on after it was looked at (docs/adr/0001, 0013, 0015).
+GOING_ON = {
+    "notify_loop.py": "a bind of a Unix socket, by Landlock; a listen, by its registers",
+    "opens/handler.py": "an open, by Landlock",
+    "opens/instruction_files.py": "an open, by Landlock",
+    "opens/thread_names.py": "an open, by Landlock",
+    "opens/path_observer.py": "an open, by Landlock",
+}
+
+
+def test_a_trapped_call_goes_on_only_where_something_else_bounds_it() -> None:
+    room = ROOT / "nono/supervisor"
+    answering = {
+        str(path.relative_to(room))
+        for path in room.rglob("*.py")
+        if re.search(r"_answers\.leave\b|\brespond_continue\(", path.read_text(encoding="utf-8"))
+    }
+    assert answering == {*GOING_ON, "calls/answers.py"}
+    for name in GOING_ON:
+        said = (room / name).read_text(encoding="utf-8")
+        assert re.search(r"Landlock (checks|judges|lets)", said), name
+
+
 @pytest.mark.parametrize(
     "statement",
     [
