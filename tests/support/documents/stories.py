@@ -135,6 +135,11 @@ TRUST = (
     Step("nono trust list", "CLAUDE.md"),
     Step("nono run --allow-cwd -- claude", "worked"),
     Step(
+        "nono trust init --without-key",
+        "nono trust approve",
+        before="rm -r trust-policy.json trust-policy.json.bundle skills",
+    ),
+    Step(
         "nono trust approve",
         "be better",
         before="echo 'be better' > CLAUDE.md",

@@ -25,9 +25,8 @@ def run(argv: Sequence[str]) -> int:
 
     match parsed.action:
         case "init":
-            return signing.init(
-                parsed.include, keys.reference(parsed), environ, is_user=parsed.user, replaces=parsed.force
-            )
+            key = None if parsed.without_key else keys.reference(parsed)
+            return signing.init(parsed.include, key, environ, is_user=parsed.user, replaces=parsed.force)
         case "sign":
             return signing.sign(parsed.files, parsed, keys.reference(parsed), environ)
         case "sign-policy":
@@ -67,7 +66,9 @@ def _add_signing(actions: Any) -> None:
         "--include", action="append", default=[], metavar="PATTERN",
         help="which files are instructions; a name without a slash counts at any depth",
     )  # fmt: skip
-    _add_key(init)
+    _add_key(init).add_argument(
+        "--without-key", action="store_true", help="name no publisher: files count once you approve them"
+    )
     init.add_argument("--force", action="store_true", help="replace one that is there")
 
     sign = argparse_parser.add_action(actions, "sign", "sign files, or each folder as a whole")

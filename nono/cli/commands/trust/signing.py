@@ -16,6 +16,7 @@ from nono.cli.commands.trust.checking import loaded_here
 from nono.cli.commands.trust.keyless_signing import Seal
 from nono.cli.text.session_text import one_line
 from nono.credentials.signing import keystore
+from nono.credentials.values.errors import CredentialNotFound
 from nono.digests import sha256
 from nono.disk.regular_file import read_regular_file
 from nono.errors import NonoError, UsageError, in_words
@@ -43,27 +44,21 @@ INCLUDES = (
 
 
 def init(
-    includes: Sequence[str], key: str, environ: Mapping[str, str], *, is_user: bool, replaces: bool
+    includes: Sequence[str], key: str | None, environ: Mapping[str, str], *, is_user: bool, replaces: bool
 ) -> int:
-    """Write a policy whose publisher is the person, identified by key."""
+    """Write a policy whose publisher is the person, identified by key; None: a policy without publishers."""
     for each in includes:
         try:
             pattern.check(each)
         except ValueError as error:
             raise UsageError(f"--include: {error}.") from error
-    public = keystore.public_half(key, environ)
+    publishers = [] if key is None else [_publisher(key, environ)]
     path = user_policy(environ) if is_user else join(os.getcwd(), FILE)
     fields = {
         "predicate": policy.PREDICATE,
         "includes": list(includes or INCLUDES),
         "files": [],
-        "publishers": [
-            {
-                "name": keystore.keystore_name(key) or basename(key),
-                "key_id": public.fingerprint,
-                "public_key": b64encode(public.der).decode(),
-            }
-        ],
+        "publishers": publishers,
         "blocklist": {"digests": [], "publishers": []},
         "enforcement": "deny",
     }
@@ -77,8 +72,25 @@ def init(
     if not is_user:
         _approve_policy(path, content, environ)
     print(one_line(f"Wrote {path}."))
-    print("Next: nono trust sign-policy" + (" --user" if is_user else "") + ", then nono trust sign --all")
+    if key is None:
+        print("Next: nono trust approve")
+    else:
+        user = " --user" if is_user else ""
+        print(f"Next: nono trust sign-policy{user}, then nono trust sign --all")
     return 0
+
+
+def _publisher(key: str, environ: Mapping[str, str]) -> dict[str, str]:
+    try:
+        public = keystore.public_half(key, environ)
+    except CredentialNotFound as error:
+        hint = f"{error.hint}, or nono trust init --without-key, if you approve the files yourself"
+        raise NonoError(error.message, hint=hint) from error
+    return {
+        "name": keystore.keystore_name(key) or basename(key),
+        "key_id": public.fingerprint,
+        "public_key": b64encode(public.der).decode(),
+    }
 
 
 def sign(files: Sequence[str], parsed: argparse.Namespace, key: str, environ: Mapping[str, str]) -> int:

@@ -164,6 +164,23 @@ def test_an_existing_policy_is_replaced_only_if_asked(trust: Trust) -> None:
     assert trust("init", "--force", "--include", "A.md")[0] == 0
 
 
+def test_a_policy_without_a_key_trusts_what_is_approved_alone(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(NonoError, match="there is no public key 'default'") as refused:
+        command.run(["init"])
+    assert refused.value.hint == (
+        "nono trust keygen --id default, or nono trust init --without-key, if you approve the files yourself"
+    )
+    assert command.run(["init", "--without-key"]) == 0
+    assert capsys.readouterr().out.endswith("Next: nono trust approve\n")
+    assert command.run(["verify", "CLAUDE.md"]) == 1
+    assert command.run(["approve", "--yes"]) == 0
+    assert command.run(["verify", "CLAUDE.md"]) == 0
+    (project / "CLAUDE.md").write_text("be evil\n")
+    assert command.run(["verify", "CLAUDE.md"]) == 1
+
+
 def test_without_a_policy_there_is_nothing_to_verify(project: Path) -> None:
     with pytest.raises(NonoError, match="no trust policy applies to this directory"):
         command.run(["verify"])
