@@ -12,6 +12,9 @@ Provider = Literal["openai", "anthropic", "gemini"]
 _READING = frozenset(("GET", "HEAD", "OPTIONS", "DELETE"))  # methods that run no model
 _OPENAI_CALLS = frozenset(("completions", "embeddings", "responses"))
 _GEMINI_CALLS = (":generatecontent", ":streamgeneratecontent")
+_VERTEX_CLAUDE = ["publishers", "anthropic", "models"]  # Google Vertex AI passes Anthropic's messages on
+_VERTEX_CALLS = (":rawpredict", ":streamrawpredict")
+_VERTEX_COUNT = "count-tokens:rawpredict"
 _VERSION = re.compile(r"v\d\w*", re.ASCII)
 # Requests to a model's API that use no tokens, by the end of the path ("*": one segment).
 _FREE = (
@@ -25,6 +28,7 @@ _FREE = (
     ("uploads", "*", "parts"),
     ("uploads", "*", "complete"),
     ("uploads", "*", "cancel"),
+    (*_VERTEX_CLAUDE, _VERTEX_COUNT),
 )
 _FREE_CALLS = (":counttokens", ":computetokens")
 
@@ -40,6 +44,8 @@ def provider_of(host: str, path: str) -> Provider | None:
     if call in _OPENAI_CALLS and (versioned or "openai" in above or above[-1:] == ["chat"]):
         return "openai"
     if call == "messages" and (versioned or host == "api.anthropic.com"):
+        return "anthropic"
+    if above[-3:] == _VERTEX_CLAUDE and call.endswith(_VERTEX_CALLS) and call != _VERTEX_COUNT:
         return "anthropic"
     return "gemini" if call.endswith(_GEMINI_CALLS) else None
 

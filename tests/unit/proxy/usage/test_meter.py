@@ -21,6 +21,7 @@ from nono.proxy.usage.shape import Provider, is_countable, metered, provider_of
 
 JSON = b"application/json; charset=utf-8"
 EVENTS = b"text/event-stream; charset=utf-8"
+VERTEX = "/v1/projects/p/locations/us-east5/publishers"
 
 
 def _json(**members: object) -> bytes:
@@ -324,6 +325,11 @@ def test_the_picker_survives_anything(text: bytes) -> None:
             "gemini",
         ),
         ("cloudcode-pa.googleapis.com", "/v1internal:streamGenerateContent", "gemini"),
+        ("eu-aiplatform.googleapis.com", f"{VERTEX}/anthropic/models/c@1:streamRawPredict", "anthropic"),
+        ("aiplatform.googleapis.com", f"{VERTEX}/anthropic/models/c:rawPredict?x=1", "anthropic"),
+        ("aiplatform.googleapis.com", f"{VERTEX}/anthropic/models/count-tokens:rawPredict", None),
+        ("aiplatform.googleapis.com", f"{VERTEX}/mistralai/models/m:rawPredict", None),
+        ("aiplatform.googleapis.com", f"{VERTEX}/anthropic/models/c:predict", None),
         ("api.openai.com", "/v1/models", None),
         ("api.openai.com", "/v1/responses/resp_1", None),
         ("api.openai.com", "/v1/files", None),
@@ -356,6 +362,9 @@ def test_the_provider_is_told_by_host_and_path(host: str, path: str, provider: P
         ("POST", "/v1beta/models/g:CountTokens", True),
         ("GET", "/v1/batches", True),
         ("DELETE", "/v1/files/f", True),
+        ("POST", f"{VERTEX}/anthropic/models/count-tokens:rawPredict", True),
+        ("POST", f"{VERTEX}/anthropic/models/count-tokens-2:rawPredict", True),
+        ("POST", f"{VERTEX}/mistralai/models/count-tokens:rawPredict", False),
         ("POST", "/v1/batches", False),
         ("POST", "/v1/messages/batches", False),
         ("PUT", "/v1/x", False),
