@@ -17,6 +17,7 @@ from support.agents.programs import LIMIT_S
 from support.agents.stage import LOGIN, TASK, TIMEOUT_S, AgentStage, agent_stage
 from support.models.anthropic import FakeAnthropic
 from support.models.bedrock import FakeBedrock
+from support.models.claude_clouds import FakeFoundry, FakeVertex
 from support.models.gemini import FakeGemini
 from support.models.openai import FakeOpenAi
 from support.nono_run import NONO, Ended, nono_run
@@ -261,6 +262,54 @@ def test_claude_code_works_at_bedrock_with_keys_of_aws_that_it_does_not_hold() -
         asked = [each for each in stage.provider.requests if each.method == b"POST"]
         signers = {(each.value(b"authorization") or b"").partition(b"/")[0] for each in asked}
         assert signers == {b"AWS4-HMAC-SHA256 Credential=AKIACANARYOFTHEID123"}
+
+
+GCLOUD = f"""#!/bin/sh
+[ "$*" = "auth application-default print-access-token" ] && [ -z "$CLAUDECODE" ] && echo {KEY}
+"""
+VERTEX, FOUNDRY = "us-east5-aiplatform.googleapis.com", "my-resource.services.ai.azure.com"
+
+
+@pytest.mark.fetched
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a provider its own name")
+@pytest.mark.parametrize(
+    ("host", "api", "header", "elsewhere"),
+    [
+        (VERTEX, FakeVertex(TASK), ("authorization", f"Bearer {KEY}"), "/v1/projects/my-project/secrets"),
+        (FOUNDRY, FakeFoundry(TASK), ("x-api-key", KEY), "/openai/v1/files"),
+    ],
+    ids=["Vertex AI", "Foundry"],
+)
+def test_claude_code_works_in_a_cloud_whose_key_it_does_not_hold(
+    host: str, api: FakeVertex | FakeFoundry, header: tuple[str, str], elsewhere: str
+) -> None:
+    """The profile is that of docs/agents.md. Its key is for Claude's models there, and nothing else."""
+    [claude] = [each for each in AGENTS if each.profile == "claude-code"]
+    place = PLACES[claude.profile]
+    with agent_stage([host], api, mounts=place.mounts(claude.profile), login=claude.login) as stage:
+        place.install(stage)
+        [text] = [block for block in blocks("docs/agents.md", "json") if host in block]
+        stage.furnish({".config/nono/profiles/claude-cloud.json": text, ".local/bin/gcloud": GCLOUD})
+        (stage.home / ".local/bin/gcloud").chmod(0o755)
+        given = {"ANTHROPIC_FOUNDRY_API_KEY": KEY} if host == FOUNDRY else {}
+        run = stage.run("claude-cloud", claude.argv, environment=given)
+        assert run.exit_code == 0, run.stdout + run.stderr
+        [told] = api.results
+        assert "tried" in told
+        assert KEY not in (stage.project / "environment").read_text()
+        name, value = (text.encode() for text in header)
+        asked = [each for each in stage.provider.requests if each.method == b"POST"]
+        assert {each.value(name) for each in asked} == {value}
+        assert {event["input_tokens"] for event in run.events if event["type"] == "model_usage"} == {1}
+        key = "$ANTHROPIC_AUTH_TOKEN$ANTHROPIC_FOUNDRY_API_KEY"
+        field = f"{header[0]}: {header[1].replace(KEY, key)}"
+        curl = f'curl -s -o /dev/null -w "%{{http_code}}" -d {{}} -H "{field}" https://{host}{elsewhere}'
+        refused = stage.run("claude-cloud", ("sh", "-c", curl), environment=given)
+        assert refused.stdout == "403"
+        events = [each["event"] for each in refused.events if each["type"] == "network"]
+        denials = [each for each in events if each["decision"] == "deny"]
+        assert [(each["target"], each["path"]) for each in denials] == [(host, elsewhere)]
+        assert len([each for each in stage.provider.requests if each.method == b"POST"]) == len(asked)
 
 
 def keys_are_where_they_belong(scene: Scene, run: Ended) -> None:

@@ -39,7 +39,7 @@ class FakeAnthropic:
         body = request.read_body()
         path = request.target.partition(b"?")[0]
         if request.method == b"POST" and path == b"/v1/messages":
-            self._message(request, json.loads(body))
+            self.message(request, json.loads(body))
         elif path.endswith(b"/hello"):  # of api.anthropic.com and platform.claude.com: is anybody there?
             answer(request, {"message": "hello"})
         elif path.startswith(b"/claude-code-releases/plugins/"):  # of downloads.claude.ai
@@ -47,7 +47,7 @@ class FakeAnthropic:
         else:
             answer(request, {"type": "error", "error": {"type": "not_found_error", "message": "none"}}, 404)
 
-    def _message(self, request: Received, asked: dict[str, Any]) -> None:
+    def message(self, request: Received, asked: dict[str, Any]) -> None:
         message, blocks = self.told(asked)
         if asked.get("stream"):
             stream(request, events(message, blocks))
