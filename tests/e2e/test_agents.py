@@ -19,7 +19,7 @@ from support.models.anthropic import FakeAnthropic
 from support.models.bedrock import FakeBedrock
 from support.models.claude_clouds import FakeFoundry, FakeVertex
 from support.models.gemini import FakeGemini
-from support.models.openai import FakeOpenAi
+from support.models.openai import FakeAzure, FakeOpenAi
 from support.nono_run import NONO, Ended, nono_run
 
 KEY = "canary-of-the-real-key"
@@ -310,6 +310,40 @@ def test_claude_code_works_in_a_cloud_whose_key_it_does_not_hold(
         denials = [each for each in events if each["decision"] == "deny"]
         assert [(each["target"], each["path"]) for each in denials] == [(host, elsewhere)]
         assert len([each for each in stage.provider.requests if each.method == b"POST"]) == len(asked)
+
+
+AZURE = "my-resource.openai.azure.com"
+CODEX_AT_AZURE = f"""model = "gpt-4o"
+model_provider = "azure"
+[model_providers.azure]
+name = "Azure"
+base_url = "https://{AZURE}/openai/v1"
+env_key = "AZURE_API_KEY"
+wire_api = "responses"
+"""
+
+
+@pytest.mark.fetched
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a provider its own name")
+@pytest.mark.parametrize("name", ["codex", "aider"])
+def test_an_agent_works_at_azure_with_a_key_that_it_does_not_hold(name: str) -> None:
+    """Codex sends its placeholder as a bearer, aider as Azure's own header."""
+    [agent] = [each for each in AGENTS if each.profile == name]
+    api = codex_api(FakeAzure) if name == "codex" else FakeAzure("sh task")
+    place = PLACES[name]
+    with agent_stage([AZURE], api, mounts=place.mounts(name), login=agent.login) as stage:
+        place.install(stage)
+        [text] = [block for block in blocks("docs/agents.md", "json") if AZURE in block]
+        stage.furnish({".config/nono/profiles/azure.json": text, ".codex/config.toml": CODEX_AT_AZURE})
+        (stage.project / "task").write_text(TASK)
+        argv = [each.replace("openai/", "azure/") for each in agent.argv]
+        run = stage.run(f"{name},azure", argv, environment={"AZURE_API_KEY": KEY}, stdin=agent.typed)
+        assert run.exit_code == 0, run.stdout + run.stderr
+        assert "tried" in run.stdout
+        assert KEY not in (stage.project / "environment").read_text()
+        asked = [each for each in stage.provider.requests if each.method == b"POST"]
+        sent = {(each.value(b"api-key"), each.value(b"authorization")) for each in asked}
+        assert sent == {(KEY.encode(), None)}
 
 
 def keys_are_where_they_belong(scene: Scene, run: Ended) -> None:

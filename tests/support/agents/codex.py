@@ -30,13 +30,13 @@ CODEX = (
 JWT = "eyJhbGciOiJSUzI1NiJ9.eyJleHAiOjQwMDAwMDAwMDB9.{}"
 
 
-def codex_api() -> FakeOpenAi:
+def codex_api(fake: type[FakeOpenAi] = FakeOpenAi) -> FakeOpenAi:
     """Serve tools to newer models, whose JavaScript calls them, and to older ones, which call them."""
 
     def script(command: str) -> str:
         return f"text((await tools.exec_command({json.dumps({'cmd': command})})).output);"
 
-    return FakeOpenAi(TASK, {"exec": script, "exec_command": lambda command: {"cmd": command}})
+    return fake(TASK, {"exec": script, "exec_command": lambda command: {"cmd": command}})
 
 
 @dataclass(frozen=True)

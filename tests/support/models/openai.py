@@ -6,7 +6,9 @@ https://platform.openai.com/docs/api-reference/responses-streaming and chat-stre
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from support.models.stream import answer, event, stream
@@ -192,3 +194,15 @@ def _completion_events(
     usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
     yield event({**completion, "object": "chat.completion.chunk", "choices": [], "usage": usage})
     yield "data: [DONE]\n\n"
+
+
+class FakeAzure(FakeOpenAi):
+    """The handler of an upstream. OpenAI's API below /openai, and in older paths below a deployment.
+
+    https://learn.microsoft.com/azure/ai-foundry/openai/reference
+    """
+
+    def __call__(self, request: Received) -> None:
+        method, _, rest = request.head.partition(b" /openai/")
+        call = re.sub(rb"v1/|deployments/[^/]+/", b"", rest, count=1)
+        super().__call__(replace(request, head=method + b" /v1/" + call))
