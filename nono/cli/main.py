@@ -28,6 +28,7 @@ WRITING_NOTHING = frozenset({"help", "version", "completion", "why"})
 _SAME_WORD = 0.75  # how similar a command is at least to a name that is a program too
 GLOBAL_FLAGS = frozenset({"-s", "--silent"})
 GLOBAL_VALUES = frozenset({"--theme", "--log-file"})
+_OWN = ("--help", "--version", "--silent", "--log-file")  # the options before a command, as help shows them
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -230,7 +231,7 @@ def _unknown(name: str) -> UsageError:
     kind, close = "command", get_close_matches(name, known, n=1)
     if name.startswith("-"):
         kind, name = "option", name.partition("=")[0]
-        close = [each for each in known if name == f"--{each}"]
+        close = [each for each in known if name == f"--{each}"] or get_close_matches(name, _OWN, n=1)
         if name not in SYNONYMS and (owners := commands_with(name)):
             owner = "run" if "run" in owners else owners[0]
             return UsageError(

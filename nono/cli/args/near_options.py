@@ -84,6 +84,18 @@ SYNONYMS: Mapping[str, str] = {
     "-t": "the command has your terminal without an option",
     "-u": "the command runs as you",
 }
+_HOSTS = "--allow-domain HOST allows that host and no others; --deny-domain HOST refuses it"
+_PORTS = "--listen-port PORT lets others reach the command; --open-port PORT lets it reach a local server"
+# The same for commands that run something. Elsewhere some of these are options.
+OF_RUNS: Mapping[str, str] = {
+    "--domain": _HOSTS,
+    "--domains": _HOSTS,
+    "--host": _HOSTS,
+    "--hosts": _HOSTS,
+    "--port": _PORTS,
+    "--ports": _PORTS,
+    "--timeout": "timeout 60 nono run ... ends a run after a minute",
+}
 _GRANTS = (
     "--allow",
     "--read",
@@ -106,6 +118,8 @@ def near(word: str, known: Iterable[str], command: str) -> str | None:
     meant = SYNONYMS.get(name)
     if meant is not None and (not meant.startswith("--") or " " in meant or meant in shown):
         return _offered(meant) if meant in shown else meant
+    if name in OF_RUNS and command in SUPERVISED:
+        return OF_RUNS[name]
     elsewhere = commands_with(name)
     if elsewhere and command not in elsewhere and command in (*SUPERVISED, WRAP, PROXY):
         return f"{name} is an option of nono {elsewhere[0] if 'run' not in elsewhere else 'run'}"

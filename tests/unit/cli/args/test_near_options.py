@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nono.cli.args.near_options import near
+from nono.cli.args.near_options import OF_RUNS, near
 
 SHOWN = ("--ask", "--theme", "--read", "--silent", "--block-net", "-v")
 
@@ -27,3 +27,10 @@ def test_an_option_is_offered_for_its_letters(typed: str, offered: str | None) -
     hint = near(typed, SHOWN, "top")
     assert (hint is None) == (offered is None)
     assert offered is None or f"did you mean '{offered}'?" in (hint or "")
+
+
+@pytest.mark.parametrize("typed", sorted(OF_RUNS))
+def test_what_has_two_meanings_in_a_run_is_answered_with_both(typed: str) -> None:
+    """By its letters `--domain` is like --deny-domain, and `--port` is an option of nono proxy."""
+    assert near(f"{typed}=a.example", ["--deny-domain", "--detach-timeout"], "run") == OF_RUNS[typed]
+    assert near(typed, ["--verbose"], "why") is None
