@@ -22,9 +22,7 @@ def find(query: str, records: Sequence[Record]) -> Record:
     exact = [record for record in records if record.session_id == query]
     by_id = [record for record in records if query and record.session_id.startswith(query)]
     named = [record for record in records if query and record.name == query]
-    # Among sessions with one name, running ones take precedence.
-    living = [record for record in named if not record.is_ended]
-    found = exact or by_id or (living if len(living) == 1 else named)
+    found = exact or _meant(by_id, named)
     if not found:
         names = [LATEST, *(record.name for record in records if record.name)] if records else []
         hint = did_you_mean(query, names) or "nono ps --all lists the sessions"
@@ -35,3 +33,14 @@ def find(query: str, records: Sequence[Record]) -> Record:
             hint=f"the newest of them: {', '.join(each.session_id for each in found[:_NAMED_MAX])}",
         )
     return found[0]
+
+
+def _meant(by_id: Sequence[Record], named: Sequence[Record]) -> Sequence[Record]:
+    """Return the sessions that a text may mean which is no whole id.
+
+    A name that runs takes precedence if nothing else runs that the text may mean: a name such as `1` begins
+    many ids too, and a command must neither miss its session nor end another one.
+    """
+    either = [*by_id, *(record for record in named if record not in by_id)]
+    living = [record for record in either if not record.is_ended]
+    return living if len(living) == 1 and living[0] in named else either

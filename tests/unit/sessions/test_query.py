@@ -50,6 +50,28 @@ def test_the_ids_of_several_are_named_the_newest_first() -> None:
 
 
 @pytest.mark.parametrize(
+    ("of_the_name", "of_the_id", "is_found"),
+    [
+        pytest.param("running", "exited", True, id="the name runs"),
+        pytest.param("running", "running", False, id="both run"),
+        pytest.param("exited", "running", False, id="the id runs"),
+        pytest.param("exited", "exited", False, id="both have ended"),
+    ],
+)
+def test_a_name_that_begins_the_id_of_another_is_found_only_if_it_alone_runs(
+    of_the_name: str, of_the_id: str, is_found: bool
+) -> None:
+    named = RECORD._replace(session_id="bb00", name="a", status=of_the_name)
+    both = (NEWEST._replace(status=of_the_id), named)
+    if is_found:
+        assert find("a", both) == named
+        return
+    with pytest.raises(NonoError, match="Ambiguous query 'a': matches 2 sessions") as refused:
+        find("a", both)
+    assert refused.value.hint == "the newest of them: aabb, bb00"
+
+
+@pytest.mark.parametrize(
     ("query", "hint"),
     [
         pytest.param("lastest", "did you mean 'latest'?", id="latest"),

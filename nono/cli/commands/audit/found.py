@@ -127,7 +127,7 @@ def _meant(query: str, ids: Sequence[str], registered: Mapping[str, Record]) -> 
     exact = [each for each in ids if each == query]
     begun = [each for each in ids if query and each.startswith(query)]
     named = [each for each in ids if query and each in registered and registered[each].name == query]
-    return exact or begun or named
+    return exact or [*dict.fromkeys((*begun, *named))]
 
 
 def _registered(environ: Mapping[str, str]) -> Mapping[str, Record]:
