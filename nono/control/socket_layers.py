@@ -10,6 +10,7 @@ from nono.policy.live.port_target import ANY, LISTEN, OWN, PortTarget, parse_por
 from nono.policy.live.ports import LivePorts
 from nono.policy.live.rule import LiveRule, Wanted
 from nono.policy.live.sockets import LiveSockets
+from nono.policy.ports import KeptPort
 from nono.policy.socket_grant import SocketGrant
 from nono.printable import shell_word
 
@@ -21,10 +22,15 @@ class Ports:
 
     leaves_standing = True
 
-    def __init__(self, live: LivePorts, proxy_port: int) -> None:
-        """proxy_port: The port on which the proxy of the run listens; 0: there is no proxy."""
+    def __init__(self, live: LivePorts, proxy_port: int, kept: tuple[KeptPort, ...] = ()) -> None:
+        """Set up the rules of a run.
+
+        proxy_port: The port on which the proxy of the run listens; 0: there is no proxy.
+        kept: The ports that the command never listens on.
+        """
         self._live = live
         self._proxy_port = proxy_port
+        self._kept = kept
 
     def refusal(self, wanted: Wanted) -> Refused | None:
         target = parse_port_target(wanted.target)
@@ -35,6 +41,10 @@ class Ports:
             )
             return Refused("the proxy of the run listens there, and is not denied") if is_proxy else None
         listens = target.host == LISTEN
+        for port, use in self._kept if listens else ():
+            if port in target.ports:
+                where = f"port {port} of this machine"
+                return Refused(f"nono itself {use} on {where}: the command never listens there")
         hosts = {OWN: ip_address("127.0.0.1"), ANY: _A_HOST, LISTEN: _A_HOST}
         host = hosts.get(target.host) or ip_address(target.host)
         denied = self._live.denied_to_bind if listens else self._live.denied

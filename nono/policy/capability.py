@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nono.named_tuple import NamedTuple
-from nono.policy.ports import PortGrants
+from nono.policy.ports import KeptPort, PortGrants
 from nono.policy.socket_grant import SocketDirectory, SocketGrant
 from nono.str_enum import StrEnum
 
@@ -170,6 +170,7 @@ class CapabilitySet(NamedTuple):
     workdir: str  # where the command starts
     sandbox_policy: SandboxPolicy = SandboxPolicy.AUTO
     ports: PortGrants = PortGrants()  # besides the proxy's; empty if the network is open
+    kept_ports: tuple[KeptPort, ...] = ()  # of this machine; the command never listens there
     af_unix_mediation: bool = False  # Unix sockets need grants even without a proxy
     sockets: tuple[SocketGrant, ...] = ()  # Unix sockets with a path
     socket_directories: tuple[SocketDirectory, ...] = ()  # the file access those imply

@@ -31,6 +31,16 @@ class PortRange(NamedTuple):
         return isinstance(port, int) and self.first <= port <= self.last
 
 
+class KeptPort(NamedTuple):
+    """A port of this machine where nono itself asks somebody: the command never listens there.
+
+    use: completes "where nono ...".
+    """
+
+    port: int
+    use: str
+
+
 def united(ports: Iterable[int], ranges: Iterable[Sequence[int]] = ()) -> tuple[PortRange, ...]:
     """Return the same ports as sorted ranges, with adjacent and overlapping ones joined."""
     wanted = sorted([(port, port) for port in ports] + [(first, last) for first, last in ranges])
@@ -87,10 +97,14 @@ class PortGrants(NamedTuple):
         """All ports that may be connected to at some address."""
         return united((), (*self.open, *self.connect))
 
-    @property
-    def bound(self) -> tuple[PortRange, ...]:
-        """All ports that may be bound at some address."""
-        return united((), (*self.listen, *self.open))
+    def bound(self, kept: Iterable[KeptPort] = ()) -> tuple[PortRange, ...]:
+        """Return all ports that may be bound at some address, without those that are kept."""
+        left = united((), (*self.listen, *self.open))
+        for port, _ in kept:
+            parts = [(each.first, min(each.last, port - 1)) for each in left]
+            parts += [(max(each.first, port + 1), each.last) for each in left]
+            left = united((), (part for part in parts if part[0] <= part[1]))
+        return left
 
 
 def _covers(ranges: Iterable[PortRange], port: int) -> bool:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from nono.policy.hosts.endpoint_scope import EndpointScope
     from nono.policy.hosts.host_filter import HostFilter
     from nono.policy.hosts.proxy_settings import ProxySettings, UpstreamProxySettings
+    from nono.policy.ports import KeptPort
     from nono.policy.proxied_policy import ProxiedPolicy
     from nono.policy.services.approval import Approval
     from nono.policy.services.credential_service import CredentialService
@@ -119,12 +120,13 @@ class Asked(NamedTuple):
         request, settings, path_context, fs = self.request, self.settings, self.path_context, self.fs
         files = file_rules(self.files, path_context, fs, shares_workdir=shares_workdir)
         limits = _limits(request, files.grants)
+        approval = self._approval()
         proxied = self.proxied
         self._refuse_reach(files.grants)
         offer = None if shares_workdir else self.files.workdir_offer
         environment = self._environment(files)
         return Resolved(
-            capabilities=self._capabilities(files, limits),
+            capabilities=self._capabilities(files, limits, self._kept_ports(approval)),
             host_filter=proxied.host_filter if proxied is not None else None,
             services=self.services,
             scopes=self.scopes,
@@ -156,7 +158,7 @@ class Asked(NamedTuple):
             insisted=files.insisted,
             repository=files.repository,
             workdir_offer=offer.access if offer is not None else None,
-            approval=self._approval(),
+            approval=approval,
         )
 
     def _refuse_reach(self, grants: tuple[Grant, ...]) -> None:
@@ -193,8 +195,24 @@ class Asked(NamedTuple):
             left_directory=left,
         )
 
-    def _capabilities(self, files: FileRules, limits: Limits) -> CapabilitySet:
+    def _kept_ports(self, approval: Approval | None) -> tuple[KeptPort, ...]:
+        if not self.services and self.upstream_proxy is None and approval is None:
+            return ()
+        # Imported here: many runs have no key and ask nobody.
+        from nono.policy.services.key_reach import kept_ports
+
+        return kept_ports(self.services, self.upstream_proxy, approval)
+
+    def _capabilities(
+        self, files: FileRules, limits: Limits, kept_ports: tuple[KeptPort, ...]
+    ) -> CapabilitySet:
         request, security, linux = self.request, self.settings.security, self.settings.linux
+        ports = merge_ports(request, self.settings.network)
+        if kept_ports:
+            # Imported here, as above.
+            from nono.policy.services.key_reach import refuse_listening
+
+            refuse_listening(kept_ports, ports.listen)
         asks_about_files = request.capability_elevation or security.capability_elevation
         return CapabilitySet(
             grants=files.grants,
@@ -211,7 +229,8 @@ class Asked(NamedTuple):
             workdir=self.files.workdir,
             sandbox_policy=request.sandbox_policy or linux.sandbox_policy,
             namespaces=request.namespaces or linux.namespaces,
-            ports=merge_ports(request, self.settings.network),
+            ports=ports,
+            kept_ports=kept_ports,
             af_unix_mediation=linux.af_unix_mediation == "pathname",
             sockets=files.sockets.grants,
             socket_directories=files.socket_directories,

@@ -99,5 +99,5 @@ def _layers(run: RunContext, live: Live) -> Mapping[Kind, Layer]:
         is_alone, is_learning = prepared.enforcement.rung is Rung.NETNS, run.options.observation is not None
         ports: Layer = NoPorts(capabilities, is_alone=is_alone, is_learning=is_learning)
     else:
-        ports = Ports(live.ports, live.proxy_port)
+        ports = Ports(live.ports, live.proxy_port, capabilities.kept_ports)
     return {"host": hosts, "endpoint": endpoints, "path": files, "port": ports, "socket": sockets}

@@ -93,6 +93,7 @@ def _network(
             loopback(proxy.port),
             watched or live.ports or capabilities.ports,
             live.sockets or unix,
+            kept_ports=capabilities.kept_ports,
             own_servers=is_notify and watched is None,
         ),
         approver,

@@ -32,6 +32,7 @@ async def without_proxy(run: RunContext) -> AsyncIterator[ServedNetwork]:
     grants = NetworkGrants(
         ports=live.ports or capabilities.ports,
         unix=live.sockets or unix,
+        kept_ports=capabilities.kept_ports,
         is_open=not capabilities.restricts_network,
         reaches_abstract=not capabilities.scopes.abstract_unix_socket,
     )

@@ -1,4 +1,4 @@
-"""Refuse what would give the command a key or control of what fetches one, or send one past its gateway."""
+"""Refuse what would give the command a key, or control of what fetches or gets one, or lead one elsewhere."""
 
 from __future__ import annotations
 
@@ -7,11 +7,18 @@ from collections.abc import Iterable, Iterator
 from nono.errors import ConfigError
 from nono.policy.capability import Grant
 from nono.policy.files.grants import at_every_mount, covering
-from nono.policy.hosts.upstream import is_upstream
+from nono.policy.hosts.hostname import ip_literal
+from nono.policy.hosts.upstream import is_loopback, is_upstream, parse_upstream
 from nono.policy.path_expansion import Filesystem, canonical_as_far, parent_resolved
+from nono.policy.ports import KeptPort, PortRange
 from nono.policy.services.credential_service import CredentialService
 from nono.policy.services.env_credential import EnvCredentials
 from nono.printable import shell_word
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from nono.policy.hosts.proxy_settings import UpstreamProxySettings
+    from nono.policy.services.approval import Approval
 
 
 def refuse_reach(services: Iterable[CredentialService], grants: tuple[Grant, ...], fs: Filesystem) -> None:
@@ -102,8 +109,60 @@ def refuse_elsewhere(service: CredentialService) -> None:
     )
 
 
+def kept_ports(
+    services: Iterable[CredentialService],
+    upstream_proxy: UpstreamProxySettings | None,
+    approval: Approval | None,
+) -> tuple[KeptPort, ...]:
+    """Return the ports of this machine where nono itself asks somebody in the clear, each once.
+
+    Nothing but the port says who answers: a command that listened there would get the key that is sent, or
+    give the answer that is waited for. Over TLS a certificate says who answers.
+    """
+    found = [each for service in services for each in _of_service(service)]
+    if upstream_proxy is not None and upstream_proxy.auth is not None and _is_here(upstream_proxy.host):
+        found.append(KeptPort(upstream_proxy.port, "sends the password of its upstream proxy"))
+    if approval is not None:
+        found += _of_approval(approval)
+    return tuple({each.port: each for each in reversed(found)}.values())
+
+
+def refuse_listening(kept: Iterable[KeptPort], listen: tuple[PortRange, ...]) -> None:
+    """Raise ConfigError if a kept port is granted for listening."""
+    for port, use in kept:
+        if any(port in each for each in listen):
+            raise ConfigError(
+                f"network.listen_port: the command would listen on port {port} of this machine, "
+                f"where nono {use}.",
+                hint="leave the port out: who answers there runs outside the sandbox",
+            )
+
+
 def _grants_on(path: str, grants: tuple[Grant, ...], fs: Filesystem) -> Iterator[Grant]:
     places = (canonical_as_far(path, fs), parent_resolved(path, fs))
     everywhere = [*at_every_mount(grants, fs)]
     for spelled in (*places, *fs.aliases(places[0])):
         yield from covering(everywhere, spelled)
+
+
+def _of_service(service: CredentialService) -> Iterator[KeptPort]:
+    urls = [service.upstream]
+    if service.oauth2 is not None:
+        urls.append(parse_upstream(service.oauth2.token_url))
+    for url in urls:
+        if url.scheme == "http":
+            yield KeptPort(url.port, f"sends the key of '{service.name}'")
+
+
+def _of_approval(approval: Approval) -> Iterator[KeptPort]:
+    # Imported here: few runs ask.
+    from nono.policy.services.approval import WebhookBackend
+
+    for name, backend in approval.backends.items():
+        if isinstance(backend.way, WebhookBackend) and backend.way.upstream.scheme == "http":
+            yield KeptPort(backend.way.upstream.port, f"asks the webhook '{name}' for approval")
+
+
+def _is_here(host: str) -> bool:
+    literal = ip_literal(host)
+    return is_loopback(host) or (literal is not None and literal.is_unspecified)

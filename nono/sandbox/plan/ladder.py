@@ -3,7 +3,7 @@
 from nono.kernel import landlock_rights
 from nono.kernel.uapi import landlock as uapi_landlock
 from nono.policy.capability import CapabilitySet, NetworkMode, SandboxPolicy, Scopes, Wsl2ProxyPolicy
-from nono.policy.ports import PortGrants, PortRange
+from nono.policy.ports import KeptPort, PortGrants, PortRange
 from nono.sandbox.plan.enforcement import Enforcement, NotifyProgram, Refusal, Rung
 from nono.sandbox.plan.facts import HostFacts, Listener
 
@@ -59,6 +59,11 @@ def choose_enforcement(capabilities: CapabilitySet, facts: HostFacts) -> Enforce
         if isinstance(served, Refusal):
             return served
         chosen = served
+    if capabilities.kept_ports:
+        kept = _with_kept_ports(chosen, capabilities)
+        if isinstance(kept, Refusal):
+            return kept
+        chosen = kept
     if not capabilities.masking.masks and not capabilities.masking.absent:
         return chosen
     # Imported here: most runs deny nothing below what they grant.
@@ -89,6 +94,29 @@ def _network_enforcement(capabilities: CapabilitySet, facts: HostFacts) -> Enfor
     if landlock_rights.HANDLED_NET[facts.landlock_abi]:
         return _ports_only(capabilities.ports, facts.listener_detail, kernel_gaps)
     return _without_enforcement(capabilities.wsl2_proxy_policy, facts, kernel_gaps)
+
+
+def _with_kept_ports(chosen: Enforcement, capabilities: CapabilitySet) -> Enforcement | Refusal:
+    """Refuse a run whose command could listen on any port; say it where the kernel may choose a kept one."""
+    kept = capabilities.kept_ports
+    is_asked = capabilities.network is NetworkMode.PROXY or chosen.elevation
+    if is_asked and (chosen.is_open or not capabilities.restricts_network):
+        port, use = kept[0]
+        return Refusal(
+            f"nono {use} on port {port} of this machine, and nothing here keeps the command from "
+            "listening there.",
+            hint="give an https:// address, or have nono restrict the network",
+        )
+    if UNBOUND_GAP not in chosen.gaps:
+        return chosen
+    return chosen._replace(gaps=(*chosen.gaps, *map(_kept_port_gap, kept)))
+
+
+def _kept_port_gap(kept: KeptPort) -> str:
+    return (
+        f"nono {kept.use} on port {kept.port} of this machine: the command can listen there if the kernel "
+        "chooses that port for a socket that was not bound (ip_local_port_range)."
+    )
 
 
 def _ports_only(ports: PortGrants, because: str, kernel_gaps: tuple[str, ...]) -> Enforcement:

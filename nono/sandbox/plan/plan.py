@@ -111,7 +111,7 @@ def draw(
         scoped=_scoped(capabilities, abi),
         path_rules=_path_rules(capabilities),
         connect_ports=united((), (*proxy, *ports.connected)),
-        bind_ports=ports.bound,
+        bind_ports=ports.bound(capabilities.kept_ports),
         static_filter=_static_filter(capabilities, listener, is_alone=is_alone),
         listener=listener,
         private_network=is_alone,

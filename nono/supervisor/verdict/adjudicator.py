@@ -15,7 +15,7 @@ from nono.policy.files.unix_sockets import (
     UnixSocketRules,
     shown,
 )
-from nono.policy.ports import LISTEN_PORT, PortGrants, PortPolicy
+from nono.policy.ports import LISTEN_PORT, KeptPort, PortGrants, PortPolicy
 from nono.supervisor.verdict.own_servers import may_serve, narrowed
 from nono.supervisor.verdict.syscall_args import (
     AF_INET,
@@ -38,6 +38,7 @@ REFUSED_CALL = errno.EPERM
 PROXY_ONLY, BLOCKED, STATIC_FILTER = "network.proxy_only", "network.block", "network.static_filter"
 OWN_SERVER = "network.own_server"
 DENIED_PORT = "nono deny"
+KEPT_PORT = "network.kept_port"
 
 
 class NetworkGrants(NamedTuple):
@@ -47,6 +48,7 @@ class NetworkGrants(NamedTuple):
     ports: PortPolicy = PortGrants()
     unix: UnixSocketPolicy = UnixSocketRules()
     is_open: bool = False  # the network is not restricted, and only Unix sockets are judged
+    kept_ports: tuple[KeptPort, ...] = ()  # of this machine, where nono asks somebody: nobody listens there
     own_servers: bool = False  # the command may serve loopback and connect to its own servers there
     reaches_abstract: bool = False  # abstract Unix sockets may be reached, whoever listens on them
 
@@ -129,8 +131,8 @@ def judge_bind(address: Address, grants: NetworkGrants) -> Verdict:
     """
     match address:
         case InetAddress():
-            if (denier := grants.ports.denied_to_bind(address.host, address.port)) is not None:
-                return _denied_port(address, denier)
+            if (refusal := _refuse_denied_bind(address, grants)) is not None:
+                return refusal
             rule = grants.ports.to_bind(address.host, address.port)
             if rule is None and grants.own_servers and may_serve(narrowed(address)):
                 rule = OWN_SERVER
@@ -142,6 +144,17 @@ def judge_bind(address: Address, grants: NetworkGrants) -> Verdict:
         case OtherAddress():
             reason = f"address family {address.family} is not one that a proxy-only run binds"
     return Refuse(REFUSED_ADDRESS, str(address), None, reason, LISTEN_PORT)
+
+
+def _refuse_denied_bind(address: InetAddress, grants: NetworkGrants) -> Refuse | None:
+    denier = grants.ports.denied_to_bind(address.host, address.port)
+    if denier is not None:
+        return _denied_port(address, denier)
+    for port, use in grants.kept_ports:
+        if port == address.port:
+            reason = f"nono itself {use} on port {port} of this machine: the command never listens there"
+            return Refuse(REFUSED_ADDRESS, str(address.host), port, reason, KEPT_PORT)
+    return None
 
 
 def _denied_port(address: InetAddress, denier: str) -> Refuse:
@@ -179,8 +192,8 @@ def judge_listen(local: Address, grants: NetworkGrants) -> Verdict | PerformUnix
                 "bind the socket to a port given with --listen-port first",
             )
         case InetAddress():
-            if (denier := grants.ports.denied_to_bind(local.host, local.port)) is not None:
-                return _denied_port(local, denier)
+            if (refusal := _refuse_denied_bind(local, grants)) is not None:
+                return refusal
             rule = grants.ports.to_bind(local.host, local.port)
             if rule is None and grants.own_servers and may_serve(local):
                 rule = OWN_SERVER

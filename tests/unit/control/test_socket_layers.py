@@ -11,7 +11,7 @@ from nono.policy.files.unix_sockets import UnixSocketRules
 from nono.policy.live.ports import LivePorts
 from nono.policy.live.rule import Decision, Kind, LiveRule, Wanted
 from nono.policy.live.sockets import LiveSockets
-from nono.policy.ports import PortGrants, united
+from nono.policy.ports import KeptPort, PortGrants, united
 from nono.policy.socket_grant import SocketGrant, SocketScope
 from support.host_facts import PROXIED
 
@@ -24,7 +24,7 @@ def reason(layer: Layer, decision: Decision, kind: Kind, target: str) -> str:
 def live_ports() -> Ports:
     live = LivePorts(PortGrants(open=united([], [(5000, 5009)]), connect=united([22])))
     live.put([LiveRule("0", "deny", "port", "6000", Access.READ, "a person", 0, None)])
-    return Ports(live, 4000)
+    return Ports(live, 4000, (KeptPort(7000, "sends a key"),))
 
 
 @pytest.mark.parametrize(
@@ -38,6 +38,9 @@ def live_ports() -> Ports:
         ("allow", "192.0.2.1:22", "was granted already"),
         ("allow", "192.0.2.1:23", ""),
         ("allow", "6000", "a denial beats every grant"),
+        ("allow", "7000", ""),
+        ("allow", "listen:7001", ""),
+        ("allow", "listen:6999-7001", "nono itself sends a key on port 7000"),
         ("deny", "5000", ""),
         ("deny", "4000", "the proxy of the run listens there"),
     ],

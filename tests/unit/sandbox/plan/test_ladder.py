@@ -10,7 +10,7 @@ from nono.policy.capability import (
     Scopes,
     Wsl2ProxyPolicy,
 )
-from nono.policy.ports import PortGrants, united
+from nono.policy.ports import KeptPort, PortGrants, united
 from nono.sandbox.plan.enforcement import (
     Enforcement,
     NotifyProgram,
@@ -189,6 +189,39 @@ def test_external_leaves_the_network_open_with_a_warning(
     assert (plan.static_filter, plan.listener) == (StaticFilter.OPEN_NET, None)
     assert plan.handled_fs == landlock_rights.HANDLED_FS[facts.landlock_abi]
     assert plan.scoped == landlock_rights.SCOPES[facts.landlock_abi]
+
+
+KEPT = (KeptPort(4000, "sends the key of 'own'"),)
+
+
+@pytest.mark.parametrize(
+    ("asked", "is_refused"),
+    [
+        (PROXIED, False),
+        (ONLY_NETNS, False),
+        (LANDLOCK, False),
+        (EXTERNAL, True),
+        (PROXIED._replace(network=NetworkMode.BLOCKED, elevation=True), False),
+        (PROXIED._replace(network=NetworkMode.ALLOWED, elevation=True), True),
+        (PROXIED._replace(network=NetworkMode.ALLOWED), False),  # nobody is asked about anything
+    ],
+)
+def test_nono_asks_at_no_port_that_every_command_could_take(asked: CapabilitySet, is_refused: bool) -> None:
+    assert isinstance(choose_enforcement(asked, NATIVE), Enforcement)
+    kept = asked._replace(kept_ports=KEPT)
+    if is_refused:
+        assert "nono sends the key of 'own' on port 4000" in refusal(kept, NATIVE).message
+    else:
+        enforcement(kept, NATIVE)
+
+
+def test_a_kept_port_that_the_kernel_may_choose_is_said() -> None:
+    gap = (
+        "nono sends the key of 'own' on port 4000 of this machine: the command can listen there if the kernel"
+    )
+    for asked, is_said in ((LANDLOCK, True), (PROXIED, False), (ONLY_NETNS, False)):
+        gaps = enforcement(asked._replace(kept_ports=KEPT), NATIVE).gaps
+        assert any(each.startswith(gap) for each in gaps) is is_said
 
 
 def test_external_has_nothing_to_say_where_the_network_is_open_anyway() -> None:

@@ -13,9 +13,10 @@ from nono.policy.capability import Access
 from nono.policy.files.unix_sockets import UnixSocketRules
 from nono.policy.live.ports import LivePorts
 from nono.policy.live.rule import LiveRule
-from nono.policy.ports import CONNECT_PORT, LISTEN_PORT, OPEN_PORT, PortGrants, united
+from nono.policy.ports import CONNECT_PORT, LISTEN_PORT, OPEN_PORT, KeptPort, PortGrants, united
 from nono.supervisor.verdict.adjudicator import (
     DENIED_PORT,
+    KEPT_PORT,
     OWN_SERVER,
     PROXY_ONLY,
     NetworkGrants,
@@ -186,6 +187,22 @@ def test_a_denied_port_is_refused_whatever_grants_it() -> None:
             assert isinstance(verdict, Refuse)
             assert (verdict.rule, verdict.errno_value) == (DENIED_PORT, errno.EACCES)
             assert verdict.reason == f"port 5000 at {host} is denied by nono deny, by a person"
+
+
+@pytest.mark.parametrize("judge", [judge_bind, judge_listen])
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "::1", "0.0.0.0"])
+def test_nobody_listens_where_nono_asks_whatever_grants_it(
+    judge: Callable[[Address, NetworkGrants], object], host: str
+) -> None:
+    """The kernel chooses a port at a bind to any; then the listen is judged."""
+    ports = PortGrants(listen=united([5000, 5001]), open=united([5000, 5001]))
+    grants = NetworkGrants(PROXY, ports, kept_ports=(KeptPort(5000, "sends a key"),), own_servers=True)
+    assert isinstance(judge(inet(host, 5001), grants), Perform)
+    verdict = judge(inet(host, 5000), grants)
+    assert isinstance(verdict, Refuse)
+    assert (verdict.rule, verdict.errno_value, verdict.port) == (KEPT_PORT, errno.EACCES, 5000)
+    assert verdict.reason.startswith("nono itself sends a key on port 5000 of this machine")
+    assert isinstance(judge_connect(inet("127.0.0.1", 5000), grants), Perform)
 
 
 def test_no_denial_keeps_the_command_from_its_proxy() -> None:

@@ -1,0 +1,73 @@
+"""K7-kept: a command takes the port of this machine at which nono sends a key."""
+
+from __future__ import annotations
+
+import pytest
+
+from support.nono_run import SANDBOX_POLICIES, Ended, NonoRun, program
+from support.ports import unused_port
+from support.servers.http1 import Received, upstream
+
+KEY = "sk-ant-api03-canary-of-the-gateways-own-key"
+HOSTS = ["127.0.0.1", "::1", "0.0.0.0", "::"]
+
+
+def taking(
+    sandbox: NonoRun, host: str, port: int, beside: int, *flags: str, name: str = "127.0.0.1"
+) -> Ended:
+    """Return a run with the key of a gateway at `name`, whose command listens on its port and on another."""
+    return sandbox.run(
+        program("proxy.taken_port", host, port, beside),
+        flags=[f"--credential=anthropic=http://{name}:{port}", *flags],
+        environment={"ANTHROPIC_API_KEY": KEY},
+    )
+
+
+@pytest.mark.needs("listener")
+@pytest.mark.parametrize("host", HOSTS)
+def test_a_command_listens_on_no_port_where_a_key_is_sent(sandbox: NonoRun, host: str) -> None:
+    port, beside = unused_port(), unused_port()
+    ended = taking(sandbox, host, port, beside)
+    assert ended.outcomes() == {"kept": "EACCES", "beside": "ok", "status": 502, "heard": []}
+    [denied] = [event for event in ended.denied if event.get("rule") == "network.kept_port"]
+    assert (denied["target"], denied["port"]) == (host, port)
+    assert f"nono itself sends the key of 'anthropic' on port {port} of this machine" in denied["reason"]
+
+
+@pytest.mark.needs("listener")
+@pytest.mark.parametrize("policy", [each for each in SANDBOX_POLICIES if each != "netns"])
+def test_a_port_that_is_granted_both_ways_is_connected_to_alone(sandbox: NonoRun, policy: str) -> None:
+    """In a network of its own the command only connects to an open port anyway, through a relay."""
+    port, beside = unused_port(), unused_port()
+    flags = [f"--sandbox-policy={policy}", f"--open-port={port}", f"--open-port={beside}"]
+    ended = taking(sandbox, "127.0.0.1", port, beside, *flags)
+    assert ended.outcomes() == {"kept": "EACCES", "beside": "ok", "status": 502, "heard": []}
+
+
+@pytest.mark.parametrize("policy", SANDBOX_POLICIES)
+def test_a_port_where_a_key_is_sent_is_not_granted_for_listening(sandbox: NonoRun, policy: str) -> None:
+    port, beside = unused_port(), unused_port()
+    ended = taking(sandbox, "127.0.0.1", port, beside, f"--sandbox-policy={policy}", f"--listen-port={port}")
+    assert (ended.exit_code, ended.stdout) == (1, "")
+    assert f"would listen on port {port} of this machine, where nono sends the key" in ended.stderr
+
+
+@pytest.mark.needs("listener")
+def test_a_key_goes_to_the_gateway_though_a_command_has_another_address_of_its_name(sandbox: NonoRun) -> None:
+    seen: list[bytes | None] = []
+
+    def answer(request: Received) -> None:
+        request.read_body()
+        seen.append(request.value(b"x-api-key"))
+        request.connection.respond(200, b"{}")
+
+    with upstream(answer) as gateway:
+        ended = taking(sandbox, "::1", gateway.port, unused_port(), name="localhost")
+    assert ended.outcomes() == {"kept": "EACCES", "beside": "ok", "status": 200, "heard": []}
+    assert seen == [KEY.encode()]
+
+
+def test_a_run_that_could_not_keep_the_port_does_not_start(sandbox: NonoRun) -> None:
+    ended = taking(sandbox, "127.0.0.1", unused_port(), unused_port(), "--sandbox-policy=external")
+    assert (ended.exit_code, ended.stdout) == (1, "")
+    assert "nothing here keeps the command from listening there" in ended.stderr
