@@ -41,7 +41,7 @@ class Ports:
             )
             return Refused("the proxy of the run listens there, and is not denied") if is_proxy else None
         listens = target.host == LISTEN
-        for port, use in self._kept if listens else ():
+        for port, use, _ in self._kept if listens else ():
             if port in target.ports:
                 where = f"port {port} of this machine"
                 return Refused(f"nono itself {use} on {where}: the command never listens there")

@@ -8,6 +8,9 @@ from urllib.parse import urlsplit
 
 from nono.errors import ConfigError, UsageError
 from nono.named_tuple import NamedTuple
+from nono.policy.hosts.hostname import HostError, canonical_host, ip_literal
+from nono.policy.hosts.upstream import is_loopback
+from nono.policy.ports import KeptPort
 from nono.policy.suggestions import install_command
 
 ANCHOR_EVERY_MIN = 10
@@ -22,6 +25,17 @@ class Orders(NamedTuple):
     anchor_every_s: float = ANCHOR_EVERY_MIN * 60.0
     is_anchor_required: bool = False  # start nothing before the first anchor
     otlp: str | None = None  # the URL of a collector
+
+    @property
+    def kept_ports(self) -> tuple[KeptPort, ...]:
+        """The port of a collector of this machine without TLS: no command listens there for its login.
+
+        An anchor proves itself by its signature.
+        """
+        parts = urlsplit(self.otlp or "")
+        if parts.scheme != "http" or not _is_here(parts.hostname or ""):
+            return ()
+        return (KeptPort(parts.port or 80, "sends the audit log to a collector", must_be_held=False),)
 
 
 def orders(anchors: Sequence[str], every_min: str | int, is_required: bool, otlp: str | None) -> Orders:
@@ -75,6 +89,15 @@ def _check_url(option: str, url: str) -> None:
         is_fit = False
     if not is_fit or not url.isprintable() or " " in url:
         raise UsageError(f"{option} '{url}': expected a URL that begins with http:// or https://.")
+
+
+def _is_here(host: str) -> bool:
+    try:
+        canonical = canonical_host(host)
+    except HostError:
+        return False
+    literal = ip_literal(canonical)
+    return is_loopback(canonical) or (literal is not None and literal.is_unspecified)
 
 
 def _refuse_password(option: str, url: str) -> None:

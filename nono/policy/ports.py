@@ -35,10 +35,12 @@ class KeptPort(NamedTuple):
     """A port of this machine where nono itself asks somebody: the command never listens there.
 
     use: completes "where nono ...".
+    must_be_held: A run in which nothing holds the command to it does not start.
     """
 
     port: int
     use: str
+    must_be_held: bool = True
 
 
 def united(ports: Iterable[int], ranges: Iterable[Sequence[int]] = ()) -> tuple[PortRange, ...]:
@@ -100,7 +102,7 @@ class PortGrants(NamedTuple):
     def bound(self, kept: Iterable[KeptPort] = ()) -> tuple[PortRange, ...]:
         """Return all ports that may be bound at some address, without those that are kept."""
         left = united((), (*self.listen, *self.open))
-        for port, _ in kept:
+        for port, *_ in kept:
             parts = [(each.first, min(each.last, port - 1)) for each in left]
             parts += [(max(each.first, port + 1), each.last) for each in left]
             left = united((), (part for part in parts if part[0] <= part[1]))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from support.nono_run import SANDBOX_POLICIES, Ended, NonoRun, program
@@ -65,6 +67,22 @@ def test_a_key_goes_to_the_gateway_though_a_command_has_another_address_of_its_n
         ended = taking(sandbox, "::1", gateway.port, unused_port(), name="localhost")
     assert ended.outcomes() == {"kept": "EACCES", "beside": "ok", "status": 200, "heard": []}
     assert seen == [KEY.encode()]
+
+
+@pytest.mark.needs("listener")
+@pytest.mark.parametrize("host", HOSTS)
+def test_a_command_is_sent_neither_the_log_nor_the_login_of_a_collector(sandbox: NonoRun, host: str) -> None:
+    """The collector is down, or has the other address of its name."""
+    port, beside = unused_port(), unused_port()
+    ended = sandbox.run(
+        program("sockets.own_servers"),
+        flags=[f"--audit-otlp=http://localhost:{port}"],
+        environment={"OTEL_EXPORTER_OTLP_HEADERS": "x-login=canary-of-the-collector"},
+        stdin="".join(f'["serve", "{each}", "{host}", {each}]\n' for each in (port, beside)),
+    )
+    assert [json.loads(line)[0] for line in ended.stdout.splitlines()] == ["EACCES", "ok"]
+    [denied] = [event for event in ended.denied if event.get("rule") == "network.kept_port"]
+    assert f"nono itself sends the audit log to a collector on port {port}" in denied["reason"]
 
 
 def test_a_run_that_could_not_keep_the_port_does_not_start(sandbox: NonoRun) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from nono.errors import ConfigError
-from nono.policy.capability import Grant
+from nono.policy.capability import CapabilitySet, Grant
 from nono.policy.files.grants import at_every_mount, covering
 from nono.policy.hosts.hostname import ip_literal
 from nono.policy.hosts.upstream import is_loopback, is_upstream, parse_upstream
@@ -127,9 +127,15 @@ def kept_ports(
     return tuple({each.port: each for each in reversed(found)}.values())
 
 
+def with_kept_ports(capabilities: CapabilitySet, kept: tuple[KeptPort, ...]) -> CapabilitySet:
+    """Keep more ports. Raises ConfigError like refuse_listening()."""
+    refuse_listening(kept, capabilities.ports.listen)
+    return capabilities._replace(kept_ports=(*capabilities.kept_ports, *kept))
+
+
 def refuse_listening(kept: Iterable[KeptPort], listen: tuple[PortRange, ...]) -> None:
     """Raise ConfigError if a kept port is granted for listening."""
-    for port, use in kept:
+    for port, use, _ in kept:
         if any(port in each for each in listen):
             raise ConfigError(
                 f"network.listen_port: the command would listen on port {port} of this machine, "

@@ -99,24 +99,26 @@ def _network_enforcement(capabilities: CapabilitySet, facts: HostFacts) -> Enfor
 def _with_kept_ports(chosen: Enforcement, capabilities: CapabilitySet) -> Enforcement | Refusal:
     """Refuse a run whose command could listen on any port; say it where the kernel may choose a kept one."""
     kept = capabilities.kept_ports
-    is_asked = capabilities.network is NetworkMode.PROXY or chosen.elevation
-    if is_asked and (chosen.is_open or not capabilities.restricts_network):
-        port, use = kept[0]
-        return Refusal(
-            f"nono {use} on port {port} of this machine, and nothing here keeps the command from "
-            "listening there.",
-            hint="give an https:// address, or have nono restrict the network",
-        )
-    if UNBOUND_GAP not in chosen.gaps:
+    if chosen.is_open or not capabilities.restricts_network:
+        is_asked = capabilities.network is NetworkMode.PROXY or chosen.elevation
+        held = [each for each in kept if each.must_be_held]
+        if held and is_asked:
+            return Refusal(
+                f"nono {held[0].use} on port {held[0].port} of this machine, and nothing here keeps the "
+                "command from listening there.",
+                hint="give an https:// address, or have nono restrict the network",
+            )
+        gaps = [_kept_port_gap(each, "") for each in kept if not each.must_be_held]
+    elif UNBOUND_GAP in chosen.gaps:
+        by_chance = " if the kernel chooses that port for a socket that was not bound (ip_local_port_range)"
+        gaps = [_kept_port_gap(each, by_chance) for each in kept]
+    else:
         return chosen
-    return chosen._replace(gaps=(*chosen.gaps, *map(_kept_port_gap, kept)))
+    return chosen._replace(gaps=(*chosen.gaps, *gaps))
 
 
-def _kept_port_gap(kept: KeptPort) -> str:
-    return (
-        f"nono {kept.use} on port {kept.port} of this machine: the command can listen there if the kernel "
-        "chooses that port for a socket that was not bound (ip_local_port_range)."
-    )
+def _kept_port_gap(kept: KeptPort, when: str) -> str:
+    return f"nono {kept.use} on port {kept.port} of this machine: the command can listen there{when}."
 
 
 def _ports_only(ports: PortGrants, because: str, kernel_gaps: tuple[str, ...]) -> Enforcement:

@@ -150,7 +150,7 @@ def _refuse_denied_bind(address: InetAddress, grants: NetworkGrants) -> Refuse |
     denier = grants.ports.denied_to_bind(address.host, address.port)
     if denier is not None:
         return _denied_port(address, denier)
-    for port, use in grants.kept_ports:
+    for port, use, _ in grants.kept_ports:
         if port == address.port:
             reason = f"nono itself {use} on port {port} of this machine: the command never listens there"
             return Refuse(REFUSED_ADDRESS, str(address.host), port, reason, KEPT_PORT)

@@ -18,6 +18,25 @@ def test_an_authority_and_a_collector_are_taken() -> None:
 
 
 @pytest.mark.parametrize(
+    ("url", "port"),
+    [
+        ("http://localhost:4318", 4318),
+        ("http://127.0.0.1/v1/logs", 80),
+        ("http://[::1]:4318", 4318),
+        ("http://0.0.0.0:4318", 4318),
+        ("https://localhost:4318", None),
+        ("http://otel.example:4318", None),
+        ("http://192.0.2.1:4318", None),
+        (None, None),
+    ],
+)
+def test_a_collector_of_this_machine_is_known_by_its_port_alone_unless_a_certificate_proves_it(
+    url: str | None, port: int | None
+) -> None:
+    assert [each.port for each in Orders(otlp=url).kept_ports] == ([] if port is None else [port])
+
+
+@pytest.mark.parametrize(
     ("anchor", "words"),
     [
         ("https://tsa.example", "not an anchor"),

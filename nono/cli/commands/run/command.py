@@ -212,7 +212,7 @@ def _run(call: Call, apart: Apart | None = None, startup_s: int = 0) -> int:
             front.detach_keys = config.ui.detach_sequence
             front.recorded_bytes_max = config.sessions.recorded_bytes_max
         orders = orders_of(call, config)  # refused before anything is shown
-        prepared, instructions = prepare(call, launch)
+        prepared, instructions = prepare(call, launch, orders)
         begun.append(prepared)
         refusals = refusals_of(given)
         began = time.monotonic()

@@ -19,14 +19,15 @@ if TYPE_CHECKING:
     from nono.launch.prepare import Prepared
     from nono.launch.run import Launch
     from nono.launch.session import Session
+    from nono.outward.orders import Orders
     from nono.policy.resolve import Resolved
     from nono.trust.disk.check import Checked
 
     type CheckInstructions = Callable[[Session], Checked | None]
 
 
-def prepare(call: Call, launch: Launch) -> tuple[Prepared, CheckInstructions | None]:
-    """Resolve what the command may do, and show it.
+def prepare(call: Call, launch: Launch, orders: Orders | None) -> tuple[Prepared, CheckInstructions | None]:
+    """Resolve what the command may do, and show it. `orders`: Where the log is sent.
 
     Returns what checks its instruction files, or records that nobody does, once the session is open; None
     without a trust policy.
@@ -36,6 +37,11 @@ def prepare(call: Call, launch: Launch) -> tuple[Prepared, CheckInstructions | N
 
     is_dry = call.given.flag("dry_run")
     resolved = _resolved(call)
+    if orders is not None and orders.kept_ports:
+        # Imported here: few runs send their log to this machine.
+        from nono.policy.services.key_reach import with_kept_ports
+
+        resolved = resolved._replace(capabilities=with_kept_ports(resolved.capabilities, orders.kept_ports))
     root = None if call.is_shell else root_of(resolved.path_context.workdir, call.environ)
     instructions = None if root is None else _instructions(root, call)
     if instructions is not None:

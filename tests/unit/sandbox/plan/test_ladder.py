@@ -224,6 +224,16 @@ def test_a_kept_port_that_the_kernel_may_choose_is_said() -> None:
         assert any(each.startswith(gap) for each in gaps) is is_said
 
 
+def test_a_run_starts_without_holding_the_port_of_a_collector_and_says_so() -> None:
+    kept = (KeptPort(4318, "sends the audit log to a collector", must_be_held=False),)
+    gap = (
+        "nono sends the audit log to a collector on port 4318 of this machine: the command can listen there."
+    )
+    unrestricted = PROXIED._replace(network=NetworkMode.ALLOWED)
+    for asked, is_said in ((EXTERNAL, True), (unrestricted, True), (PROXIED, False)):
+        assert (gap in enforcement(asked._replace(kept_ports=kept), NATIVE).gaps) is is_said
+
+
 def test_external_has_nothing_to_say_where_the_network_is_open_anyway() -> None:
     asked = EXTERNAL._replace(network=NetworkMode.ALLOWED)
     auto = asked._replace(sandbox_policy=SandboxPolicy.AUTO)
