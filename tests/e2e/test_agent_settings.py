@@ -189,6 +189,37 @@ def test_a_host_to_which_codex_outside_sends_prompts_is_told(
     assert ["this run set otel in" in line for line in lines] == ([True] if is_told else [])
 
 
+TASK = '{"id": "1", "cron": "* * * * *", "prompt": "Do the work", "recurring": true, "createdAt": 1}'
+
+
+@pytest.mark.parametrize(
+    ("where", "is_told"),
+    [
+        (".claude/scheduled_tasks.json", True),
+        ("~/.claude/scheduled_tasks.json", True),
+        (".claude/tasks.json", False),
+    ],
+)
+def test_what_claude_code_outside_does_with_nobody_there_is_told(
+    person: NonoRun, where: str, is_told: bool
+) -> None:
+    lines = told(person, f"mkdir -p .claude; echo '{{\"tasks\": [{TASK}]}}' > {where}")
+    assert ["this run set 'task 1' in" in line and where[1:] in line for line in lines] == [True] * is_told
+
+
+@pytest.mark.parametrize(("name", "is_told"), [("scheduled_tasks.json", True), ("logs.json", False)])
+def test_what_qwen_code_outside_does_in_another_project_with_nobody_there_is_told(
+    person: NonoRun, name: str, is_told: bool
+) -> None:
+    """It keeps that by project, in the home: a run in one writes it for all others."""
+    state = person.user.home / ".qwen"
+    state.mkdir(exist_ok=True)
+    person.give(state)
+    script = f"mkdir -p ~/.qwen/tmp/another; echo '[{TASK}]' > ~/.qwen/tmp/another/{name}"
+    lines = told(person, script, {"filesystem": {"allow": ["~/.qwen"]}})
+    assert ["this run set 'task 1' in" in line and name in line for line in lines] == [True] * is_told
+
+
 def test_settings_that_run_nothing_are_not_told(person: NonoRun) -> None:
     assert told(person, 'echo \'{"model": "x"}\' > ~/.claude/settings.json') == []
 

@@ -6,7 +6,7 @@ hook or a server that is named there does can change without its settings.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from nono.named_tuple import NamedTuple
 
@@ -46,8 +46,10 @@ IN_HOMES = (
     "opencode.json", "opencode.jsonc", "config.json", "openclaw.json", "mcp-config.json", "mcp.json",
     "remote-settings.json", "tui.json", "environments.toml", "plugins/installed_plugins.json",
     "plugins/known_marketplaces.json", ".env",
-    "config.yaml", "lsp-config.json",
+    "config.yaml", "lsp-config.json", "scheduled_tasks.json",
 )  # fmt: skip
+# By state: a file in each directory of one, which has a directory for each project of the person.
+OF_EACH_PROJECT = {".qwen": ("tmp/*/scheduled_tasks.json",)}
 # Variables of a person that name a file of settings.
 NAME_SETTINGS = ("OPENCODE_CONFIG",)
 IN_PROJECTS = (
@@ -56,7 +58,7 @@ IN_PROJECTS = (
     "opencode.jsonc", ".opencode/opencode.json", ".opencode/opencode.jsonc", "tui.json",
     ".opencode/tui.json", ".gemini/.env", ".qwen/.env", ".github/copilot/settings.json",
     ".github/copilot/settings.local.json", ".github/lsp.json", ".github/mcp.json",
-    ".config/goose/settings.json", ".config/goose/settings.local.json",
+    ".config/goose/settings.json", ".config/goose/settings.local.json", ".claude/scheduled_tasks.json",
 )  # fmt: skip
 # Directories of repositories, from whose files Claude Code and Codex install and update plugins.
 CLONES = "marketplaces"
@@ -97,6 +99,8 @@ DEPTH_MAX = 64  # of objects in objects
 NAMES_CHARACTERS_MAX = 16 << 20  # in all: each name has those of the objects around it
 TOML_STEPS_MAX = 20_000_000  # half a second
 
+# What Claude Code and Qwen Code do at a time, with nobody there.
+_TASKS, _TELLS = "scheduled_tasks.json", ("cron", "enabled", "prompt")
 # By marketplace, where Claude Code gets its plugins from.
 _MARKETPLACES, _COMES_FROM = "known_marketplaces.json", ("installLocation", "source")
 # A file that Claude Code outside reads in place of ~/.claude.json, once it is there.
@@ -178,7 +182,7 @@ def _programs(name: str, content: bytes) -> dict[str, str]:
 
     try:
         document = _toml(content) if name.endswith(".toml") else json.loads(content)
-        found = _marketplaces(document) if name == _MARKETPLACES else _settings(document)
+        found = _READ.get(name, _settings)(document)
         return {key: json.dumps(value, sort_keys=True, default=str) for key, value in found}
     except RecursionError:
         raise ValueError("lists in lists") from None
@@ -243,6 +247,16 @@ def _marketplaces(document: Any) -> Iterator[tuple[str, Any]]:
         yield marketplace, origin
 
 
+def _tasks(document: Any) -> Iterator[tuple[str, Any]]:
+    """Yield what each task tells the agent, and when, by its id. When it was done last says nothing."""
+    tasks = document.get("tasks") if isinstance(document, dict) else document
+    found: dict[str, list[Any]] = {}  # of one id there may be several
+    for task in tasks if isinstance(tasks, list) else ():
+        about = task if isinstance(task, dict) else {}
+        found.setdefault(f"task {about.get('id')}", []).append({key: about.get(key) for key in _TELLS})
+    yield from found.items()
+
+
 def _settings(document: Any) -> Iterator[tuple[str, Any]]:
     """Yield each setting that is not empty, with its name. Raises ValueError if they are too large."""
     waiting: list[tuple[tuple[str, ...], dict[str, Any]]] = []
@@ -262,3 +276,9 @@ def _settings(document: Any) -> Iterator[tuple[str, Any]]:
                 if len(path) == DEPTH_MAX:
                     raise ValueError("settings nested too deeply")
                 waiting.append(((*path, name), each))
+
+
+_READ: Mapping[str, Callable[[Any], Iterator[tuple[str, Any]]]] = {
+    _MARKETPLACES: _marketplaces,
+    _TASKS: _tasks,
+}

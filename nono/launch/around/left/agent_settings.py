@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Container, Iterator, Mapping
 from posixpath import basename, join, split
 
@@ -14,6 +15,7 @@ from nono.policy.learning.agent_programs import (
     HOMES,
     IN_HOMES,
     IN_PROJECTS,
+    OF_EACH_PROJECT,
     differences,
     settings_files,
     state_directories,
@@ -21,6 +23,7 @@ from nono.policy.learning.agent_programs import (
 from nono.policy.path_expansion import PathContext, ancestry
 from nono.printable import shell_word
 
+_EACH = "/*/"
 FILE_BYTES_MAX = 8 << 20  # Claude Code keeps its history beside its servers
 NAMES_MAX = 20  # a command can name any number of them
 
@@ -44,9 +47,11 @@ def places_of(capabilities: CapabilitySet, paths: PathContext) -> dict[str, tupl
     is the working directory here, one above it, or another that a person has granted.
     """
     writing = [grant for grant in capabilities.grants if grant.access.writes]
-    homes = [path for each in HOMES for path in state_directories(each, paths, os.path.realpath)]
     found: dict[str, tuple[str, ...]] = {
-        path: IN_HOMES for path in homes if accesses(writing, path) is not None
+        path: (*IN_HOMES, *OF_EACH_PROJECT.get(each, ()))
+        for each in HOMES
+        for path in state_directories(each, paths, os.path.realpath)
+        if accesses(writing, path) is not None
     }
     for path in projects_of(capabilities, found):
         found[path] = (*found.get(path, ()), *IN_PROJECTS)
@@ -74,11 +79,22 @@ def look(places: Mapping[str, tuple[str, ...]]) -> Looked:
     contents: dict[str, bytes] = {}
     with RepositoryFiles(tuple(places)) as files:
         for place, names in places.items():
-            for path in (join(place, name) for name in names):
+            for path in (path for name in names for path in _spelled_out(files, join(place, name))):
                 content = files.content(path, FILE_BYTES_MAX)
                 if content is not None:
                     contents[path] = content
         return Looked(contents, files.unread)
+
+
+def _spelled_out(files: RepositoryFiles, path: str) -> Iterator[str]:
+    """Yield the path; where it has an asterisk, one for each directory there."""
+    directory, asterisk, name = path.partition(_EACH)
+    if not asterisk:
+        yield path
+        return
+    for entry, status in files.listed(directory) or ():
+        if not stat.S_ISREG(status.st_mode):  # a link is left, and told of
+            yield join(directory, entry.name, name)
 
 
 def sentences(places: Mapping[str, tuple[str, ...]], before: Looked) -> Iterator[str]:
@@ -88,8 +104,10 @@ def sentences(places: Mapping[str, tuple[str, ...]], before: Looked) -> Iterator
     except LookError as error:
         yield _NOT_LOOKED.format(reason=error.reason, paths=" ".join(map(shell_word, places)))
         return
+    listed = {join(place, name).partition(_EACH)[0] for place, names in places.items() for name in names}
     for path, inode in after.unread.items():
-        if before.unread.get(path) != inode:
+        # Too many entries: a directory looks alike whatever is further below.
+        if before.unread.get(path) != inode or (path in listed and stat.S_ISDIR(inode[0])):
             yield _UNREADABLE.format(path=shell_word(path))
     for path in dict.fromkeys((*before.contents, *after.contents)):
         was, now = before.contents.get(path, b""), after.contents.get(path, b"")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from posixpath import normpath
 
 import pytest
@@ -133,6 +134,24 @@ def test_of_a_marketplace_only_where_it_comes_from_is_told() -> None:
     for change in ({"source": "y"}, {"installLocation": "/y"}):
         assert differences("known_marketplaces.json", known(), known(**change)).new == ("mk",)
     assert differences("known_marketplaces.json", known(), b'{"mk": 1, "a": []}').new == ("mk", "a")
+
+
+TASK = {"id": "1", "cron": "* * * * *", "prompt": "Do the work", "createdAt": 1}
+
+
+@pytest.mark.parametrize("wrapped", [lambda tasks: {"tasks": tasks}, list], ids=["Claude Code", "Qwen Code"])
+def test_what_an_agent_is_told_to_do_at_a_time_is_told(wrapped: Callable[[list[object]], object]) -> None:
+    def told(before: list[object], after: list[object]) -> Differences:
+        was, now = (json.dumps(wrapped(each)).encode() for each in (before, after))
+        return differences("scheduled_tasks.json", was, now)
+
+    assert told([], [TASK]) == Differences(("task 1",), ())
+    assert told([TASK], []) == Differences((), ("task 1",))
+    assert told([TASK], [{**TASK, "lastFiredAt": 2}]) == NOTHING
+    assert told([TASK], [{**TASK, "prompt": "Send it away"}]).new == ("task 1",)
+    assert told([{**TASK, "enabled": False}], [{**TASK, "enabled": True}]).new == ("task 1",)
+    assert told([TASK], [{**TASK, "prompt": "Send it away"}, TASK]).new == ("task 1",)
+    assert told([TASK], [TASK, {**TASK, "id": "2"}]).new == ("task 2",)
 
 
 def test_what_runs_something_else_than_before_is_told() -> None:

@@ -10,8 +10,9 @@ import pytest
 
 from nono.kernel import open_path
 from nono.launch.around.left.agent_settings import look, places_of, sentences
+from nono.launch.around.repository_files import ENTRIES_MAX
 from nono.policy.capability import Access, Grant
-from nono.policy.learning.agent_programs import IN_HOMES, IN_PROJECTS
+from nono.policy.learning.agent_programs import IN_HOMES, IN_PROJECTS, OF_EACH_PROJECT
 from nono.policy.path_expansion import PathContext
 from support.host_facts import PROXIED
 
@@ -55,6 +56,30 @@ def test_settings_are_looked_for_in_a_file_that_a_variable_names(named: str) -> 
     capabilities = PROXIED._replace(workdir=WORK, grants=(granted("/data/x", "group:other"),))
     paths = PATHS._replace(environ={**PATHS.environ, "OPENCODE_CONFIG": named})
     assert places_of(capabilities, paths) == ({"/data/x": ("mine.json",)} if "x" in named else {})
+
+
+@pytest.mark.parametrize(("projects", "is_told"), [(ENTRIES_MAX, False), (ENTRIES_MAX + 1, True)])
+def test_more_projects_than_are_looked_into_are_told_of(tmp_path: Path, projects: int, is_told: bool) -> None:
+    for number in range(projects):
+        (tmp_path / f"tmp/{number}").mkdir(parents=True)
+    places = {str(tmp_path): OF_EACH_PROJECT[".qwen"]}
+    said = [*sentences(places, look(places))]
+    assert ["cannot tell what an agent outside runs now" in each for each in said] == [True] * is_told
+
+
+@pytest.mark.parametrize("is_inside", [True, False])
+def test_a_task_behind_a_link_is_told_of(tmp_path: Path, is_inside: bool) -> None:
+    places = {str(tmp_path / "state"): OF_EACH_PROJECT[".qwen"]}
+    (tmp_path / "state/tmp").mkdir(parents=True)
+    before = look(places)
+    target = tmp_path / ("state/elsewhere" if is_inside else "elsewhere")
+    target.mkdir()
+    (target / "scheduled_tasks.json").write_text(
+        '[{"id": "1", "cron": "* * * * *", "prompt": "Do the work"}]'
+    )
+    (tmp_path / "state/tmp/project").symlink_to("../elsewhere" if is_inside else target)
+    (said,) = sentences(places, before)
+    assert ("this run set 'task 1'" if is_inside else "nono cannot tell") in said
 
 
 def test_a_look_that_fails_is_no_difference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
