@@ -12,6 +12,9 @@ from contextlib import contextmanager
 from nono.kernel.libc import os_error, syscall_number
 from nono.kernel.uapi import process as uapi
 
+_IPV6_BYTES = 16
+_LOOPBACK_INDEX = 1  # in each network: LOOPBACK_IFINDEX of <net/flow.h>
+
 
 def leave_network() -> bool:
     """Move this process permanently to its own network namespace, with loopback up.
@@ -30,15 +33,41 @@ def leave_network() -> bool:
 def enter_empty_network() -> None:
     """Move this process permanently to a network namespace of its user namespace, with loopback up.
 
-    Loopback has 127.0.0.1 and ::1 alone: what is sent to another address, such as the stub resolver's
-    127.0.0.53, fails at once instead of waiting for an answer. Takes CAP_SYS_ADMIN and CAP_NET_ADMIN. OSError
-    names the refused step; the process may have moved by then.
+    Loopback has 127.0.0.1 and ::1 alone: what is sent to any other address fails at once instead of waiting
+    for an answer. Takes CAP_SYS_ADMIN and CAP_NET_ADMIN. OSError names the refused step; the process may have
+    moved by then.
     """
     with _trying("unshare(CLONE_NEWNET)"):
         os.unshare(uapi.CLONE_NEWNET)
     _raise_loopback()
-    request = uapi.IFREQ_ADDRESS.pack(b"lo", uapi.AF_INET, b"\xff\xff\xff\xff")
-    with _control() as control, _trying("ioctl(SIOCSIFNETMASK)"):
+    with _control() as control:
+        _set_whole_netmask(control, b"lo")
+
+
+def add_loopback_address(packed: bytes, at: int) -> None:
+    """Give loopback in this process's network one more address, and nothing around it.
+
+    packed: 4 or 16 bytes in network order.
+    at: A number that no earlier IPv4 address has.
+
+    Takes CAP_NET_ADMIN. OSError names the refused step.
+    """
+    if len(packed) == _IPV6_BYTES:
+        request = uapi.IN6_IFREQ.pack(packed, 8 * _IPV6_BYTES, _LOOPBACK_INDEX)
+        with _control(uapi.AF_INET6) as control, _trying("ioctl(SIOCSIFADDR)"):
+            fcntl.ioctl(control, uapi.SIOCSIFADDR, request)
+        return
+    label = b"lo:%d" % at
+    with _control() as control:
+        with _trying("ioctl(SIOCSIFADDR)"):
+            fcntl.ioctl(control, uapi.SIOCSIFADDR, uapi.IFREQ_ADDRESS.pack(label, uapi.AF_INET, packed))
+        _set_whole_netmask(control, label)
+
+
+def _set_whole_netmask(control: int, label: bytes) -> None:
+    """Leave of the network that an address implies the address alone."""
+    request = uapi.IFREQ_ADDRESS.pack(label, uapi.AF_INET, b"\xff\xff\xff\xff")
+    with _trying("ioctl(SIOCSIFNETMASK)"):
         fcntl.ioctl(control, uapi.SIOCSIFNETMASK, request)
 
 
@@ -104,12 +133,12 @@ def _raise_loopback() -> None:
 
 
 @contextmanager
-def _control() -> Iterator[int]:
+def _control(family: int = uapi.AF_INET) -> Iterator[int]:
     """Yield a socket on which ioctl(2) configures this process's network (netdevice(7))."""
     # Imported here: hardly any run has a network of its own. socket would take longer.
     import _socket
 
-    control = _socket.socket(_socket.AF_INET, _socket.SOCK_DGRAM | _socket.SOCK_CLOEXEC)
+    control = _socket.socket(family, _socket.SOCK_DGRAM | _socket.SOCK_CLOEXEC)
     try:
         yield control.fileno()
     finally:

@@ -135,6 +135,7 @@ async def _served(
         notify_loop = NotifyLoop(
             *(listener, network.grants, record, network.connected, paths, opens, network.bound),
             maker=run.launcher.lifeline if has_own_datagrams(run.prepared.enforcement) else None,
+            names=network.names,
         )
         if network.live.ports is not None:
             network.live.ports.changed = notify_loop.forget_verdicts

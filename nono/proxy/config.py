@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from nono.approval.request import Approver
     from nono.audit.event import Recorder
     from nono.policy.hosts.endpoint_scope import EndpointScope
+    from nono.policy.hosts.host_filter import Allow, Refuse
     from nono.policy.hosts.live_hosts import LiveHosts
     from nono.policy.live.endpoints import LiveEndpoints
     from nono.proxy.conversation.run_turns import OnTurn
@@ -26,7 +27,11 @@ if TYPE_CHECKING:
 
 Address = tuple[str, int]
 Admits = Callable[[Address], bool]  # of the client
+DestinationOf = Callable[
+    [Address], Address | None
+]  # of the client: the host and port it meant; None: the proxy
 Recognises = Callable[[Address, Address], bool]  # of the client and of the listener
+JudgeLookUp = Callable[[str], "Allow | Refuse"]  # of a name: may some port of the host be reached?
 IsOurs = Callable[[Address, Address], bool | None]  # of the client and of the listener; None: unknown
 
 
@@ -37,6 +42,7 @@ class ProxyConfig(NamedTuple):
     session_token: Phantom  # matches the text in the command's proxy URL
     live_hosts: LiveHosts | None = None  # `hosts`, if its rules may change
     live_endpoints: LiveEndpoints | None = None  # rules for the routes, which may change
+    judge_look_up: JudgeLookUp | None = None  # of `hosts`; None: the command looks no names up
     asks_hosts: bool = False  # a person is asked about hosts that no rule allows
     routes: tuple[Route, ...] = ()
     scopes: tuple[EndpointScope, ...] = ()
@@ -79,6 +85,8 @@ class Collaborators(NamedTuple):
     is_ours: IsOurs | None = None
     # Returns True if the command made the connection for certain; such a client needs no token.
     recognises: Recognises | None = None
+    # Returns where the command meant to connect, for a connection that was led here. None: nothing is.
+    destination_of: DestinationOf | None = None
     approver: Approver | None = None  # asks a person about requests that need it; None: they are refused
     flows: FlowRecorder | None = None  # records exchanges
     # Awaited with the number of a person's turn before the request that begins it is sent whole.

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from anyio.abc import TaskGroup
 
     from nono.audit.traffic import Spent
+    from nono.policy.hosts.host_filter import Refuse
     from nono.proxy.service import ProxyService
 
 _READY_AFTER_S = 0.03  # the command is still loading at that time
@@ -57,6 +58,10 @@ class RunningProxy:
     def upstream_connections(self) -> int:
         """The number of busy and idle upstream connections, without tunnels."""
         return 0 if self._serving is None else len(self._serving.context.pool.connections)
+
+    def judge_look_up(self, host: str) -> Refuse | None:
+        """Return why no port of a host may be reached by the current rules; None if one may."""
+        return self.serving().judge_look_up(host)
 
     def serving(self) -> ProxyService:
         """Return the ProxyService, created on first use."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
+from nono.policy.hosts.host_filter import Refuse
 from nono.policy.schema.route_rules import NO_IDENTITY
 from nono.proxy.client.entrance import Entrance
 from nono.proxy.client.http1 import ClientConnection
@@ -26,6 +27,7 @@ from nono.proxy.upstream.pool import Pool
 from nono.proxy.usage.ledger import UsageLedger
 from nono.proxy.usage.prices import shipped_prices
 from nono.proxy.verdict.dispatch import Dispatcher
+from nono.proxy.verdict.host_policy import may_be_asked
 from nono.proxy.verdict.live_judge import LiveJudge
 from nono.proxy.verdict.memo import Judge, VerdictMemo
 
@@ -55,6 +57,7 @@ class ProxyService:
             dialer.context(identity)
         self._initial = _initial_dispatcher(config, routes, port)
         self._live_endpoints = config.live_endpoints
+        self._judge_look_up = config.judge_look_up
         self._renewal_grace_s = config.renewal_grace_s
         # No memo with captured logins: the set of valid login phantoms changes during a run.
         memo: Callable[[Judge], Judge] = (lambda judge: judge) if config.logins.logins else VerdictMemo
@@ -89,12 +92,23 @@ class ProxyService:
             parts.admits,
             parts.is_ours,
             parts.recognises,
+            parts.destination_of,
         )
 
     def _dispatcher(self) -> Dispatcher:
         """Return a dispatcher with the initial settings and the current rules."""
         live, initial = self._live_endpoints, self._initial
         return initial if live is None else replace(initial, routes=initial.routes.under(live.laid_over))
+
+    def judge_look_up(self, host: str) -> Refuse | None:
+        """Return why no port of a host may be reached now; None if one may, or if a person is asked."""
+        assert self._judge_look_up is not None  # otherwise the command is told of no name server
+        if self._initial.routes.leads_to(host):
+            return None
+        verdict = self._judge_look_up(host)
+        if not isinstance(verdict, Refuse) or (self.context.asks_hosts and may_be_asked(verdict, host)):
+            return None
+        return verdict
 
     def connection(self) -> asyncio.Protocol:
         """Return the protocol for a new client connection."""

@@ -1,6 +1,7 @@
 """Run process 1 of a command's PID namespace: mount the command's view of the system, then wait.
 
-While it waits it makes UDP sockets for the supervisor, in a network in which nobody else is (ADR 99).
+While it waits it makes UDP sockets for the supervisor, in a network in which nobody else is (ADR 99), and
+before them the ones of its name servers (ADR 120).
 
 The kernel reparents orphans to this process and, when it ends, kills everything left in the namespace
 (pid_namespaces(7)). It ends soon after the command, and at once if the supervisor is gone. No signal from
@@ -21,7 +22,7 @@ from nono.kernel.signals import signal
 from nono.sandbox import private_mounts, socket_maker
 from nono.sandbox.plan.private_view import PrivateView
 
-FOR_A_NETWORK = (12, 21)  # CAP_NET_ADMIN, CAP_SYS_ADMIN
+FOR_A_NETWORK = (10, 12, 21)  # CAP_NET_BIND_SERVICE, CAP_NET_ADMIN, CAP_SYS_ADMIN
 COMMAND = 2  # the command's pid in the namespace, as the first process forked after this one
 READY = b"ready"
 DIED = b"the init of the command's namespaces died"
@@ -96,7 +97,7 @@ def _wait(lifeline: _socket.socket) -> None:
         asked = lifeline.recv(socket_maker.REQUEST_BYTES)
         if not asked:
             return
-        is_elsewhere = is_elsewhere or _enter_empty_network()
+        is_elsewhere = is_elsewhere or _enter_empty_network(lifeline)
         if is_elsewhere:
             socket_maker.answer(lifeline, asked)
         else:
@@ -104,14 +105,22 @@ def _wait(lifeline: _socket.socket) -> None:
     _let_orphans_end()
 
 
-def _enter_empty_network() -> bool:
-    """Enter an empty network, and drop all capabilities. Returns False if the kernel refuses the network."""
+def _enter_empty_network(lifeline: _socket.socket) -> bool:
+    """Enter an empty network, send its name servers, and drop all capabilities.
+
+    Returns False if the kernel refuses the network.
+    """
+    # Imported here: few runs use UDP.
+    from nono.disk.resolv_conf import name_servers
+
     try:
         namespaces.enter_empty_network()
+        bound = socket_maker.bind_name_servers(name_servers())
     except OSError:
         return False
     finally:
         capabilities.drop_all_but(())  # nothing is left in the bounding set
+    socket_maker.send_name_servers(lifeline, bound)
     return True
 
 

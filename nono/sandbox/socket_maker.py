@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import _socket  # socket makes enums of its constants: the init of a command's namespaces imports this
 import struct
+from contextlib import suppress
 
-from nono.kernel import capabilities, process
+from nono.kernel import capabilities, namespaces, process
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Sequence
 
 # The requests, each one message on a SOCK_SEQPACKET channel.
 TCP_IPV4, TCP_IPV6, UDP_IPV4, UDP_IPV6 = b"4", b"6", b"u", b"U"
@@ -21,7 +23,11 @@ KINDS = {
     UDP_IPV6: (_socket.AF_INET6, _socket.SOCK_DGRAM),
 }
 REFUSED = b"-"  # the answer if no socket could be made; other answers repeat the request
+NAME_SERVERS = b"n"  # no answer: what comes with it is bound to the port of name servers (ADR 120)
 _DESCRIPTOR = struct.Struct("@i")
+_DNS_PORT = 53
+_IPV4_BYTES = 4
+_OF_LOOPBACK = (b"\x7f\0\0\1", b"\0" * 15 + b"\1")  # what it has anyway
 
 
 def fork_socket_maker() -> socket.socket:
@@ -47,13 +53,44 @@ def answer(channel: _socket.socket, asked: bytes) -> None:
     except (OSError, KeyError):  # too many sockets, or no IPv6 here
         channel.send(REFUSED)
         return
-    rights = (_socket.SOL_SOCKET, _socket.SCM_RIGHTS, _DESCRIPTOR.pack(made.fileno()))
+    _send(channel, asked, [made], otherwise=REFUSED)
+
+
+def bind_name_servers(addresses: Sequence[bytes]) -> list[_socket.socket]:
+    """Give loopback the addresses of name servers, and return a UDP socket bound to the port of each.
+
+    The caller passes them to send_name_servers(). Takes CAP_NET_ADMIN and CAP_NET_BIND_SERVICE over this
+    process's network. An address that cannot be had is left out, such as one of IPv6 where there is none:
+    whoever asks that server finds it unreachable.
+
+    addresses: Packed.
+    """
+    bound = []
+    for at, packed in enumerate(addresses):
+        family = _socket.AF_INET if len(packed) == _IPV4_BYTES else _socket.AF_INET6
+        with suppress(OSError):
+            if packed not in _OF_LOOPBACK:
+                namespaces.add_loopback_address(packed, at)
+            made = _socket.socket(family, _socket.SOCK_DGRAM | _socket.SOCK_NONBLOCK)
+            bound.append(made)
+            made.bind((_socket.inet_ntop(family, packed), _DNS_PORT))
+    return bound
+
+
+def send_name_servers(channel: _socket.socket, bound: Sequence[_socket.socket]) -> None:
+    """Send sockets that bind_name_servers() has made, and close them. Raises like answer()."""
+    _send(channel, NAME_SERVERS, bound, otherwise=NAME_SERVERS)
+
+
+def _send(channel: _socket.socket, what: bytes, made: Sequence[_socket.socket], *, otherwise: bytes) -> None:
+    descriptors = b"".join(_DESCRIPTOR.pack(each.fileno()) for each in made)
     try:
-        channel.sendmsg([asked], [rights])
+        channel.sendmsg([what], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, descriptors)] if made else [])
     except OSError:  # ETOOMANYREFS: this user has too many descriptors in flight
-        channel.send(REFUSED)
+        channel.send(otherwise)
     finally:
-        made.close()
+        for each in made:
+            each.close()
 
 
 def _make_sockets(descriptor: int) -> None:

@@ -31,7 +31,7 @@ from nono.supervisor.calls.unix import UnixCalls
 from nono.supervisor.calls.watchdog import BlockingCallWatchdog
 from nono.supervisor.verdict import adjudicator
 from nono.supervisor.verdict.adjudicator import OWN_SERVER, NetworkGrants, Perform, Refuse
-from nono.supervisor.verdict.audit_events import refused
+from nono.supervisor.verdict.audit_events import refused, refused_look_up
 from nono.supervisor.verdict.own_datagrams import is_udp_socket
 from nono.supervisor.verdict.path_call import PATH_CALLS
 from nono.supervisor.verdict.register_call import refuse_by_registers
@@ -49,6 +49,7 @@ from nono.supervisor.verdict.syscall_args import (
 
 if TYPE_CHECKING:
     from nono.supervisor.calls.own_datagrams import OwnDatagrams
+    from nono.supervisor.verdict.virtual_addresses import Refused, VirtualAddresses
 
 _UNIX_FAMILY, _NETLINK_FAMILY = (struct.pack("=H", each) for each in (socket.AF_UNIX, socket.AF_NETLINK))
 
@@ -79,6 +80,7 @@ class NotifyLoop:
         bound: Bound | None = None,
         *,
         maker: Socket | None = None,
+        names: VirtualAddresses | None = None,
     ) -> None:
         """Set up the loop; close() closes `paths` and `opens`.
 
@@ -86,6 +88,7 @@ class NotifyLoop:
         opens: Serves calls that open files, if those are trapped.
         maker: The channel of a socket maker in an empty network, which the caller closes; without it there is
             no UDP.
+        names: The hosts that the command may look up; without them, and without a maker, it looks up none.
         """
         self._listener = listener
         self._opens = opens
@@ -106,11 +109,13 @@ class NotifyLoop:
         self._lists_network = grants.proxy is not None
         self._maker = maker
         self._datagrams: OwnDatagrams | None = None
+        self._looked_up = names
         self._own: OwnServers | None = None
         if grants.own_servers:
             self._own = OwnServers(self._calls, recorder, self._answer_late, self._watchdog)
         self._inet = InetCalls(
-            grants, self._calls, recorder, connected, self._answers.fail, self._watchdog, bound, self._own
+            *(grants, self._calls, recorder, connected, self._answers.fail, self._watchdog, bound),
+            *(self._own, names),
         )
         self._unix: UnixCalls | None = None
         if paths is not None:
@@ -220,8 +225,15 @@ class NotifyLoop:
             # Imported here: few runs use UDP.
             from nono.supervisor.calls.own_datagrams import OwnDatagrams
 
-            self._datagrams = OwnDatagrams(self._handover, maker, self._calls, self._answer_late)
+            self._datagrams = OwnDatagrams(
+                *(self._handover, maker, self._calls, self._answer_late),
+                *(self._looked_up, self._refuse_look_up),
+            )
         return self._datagrams
+
+    def _refuse_look_up(self, what: Refused) -> None:
+        with suppress(OSError):  # as in _refuse
+            self._recorder(refused_look_up(what))
 
     def _make_route_socket(self, call: notify.Notification) -> int | None:
         try:

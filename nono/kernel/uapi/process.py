@@ -82,5 +82,9 @@ IFREQ_FLAGS = struct.Struct("@16sh22x")  # ifr_name, ifr_flags, the rest of the 
 SIOCGIFFLAGS = 0x8913
 SIOCSIFFLAGS = 0x8914
 IFREQ_ADDRESS = struct.Struct("@16sH2x4s16x")  # ifr_name, a struct sockaddr_in without its port, the rest
+SIOCSIFADDR = 0x8916
 SIOCSIFNETMASK = 0x891C
 IFF_UP = 1 << 0
+
+# <linux/ipv6.h>
+IN6_IFREQ = struct.Struct("@16sIi")  # ifr6_addr, ifr6_prefixlen, ifr6_ifindex

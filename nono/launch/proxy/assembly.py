@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from nono.launch.proxy.ca_worker import CaWorker
     from nono.policy.hosts.host_filter import HostFilter
     from nono.policy.hosts.proxy_settings import ProxySettings
+    from nono.policy.learning.hosts import LearningHosts
     from nono.proxy.http.upstream_proxy import UpstreamProxy
     from nono.proxy.tls.session_ca import SessionCa
-    from nono.proxy.verdict.host_policy import HostPolicy
 
 
 class Assembly(NamedTuple):
@@ -103,9 +103,11 @@ def config_of(resolved: Resolved, token: SessionToken) -> ProxyConfig:
     settings = resolved.proxy
     learns = settings is not None and settings.learns
     live = None if learns else LiveHosts(hosts)
+    judged = _learning(hosts) if live is None else live
     return ProxyConfig(
-        hosts=_learning(hosts) if live is None else live,
+        hosts=judged,
         live_hosts=live,
+        judge_look_up=judged.judge_look_up,
         live_endpoints=LiveEndpoints(),
         asks_hosts=settings is not None and settings.asks,
         also_intercepts=_also_intercepts(resolved.proxy),
@@ -175,7 +177,7 @@ def _also_intercepts(settings: ProxySettings | None) -> Callable[[str], bool] | 
     return lambda host: host not in settings.tunnels
 
 
-def _learning(hosts: HostFilter) -> HostPolicy:
+def _learning(hosts: HostFilter) -> LearningHosts:
     # Imported here: few runs learn.
     from nono.policy.learning.hosts import learning_hosts
 

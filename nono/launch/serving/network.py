@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from nono.policy.environment.inheritance import Withheld
     from nono.supervisor.calls.inet import Bound, Connected
     from nono.supervisor.verdict.adjudicator import NetworkGrants
-    from nono.supervisor.verdict.peer_registry import PeerAddress
+    from nono.supervisor.verdict.peer_registry import Destination, PeerAddress
+    from nono.supervisor.verdict.virtual_addresses import VirtualAddresses
 
 
 class Network(NamedTuple):
@@ -33,7 +34,7 @@ class Network(NamedTuple):
     own_files: Mapping[str, str] = {}  # what files private to the command hold, by masked path
 
 
-def _not_kept(_peer: PeerAddress, _cookie: int) -> None:
+def _not_kept(_peer: PeerAddress, _cookie: int, _destination: Destination | None) -> None:
     """Ignore a connection: without a proxy its owner does not matter."""
 
 
@@ -45,4 +46,5 @@ class ServedNetwork(NamedTuple):
     live: Live
     relayed: AbstractAsyncContextManager[None] = nullcontext()  # ports into and out of a private network
     connected: Connected = _not_kept  # takes each connection made to the proxy
+    names: VirtualAddresses | None = None  # of the hosts that the command looks up; None: it looks up none
     bound: Bound | None = None  # told of listening sockets in a watched run

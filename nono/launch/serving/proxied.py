@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import (
@@ -29,6 +30,7 @@ from nono.policy.ports import OPEN_PORT, PortGrants, PortRange
 from nono.sandbox.plan.enforcement import Rung
 from nono.supervisor.verdict.adjudicator import NetworkGrants, loopback
 from nono.supervisor.verdict.peer_registry import PeerRegistry
+from nono.supervisor.verdict.virtual_addresses import VirtualAddresses
 
 if TYPE_CHECKING:
     from nono.approval.broker import ApprovalBroker
@@ -60,7 +62,11 @@ async def with_proxy(
         same_user("127.0.0.1") if asks_user else nullcontext() as is_ours,
     ):
         parts = collaborators(front, resolver)._replace(
-            admits=admits, is_ours=is_ours, recognises=recognises, on_turn=_marks(run)
+            admits=admits,
+            is_ours=is_ours,
+            recognises=recognises,
+            destination_of=peers.destination if rung is Rung.NOTIFY else None,
+            on_turn=_marks(run),
         )
         async with (
             approver_of(run) as approver,
@@ -100,6 +106,7 @@ def _network(
         live,
         _relayed(maker, capabilities.ports, run.session.record),
         peers.register,
+        VirtualAddresses(proxy.judge_look_up, os.uname().nodename) if is_notify else None,
         None if watched is None else watched.bound,
     )
 

@@ -12,6 +12,8 @@ from nono.policy.hosts.hostname import parse_authority as parse_authority
 from nono.printable import shell_word
 
 BUILT_IN = "built in"
+_HTTPS = 443
+_NAMED_BY_NO_RULE = 0
 
 
 class Allow(NamedTuple):
@@ -123,6 +125,13 @@ class HostFilter(NamedTuple):
         else:
             reason = f"host {name} is not in the allowlist"
         return Refuse(reason, None, None, self._hint(name, port))
+
+    def judge_look_up(self, name: str) -> Allow | Refuse:
+        """Judge a look-up, which names no port: allowed if some port may be reached."""
+        verdict = self.judge_name(name, _HTTPS)
+        named = {rule.port for rule in self.allow or () if rule.port is not None}
+        others = (self.judge_name(name, port) for port in (_NAMED_BY_NO_RULE, *sorted(named)))
+        return next((each for each in (verdict, *others) if isinstance(each, Allow)), verdict)
 
     def judge_unresolved(self, host: str, port: int) -> Allow | Refuse:
         """Judge as far as that is possible without a look-up: an address, and `localhost`, wholly."""

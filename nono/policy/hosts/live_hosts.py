@@ -26,6 +26,10 @@ class LiveHosts:
         """Judge like HostFilter.judge_name."""
         return self.current.judge_name(host, port)
 
+    def judge_look_up(self, name: str) -> Allow | Refuse:
+        """Judge like HostFilter.judge_look_up."""
+        return self.current.judge_look_up(name)
+
     def judge_addresses(self, host: str, port: int, addresses: Sequence[str]) -> Allow | Refuse:
         """Judge like HostFilter.judge_addresses."""
         return self.current.judge_addresses(host, port, addresses)

@@ -20,6 +20,11 @@ class LearningHosts(NamedTuple):
         """Judge like HostFilter.judge_name."""
         return self._filter(host, port).judge_name(host, port)
 
+    def judge_look_up(self, name: str) -> Allow | Refuse:
+        """Judge like HostFilter.judge_look_up."""
+        granted = self.granted.judge_look_up(name)
+        return granted if isinstance(granted, Allow) else self.beyond.judge_look_up(name)
+
     def judge_addresses(self, host: str, port: int, addresses: Sequence[str]) -> Allow | Refuse:
         """Judge like HostFilter.judge_addresses; only a granted name may resolve to a private address."""
         return self._filter(host, port).judge_addresses(host, port, addresses)

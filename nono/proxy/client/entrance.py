@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Protocol
 
-from nono.proxy.config import Address, Admits, IsOurs, Recognises
+from nono.proxy.config import Address, Admits, DestinationOf, IsOurs, Recognises
 from nono.proxy.http import refusal
 from nono.proxy.http.refusal import Cut, Refusal
 from nono.proxy.transport.connection_set import ConnectionSet
@@ -44,6 +44,8 @@ class Entrance:
     is_ours: Asked if `admits` is None. Returns True for a connection of a program of our user, and False for
       another user's, which is refused. All others are strangers until they have shown a token or phantom.
       None: nobody is a stranger.
+    destination_of: Returns where the command meant to connect, for a connection that was led here. None:
+      nothing is.
     """
 
     def __init__(
@@ -53,11 +55,13 @@ class Entrance:
         admits: Admits | None,
         is_ours: IsOurs | None,
         recognises: Recognises | None,
+        destination_of: DestinationOf | None = None,
     ) -> None:
         self._connections = connections
         self._limit = limit
         self._admits = admits
         self._recognises = recognises
+        self._destination_of = destination_of
         self._is_ours = None if admits is not None else is_ours
         self._strangers: dict[Visitor, asyncio.TimerHandle] = {}  # oldest first
 
@@ -85,6 +89,10 @@ class Entrance:
             # Answering occupies a slot for a while, and other users could occupy all of them.
             return Cut() if 0 < self._limit < 2 * open_now else refusal.not_admitted()
         return self._refused_if_full()
+
+    def destination_of(self, peer: Address) -> Address | None:
+        """Return the host and port that the command meant; None: the proxy. Call before enter()."""
+        return None if self._destination_of is None else self._destination_of(peer)
 
     def recognises(self, peer: Address, local: Address) -> bool:
         """Return True if the command made this connection for certain."""

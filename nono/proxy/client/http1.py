@@ -6,7 +6,6 @@ The transport may be plain TCP or the inside of an intercepted TLS connection.
 from __future__ import annotations
 
 import asyncio
-import select
 from time import perf_counter
 from typing import Any, cast
 
@@ -17,17 +16,20 @@ from nono.proxy.client.output import Output
 from nono.proxy.client.time_limits import TimeLimits
 from nono.proxy.client.tunnel import TunnelOpening
 from nono.proxy.exchange.attempt import Attempt
+from nono.proxy.exchange.client_side import ESTABLISHED
 from nono.proxy.exchange.context import ProxyContext
-from nono.proxy.http import refusal
+from nono.proxy.http import refusal, target
 from nono.proxy.http.message import BodyKind, RequestHead
 from nono.proxy.http.refusal import MAX_AUTHENTICATION_FAILURES, Cut, Refusal
 from nono.proxy.http.request_reader import Incoming, Unreadable
+from nono.proxy.transport import polled
 from nono.proxy.transport.turns import BUDGET_S
 from nono.proxy.verdict import audit_events
 from nono.proxy.verdict.host_policy import HostPolicy, is_refused
 from nono.proxy.verdict.verdict import ConnectTarget, Entry, Forward, Refused, Verdict
 from nono.watch import watch
 
+HTTP_PORT = 80
 _DRAINED_BYTES = 64 * 1024  # a refused body up to this length is read and dropped, to keep the connection
 
 
@@ -37,6 +39,8 @@ class ClientConnection(asyncio.Protocol):
     entrance: lets the connection in, or ends it unread; None inside an intercepted CONNECT.
     inside: the CONNECT this connection came through, if its TLS was terminated here.
     """
+
+    established = ESTABLISHED
 
     def __init__(
         self,
@@ -61,6 +65,7 @@ class ClientConnection(asyncio.Protocol):
         self._peer_paused = False
         self._authentication_failures = 0
         self._is_known: bool | None = None  # None: not asked yet
+        self._origin: tuple[str, int] | None = None  # where a client that knows of no proxy has connected
         self.winding_down = False
 
     # -- asyncio.Protocol
@@ -85,6 +90,7 @@ class ClientConnection(asyncio.Protocol):
 
     def _enter(self, entrance: Entrance, transport: asyncio.Transport, peer: tuple[str, int]) -> None:
         local = transport.get_extra_info("sockname")
+        destination = entrance.destination_of(peer[:2])
         answer = entrance.enter(self, peer[:2], local[:2])
         try:
             watch(transport.get_extra_info("socket").fileno())
@@ -93,10 +99,28 @@ class ClientConnection(asyncio.Protocol):
         match answer:
             case Cut():
                 transport.abort()
+            case _ if destination is not None:
+                self._serve_transparently(destination, answer)
             case Refusal():
                 self.refuse(audit_events.malformed_request(), answer)
             case None:
                 pass
+
+    def _serve_transparently(self, destination: tuple[str, int], refused: Refusal | None) -> None:
+        """Serve a client that has connected to a host itself, and knows of no proxy."""
+        if refused is None and not self._is_the_commands():  # its port is another program's by now
+            refused = refusal.not_admitted()
+        if destination[1] == HTTP_PORT:
+            self._origin = destination
+            if refused is not None:
+                self.refuse(audit_events.malformed_request(), refused)
+            return
+        # Imported here: few clients do.
+        from nono.proxy.client.transparent import TransparentConnection
+
+        successor = TransparentConnection(self._context, destination, self.connection_inside)
+        self.hand_over(successor)
+        successor.begin(refused)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._context.connections.discard(self)
@@ -238,6 +262,8 @@ class ClientConnection(asyncio.Protocol):
         job.start()
 
     def _judge(self, head: RequestHead) -> Verdict:
+        if self._origin is not None:
+            return self._context.judge_known(target.in_absolute_form(head, *self._origin), None)
         verdict = self._context.judge(head, self._inside)
         asks = isinstance(verdict, Refused) and verdict.refusal.category == "authentication_required"
         if asks and self._is_the_commands():
@@ -367,11 +393,11 @@ class ClientConnection(asyncio.Protocol):
 
     @property
     def has_unread(self) -> bool:
-        return self._transport is not None and _polled(self._transport, select.POLLIN)
+        return self._transport is not None and polled.has_unread(self._transport)
 
     @property
     def is_gone(self) -> bool:
-        return self._transport is None or _is_gone(self._transport)
+        return self._transport is None or polled.is_gone(self._transport)
 
     def wind_down(self) -> None:
         """Close now if no request is active, otherwise after the response."""
@@ -398,7 +424,7 @@ class ClientConnection(asyncio.Protocol):
     def _overdue(self) -> None:
         if self._transport is None:
             return
-        if self._active is not None and self._reading_paused and not _is_gone(self._transport):
+        if self._active is not None and self._reading_paused and not polled.is_gone(self._transport):
             self._limits.idle()  # the upstream's turn
         elif self._discarding or self._active is not None:
             self.abort()
@@ -410,17 +436,3 @@ class ClientConnection(asyncio.Protocol):
             self._limits.idle()  # it has not read its last response yet
         else:
             self._leave()
-
-
-def _is_gone(transport: asyncio.Transport) -> bool:
-    """Return True if the client closed or reset a paused connection, which asyncio does not report."""
-    return _polled(transport, select.POLLRDHUP)
-
-
-def _polled(transport: asyncio.Transport, event: int) -> bool:
-    connection = transport.get_extra_info("socket")
-    if connection is None:
-        return True  # TLS has lost it, and uvloop tells of that in the next turn
-    waiting = select.poll()
-    waiting.register(connection.fileno(), event)
-    return bool(waiting.poll(0))

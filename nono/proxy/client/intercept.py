@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import cast
 
 from nono.policy.hosts.hostname import HostError, canonical_host, ip_literal
-from nono.proxy.exchange.client_side import ESTABLISHED, Hijackable
+from nono.proxy.exchange.client_side import Hijackable
 from nono.proxy.exchange.context import ProxyContext
 from nono.proxy.handshake import client_hello
 from nono.proxy.handshake.client_hello import Hello, NeedMore, NotTls
@@ -48,7 +48,7 @@ class Interception(asyncio.Protocol):
             self._client.refuse(self._verdict.entry, refusal.not_recorded())
             return
         transport, leftover = self._client.hand_over(self)
-        transport.write(ESTABLISHED)
+        transport.write(self._client.established)
         self._deadline.set(self._context.head_timeout_s)
         transport.resume_reading()
         if leftover:

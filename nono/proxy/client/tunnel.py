@@ -9,7 +9,7 @@ from typing import Protocol
 import anyio
 
 from nono.policy.hosts.hostname import HostError, canonical_host
-from nono.proxy.exchange.client_side import ESTABLISHED, Hijackable
+from nono.proxy.exchange.client_side import Hijackable
 from nono.proxy.exchange.context import ProxyContext
 from nono.proxy.exchange.course import Course
 from nono.proxy.handshake import client_hello, ssh_identification
@@ -168,7 +168,7 @@ class TunnelClient(TimedEnd):
     def take_over(self) -> None:
         """Answer the CONNECT and take over the client's connection."""
         transport, leftover = self._client.hand_over(self)
-        transport.write(ESTABLISHED)
+        transport.write(self._client.established)
         self.other, self._upstream.other = self._upstream, self
         if self._verdict.raw:
             self._splice(leftover)

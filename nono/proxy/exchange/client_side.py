@@ -8,7 +8,7 @@ from typing import Protocol
 from nono.proxy.http.refusal import Refusal
 from nono.proxy.verdict.verdict import ConnectTarget, Entry
 
-ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"  # to a CONNECT, after hand_over
+ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
 
 
 class ClientSide(Protocol):
@@ -36,6 +36,11 @@ class ClientSide(Protocol):
 
 class Hijackable(ClientSide, Protocol):
     """A connection that can be handed over to a tunnel, a WebSocket or TLS interception."""
+
+    @property
+    def established(self) -> bytes:
+        """What says that a CONNECT succeeded, to be sent after hand_over; empty if the client sent none."""
+        ...
 
     def hand_over(self, successor: asyncio.Protocol) -> tuple[asyncio.Transport, bytes]:
         """Replace this connection with `successor`; return the transport and the bytes after the head."""

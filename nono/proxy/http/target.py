@@ -6,7 +6,7 @@ import re
 
 from nono.named_tuple import NamedTuple
 from nono.policy.hosts import hostname
-from nono.proxy.http.message import MessageError
+from nono.proxy.http.message import MessageError, RequestHead
 
 MAX_SEGMENTS = 1000  # rules compare each segment in several readings; 4,000 of them would take over 10 ms
 
@@ -50,6 +50,16 @@ def parse_absolute(target: bytes) -> AbsoluteTarget:
     if b"#" in path or b"\\" in path:
         raise MessageError("the target holds a fragment or a backslash")
     return AbsoluteTarget(host, port, path)
+
+
+def in_absolute_form(head: RequestHead, host: str, port: int) -> RequestHead:
+    """Return the head of a request to an origin server as a proxy would have been sent it.
+
+    host: A canonical name, no address. Any other form of target is left as it is.
+    """
+    if not head.target.startswith(b"/"):
+        return head
+    return head._replace(target=f"http://{host}:{port}".encode("ascii") + head.target)
 
 
 def split_service(path: bytes) -> tuple[str, bytes]:

@@ -134,6 +134,12 @@ class RouteTable:
         """Return the routes whose upstream is host:port; a plain tunnel there would bypass them."""
         return [route for route in self.routes if route.origin.covers(host, port)]
 
+    def leads_to(self, host: str) -> bool:
+        """Return True if some port of a canonical host is the upstream of a route, a scope or a login."""
+        if any(route.origin.covers(host, route.origin.port) for route in self.routes):
+            return True
+        return bool(self.scopes_of(host)) or self.logins.captures(host)
+
     def scopes_of(self, host: str) -> Sequence[EndpointScope]:
         return [scope for scope in self.scopes if scope.covers(host)]
 

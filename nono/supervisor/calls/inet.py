@@ -28,7 +28,8 @@ from nono.supervisor.calls.watchdog import BlockingCallWatchdog
 from nono.supervisor.verdict import adjudicator, own_servers
 from nono.supervisor.verdict.adjudicator import DENIED_PORT, NetworkGrants, Perform, Refuse
 from nono.supervisor.verdict.audit_events import performed
-from nono.supervisor.verdict.syscall_args import InetAddress, parse_sockaddr
+from nono.supervisor.verdict.syscall_args import Address, InetAddress, parse_sockaddr
+from nono.supervisor.verdict.virtual_addresses import NETWORK as VIRTUAL
 
 if TYPE_CHECKING:
     from ipaddress import IPv4Address, IPv6Address
@@ -36,7 +37,8 @@ if TYPE_CHECKING:
     from nono.audit.dedup import DedupRecorder
     from nono.kernel.notify import Notification
     from nono.supervisor.calls.own_servers import OwnServers
-    from nono.supervisor.verdict.peer_registry import PeerAddress
+    from nono.supervisor.verdict.peer_registry import Destination, PeerAddress
+    from nono.supervisor.verdict.virtual_addresses import VirtualAddresses
 
 JUDGED_MAX = 256  # socket addresses whose verdict is remembered
 SWEEP_INTERVAL_S = 1.0  # how often to check that callers of pending connects still live
@@ -44,9 +46,12 @@ PENDING_MAX = 256  # pending connects: each keeps a descriptor open for as long 
 
 
 class Connected(Protocol):
-    """Callback: the socket with this cookie was connected to the proxy from this local address."""
+    """Callback: the socket with this cookie was connected to the proxy from this local address.
 
-    def __call__(self, peer: PeerAddress, cookie: int, /) -> None: ...
+    destination: Where the command meant to connect; None: to the proxy.
+    """
+
+    def __call__(self, peer: PeerAddress, cookie: int, destination: Destination | None, /) -> None: ...
 
 
 class Bound(Protocol):
@@ -77,6 +82,7 @@ class InetCalls:
         watchdog: BlockingCallWatchdog,
         bound: Bound | None = None,
         own: OwnServers | None = None,
+        names: VirtualAddresses | None = None,
     ) -> None:
         """Set up the calls of one listener.
 
@@ -84,6 +90,7 @@ class InetCalls:
         answer: Sends the errno of a delayed answer.
         bound: Called with each address that a socket was bound to.
         own: Connects to the command's own servers, if it may reach them; the caller closes it.
+        names: The hosts that addresses stand for; a connect to one is made to the proxy.
         """
         self._grants = grants
         self._calls = calls
@@ -93,6 +100,7 @@ class InetCalls:
         self._watchdog = watchdog
         self._bound = bound
         self._own = own
+        self._names = names
         self._pending: dict[int, _Pending] = {}
         self._sweeper: asyncio.TimerHandle | None = None
         # A command connects to the same few addresses repeatedly. The key is the copied sockaddr.
@@ -114,6 +122,11 @@ class InetCalls:
         if self._grants.is_open:
             return self._connect_anywhere(call, sockaddr)
         judged = self._judged(sockaddr)
+        if isinstance(judged, _Virtual):
+            destination = None if self._names is None else self._names.destination(judged.address)
+            if destination is not None:
+                return self._connect_to_proxy(call, destination)
+            judged = judged.otherwise
         if isinstance(judged, Refuse):
             address = None if self._own is None else parse_sockaddr(sockaddr)
             if self._own is None or not isinstance(address, InetAddress) or judged.rule == DENIED_PORT:
@@ -155,6 +168,14 @@ class InetCalls:
             release(duplicate)
         return 0
 
+    def _connect_to_proxy(self, call: Notification, destination: Destination) -> Answer:
+        """Connect to the proxy, which judges the destination and reaches it."""
+        duplicate, proxy = self._calls.tcp_socket(call), self._grants.proxy
+        if duplicate is None or proxy is None:
+            return errno.EACCES
+        connect = partial(duplicate.connect_ex, proxy.for_family(duplicate.family))
+        return self._start_connect(call, duplicate, connect, to_proxy=True, destination=destination)
+
     def _connect_anywhere(self, call: Notification, sockaddr: bytes) -> Answer:
         """Connect on an open network, as the caller asked, with the bytes that were copied."""
         duplicate = self._calls.socket(call)
@@ -178,7 +199,13 @@ class InetCalls:
             release(duplicate)
 
     def _start_connect(
-        self, call: Notification, duplicate: Socket, connect: Callable[[], int], *, to_proxy: bool
+        self,
+        call: Notification,
+        duplicate: Socket,
+        connect: Callable[[], int],
+        *,
+        to_proxy: bool,
+        destination: Destination | None = None,
     ) -> int | None:
         """Connect as the caller would have, without ever blocking the loop. Owns `duplicate`."""
         blocking = is_blocking(duplicate)
@@ -190,7 +217,7 @@ class InetCalls:
             self._watchdog.arm()
             result = connect()
             if to_proxy:
-                self._register(duplicate)
+                self._register(duplicate, destination)
             if blocking and result in CONNECT_IN_PROGRESS:
                 # On loopback the handshake is complete by now, and a second call reports that; only a full
                 # accept queue really delays it.
@@ -210,12 +237,12 @@ class InetCalls:
                     duplicate.setblocking(True)
                 release(duplicate)
 
-    def _register(self, duplicate: Socket) -> None:
+    def _register(self, duplicate: Socket, destination: Destination | None) -> None:
         try:
             host, port, *_ = duplicate.getsockname()
         except OSError:
             return
-        self._connected((host.removeprefix("::ffff:"), port), cookie_of(duplicate))
+        self._connected((host.removeprefix("::ffff:"), port), cookie_of(duplicate), destination)
 
     def _wait_for(self, pending: _Pending) -> None:
         loop = asyncio.get_running_loop()
@@ -262,8 +289,23 @@ class _Dialled(NamedTuple):
     sockaddr: dict[int, tuple[str, int]]
 
 
-def _judged(grants: NetworkGrants, sockaddr: bytes) -> Refuse | _Dialled:
-    verdict = adjudicator.judge_connect(parse_sockaddr(sockaddr), grants)
+class _Virtual(NamedTuple):
+    """An address that may come to stand for a host, and its verdict as long as it does not."""
+
+    address: InetAddress
+    otherwise: Refuse | _Dialled
+
+
+def _judged(grants: NetworkGrants, sockaddr: bytes) -> Refuse | _Dialled | _Virtual:
+    address = parse_sockaddr(sockaddr)
+    verdict = _by_address(grants, address)
+    if isinstance(address, InetAddress) and address.host in VIRTUAL:
+        return _Virtual(address, verdict)
+    return verdict
+
+
+def _by_address(grants: NetworkGrants, address: Address) -> Refuse | _Dialled:
+    verdict = adjudicator.judge_connect(address, grants)
     if isinstance(verdict, Refuse):
         return verdict
     families = (socket.AF_INET, socket.AF_INET6)

@@ -15,18 +15,27 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from nono.disk.resolv_conf import NAME_SERVERS_MAX
 from nono.kernel import socket_names
 from nono.kernel.uapi.inet_diag import SO_NETNS_COOKIE
-from nono.sandbox.socket_maker import REQUEST_BYTES, UDP_IPV4, UDP_IPV6
+from nono.sandbox.socket_maker import NAME_SERVERS, REQUEST_BYTES, UDP_IPV4, UDP_IPV6
 from nono.supervisor.calls.handover import Handover
+from nono.supervisor.calls.name_server import NameServer
 from nono.supervisor.calls.trapped_call import Socket, TrappedCalls, cookie_of, release
 from nono.supervisor.verdict.adjudicator import Refuse
-from nono.supervisor.verdict.own_datagrams import MADE_INSIDE, NOT_MADE, judge_connect, refused_hint
+from nono.supervisor.verdict.own_datagrams import (
+    MADE_INSIDE,
+    NOT_MADE,
+    judge_connect,
+    no_name_server,
+    refused_hint,
+)
 from nono.supervisor.verdict.register_call import refuse_by_registers
 from nono.supervisor.verdict.syscall_args import parse_sockaddr, unsigned
 
 if TYPE_CHECKING:
     from nono.kernel.notify import Notification
+    from nono.supervisor.verdict.virtual_addresses import Refused, VirtualAddresses
 
 _DESCRIPTOR = struct.Struct("@i")
 
@@ -40,13 +49,20 @@ class OwnDatagrams:
         maker: Socket,
         calls: TrappedCalls,
         answer: Callable[[Notification, int | Refuse], None],
+        names: VirtualAddresses | None,
+        refused: Callable[[Refused], None],
     ) -> None:
         """Set up. Call on the loop.
 
         handover: Answers with a socket; the caller closes it.
         maker: The channel of the socket maker, which the caller continues to own.
         answer: Sends a delayed answer.
+        names: Answers look-ups; without it nobody does.
+        refused: Records a name that may not be reached.
         """
+        self._names = names
+        self._refused = refused
+        self._name_server: NameServer | None = None
         self._handover = handover
         self._maker = maker
         self._calls = calls
@@ -61,6 +77,8 @@ class OwnDatagrams:
         if not self._is_closed:
             self._is_closed = True
             self._waiting.clear()
+            if self._name_server is not None:
+                self._name_server.close()
             asyncio.get_running_loop().remove_reader(self._maker.fileno())
 
     def make(self, call: Notification) -> Refuse | None:
@@ -89,8 +107,12 @@ class OwnDatagrams:
         if duplicate is None:
             return None
         try:
-            refusal = judge_connect(parse_sockaddr(sockaddr))
-            return socket_names.connect(duplicate.fileno(), sockaddr) if refusal is None else refusal
+            address = parse_sockaddr(sockaddr)
+            refusal = judge_connect(address)
+            if refusal is not None:
+                return refusal
+            result = socket_names.connect(duplicate.fileno(), sockaddr)
+            return (result and no_name_server(address)) or result
         finally:
             duplicate.close()
 
@@ -108,17 +130,28 @@ class OwnDatagrams:
         try:
             said, rights, _, _ = self._maker.recvmsg(
                 REQUEST_BYTES,
-                socket.CMSG_LEN(_DESCRIPTOR.size),
+                socket.CMSG_LEN(_DESCRIPTOR.size * NAME_SERVERS_MAX),
                 socket.MSG_CMSG_CLOEXEC | socket.MSG_DONTWAIT,
             )
         except BlockingIOError:
             return
         except OSError:
             said, rights = b"", []
-        if said and self._waiting:
-            self._hand_over(self._waiting.popleft(), [_DESCRIPTOR.unpack(data)[0] for *_, data in rights])
+        descriptors = [each for *_, data in rights for (each,) in _DESCRIPTOR.iter_unpack(data)]
+        if said == NAME_SERVERS:
+            self._serve_names(descriptors)
+        elif said and self._waiting:
+            self._hand_over(self._waiting.popleft(), descriptors)
         else:
             self._refuse_all()  # the maker has ended, and the command with it
+
+    def _serve_names(self, descriptors: Sequence[int]) -> None:
+        """Answer the queries that reach these sockets, which are taken over."""
+        if self._names is not None:
+            self._name_server = NameServer(descriptors, self._names, self._refused)
+            return
+        for each in descriptors:
+            os.close(each)
 
     def _hand_over(self, call: Notification, descriptors: Sequence[int]) -> None:
         if not descriptors:

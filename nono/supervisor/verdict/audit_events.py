@@ -12,6 +12,7 @@ from nono.supervisor.verdict.adjudicator import Perform, PerformUnix, Refuse
 
 if TYPE_CHECKING:
     from nono.supervisor.verdict import open_verdict
+    from nono.supervisor.verdict.virtual_addresses import Refused
     from nono.trust.verdict import Verdict
 
 
@@ -24,6 +25,21 @@ def refused(refusal: Refuse) -> Event:
         reason=refusal.reason,
         denial_category="host_denied",
         rule=refusal.rule,
+        hint=refusal.hint,
+    )
+
+
+def refused_look_up(refused: Refused) -> Event:
+    """Record a name that was looked up to no end, as the proxy records one that is asked of it."""
+    refusal = refused.refusal
+    return event.network(
+        mode="connect",
+        decision="deny",
+        target=refused.name,
+        reason=refusal.reason,
+        denial_category="host_denied",
+        rule=refusal.rule,
+        origin=refusal.origin,
         hint=refusal.hint,
     )
 

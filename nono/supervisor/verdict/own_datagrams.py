@@ -25,6 +25,7 @@ LOOK_UP_HINT = (
     "for ssh what GIT_SSH_COMMAND holds. Node's fetch does from 22.21 and 24.0 on (NODE_USE_ENV_PROXY, which "
     "is set); with an older Node take undici's EnvHttpProxyAgent"
 )
+_SERVERS_HINT = "A program that brings name servers of its own has to take those of this machine"
 _UDP_HINT = (
     "UDP reaches nobody but the command itself. Many programs only try it, for HTTP/3 or to learn this "
     "machine's address, and work without"
@@ -53,17 +54,24 @@ def is_udp_socket(args: Sequence[int]) -> bool:
 
 
 def judge_connect(address: Address) -> Refuse | None:
-    """Refuse what leads to another host or to a DNS server; None for what the command's own sockets serve.
+    """Refuse what leads to another host; None for what a socket in that network may serve.
 
     Nobody would be reached there either: the refusal is for the audit log and for who reads it.
     """
-    if not isinstance(address, InetAddress):
+    if not isinstance(address, InetAddress) or address.port == DNS:
         return None
-    if address.port == DNS:
-        return _unreachable("dns", address, "names are looked up by the proxy", LOOK_UP_HINT)
     if address.host.is_loopback or address.host.is_unspecified:
         return None
     return _unreachable("udp", address, "UDP does not leave the sandbox", _UDP_HINT)
+
+
+def no_name_server(address: Address) -> Refuse | None:
+    """Refuse a name server that has no address in that network; None for any other address."""
+    if not isinstance(address, InetAddress) or address.port != DNS:
+        return None
+    return _unreachable(
+        "dns", address, "only the name servers of /etc/resolv.conf answer inside", _SERVERS_HINT
+    )
 
 
 def _unreachable(scheme: str, address: InetAddress, reason: str, hint: str) -> Refuse:

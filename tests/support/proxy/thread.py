@@ -28,7 +28,7 @@ from nono.credentials.values.credential import (
 from nono.policy.hosts.host_filter import Allow, Refuse
 from nono.policy.hosts.upstream import Upstream
 from nono.policy.schema.route_rules import Inject, TlsIdentity
-from nono.proxy.config import Admits, Collaborators, IsOurs, ProxyConfig
+from nono.proxy.config import Admits, Collaborators, DestinationOf, IsOurs, ProxyConfig, Recognises
 from nono.proxy.conversation.run_turns import OnTurn
 from nono.proxy.flows.recorder import FlowRecorder
 from nono.proxy.server import RunningProxy, serve
@@ -263,6 +263,8 @@ def proxy(
     hosts: HostPolicy | None = None,
     admits: Admits | None = None,
     is_ours: IsOurs | None = None,
+    recognises: Recognises | None = None,
+    destination_of: DestinationOf | None = None,
     names: Names | None = None,
     resolver: Resolver | None = None,
     recording: Recording | None = None,
@@ -292,6 +294,8 @@ def proxy(
                 alarm,
                 admits=admits,
                 is_ours=is_ours,
+                recognises=recognises,
+                destination_of=destination_of,
                 approver=approver,
                 flows=flows,
                 on_turn=on_turn,

@@ -181,7 +181,7 @@ def main(port: int, far: str) -> None:
             "many": outcome(many),
             "abandoned": outcome(abandoned),
             "outward": {name: outcome(attempt) for name, attempt in outward.items()},
-            "look-up": outcome(reach("connect", "127.0.0.1", 53)),
+            "look-up": outcome(reach("connect", far, 53)),
             "configures": {name: outcome(configure(number)) for name, number in CONFIGURES.items()},
             "firewall": outcome(firewall),
             "its network": outcome(network_of_it),

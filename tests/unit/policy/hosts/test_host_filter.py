@@ -374,3 +374,25 @@ def test_a_group_that_is_mistyped_is_no_host(entry: str, is_refused: bool, tmp_p
     refused = pytest.raises(UsageError, match="neither a group nor a whole host")
     with refused if is_refused else nullcontext():
         resolve_given(parse("run", "", argv, {}), {"HOME": str(tmp_path)})
+
+
+@pytest.mark.parametrize(
+    ("hosts", "name", "may_be_reached"),
+    [
+        pytest.param(allowing("example.com"), "example.com", True, id="every port"),
+        pytest.param(allowing("example.com:5432"), "example.com", True, id="one port"),
+        pytest.param(allowing("example.com:5432"), "other.com", False, id="another name"),
+        pytest.param(allowing("*.example.com:22"), "a.example.com", True, id="below a wildcard"),
+        pytest.param(allowing("*.example.com:22"), "example.com", False, id="the apex of one"),
+        pytest.param(HostFilter(None), "example.com", True, id="no list"),
+        pytest.param(HostFilter(None), "metadata.google.internal", False, id="built in"),
+        pytest.param(HostFilter(rules("*"), rules("example.com")), "example.com", False, id="denied"),
+        pytest.param(
+            HostFilter(rules("*"), rules("example.com:443")), "example.com", True, id="but for a port"
+        ),
+    ],
+)
+def test_a_name_is_looked_up_if_some_port_of_it_may_be_reached(
+    hosts: HostFilter, name: str, may_be_reached: bool
+) -> None:
+    assert isinstance(hosts.judge_look_up(name), Allow) is may_be_reached

@@ -51,3 +51,11 @@ def test_a_credential_goes_to_its_own_host_alone() -> None:
     route = hosts().for_route("api.example", 443, "service")
     assert isinstance(route.judge_name("api.example", 443), Allow)
     assert isinstance(route.judge_name("other.example", 443), Refuse)
+
+
+@pytest.mark.parametrize(
+    ("name", "may_be_reached"), [("api.example", True), ("intranet.example", True), ("denied.example", False)]
+)
+def test_any_name_but_a_denied_one_is_looked_up(name: str, may_be_reached: bool) -> None:
+    watched = hosts("intranet.example:5432", deny=("denied.example",))
+    assert isinstance(watched.judge_look_up(name), Allow) is may_be_reached

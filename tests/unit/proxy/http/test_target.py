@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nono.proxy.http.message import MessageError
+from nono.proxy.http.message import NO_BODY, MessageError, RequestHead
 from nono.proxy.http.target import (
     MAX_SEGMENTS,
     canonical,
     for_record,
+    in_absolute_form,
     parse_absolute,
     parse_authority,
     split_service,
@@ -142,3 +143,18 @@ def test_an_absolute_target_with_more_than_host_path_and_query_is_refused(raw: b
 def test_query_values_are_redacted_in_the_record() -> None:
     assert for_record(b"/a?key=sk-123&flag&x=1=2") == "/a?key=[REDACTED]&flag&x=[REDACTED]"
     assert for_record(b"/a") == "/a"
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        (b"/a?b=c", b"http://example.com:80/a?b=c"),
+        (b"//other.com/a", b"http://example.com:80//other.com/a"),
+        (b"http://other.com/a", b"http://other.com/a"),
+        (b"*", b"*"),
+        (b"other.com:443", b"other.com:443"),
+    ],
+)
+def test_a_path_alone_is_one_of_the_host_that_was_connected_to(target: bytes, expected: bytes) -> None:
+    head = RequestHead(b"GET", target, b"1.1", (), NO_BODY, True, False, False)
+    assert in_absolute_form(head, "example.com", 80) == head._replace(target=expected)

@@ -14,13 +14,14 @@ import pytest
 
 from nono.kernel import notify
 from nono.kernel.notify import Notification
-from nono.sandbox.socket_maker import REFUSED, UDP_IPV4, UDP_IPV6
+from nono.sandbox.socket_maker import NAME_SERVERS, REFUSED, UDP_IPV4, UDP_IPV6
 from nono.supervisor.calls import own_datagrams
 from nono.supervisor.calls.handover import Handover
 from nono.supervisor.calls.own_datagrams import OwnDatagrams
 from nono.supervisor.calls.trapped_call import Socket, TrappedCalls
 from nono.supervisor.calls.watchdog import BlockingCallWatchdog
 from nono.supervisor.verdict.adjudicator import STATIC_FILTER, Refuse
+from nono.supervisor.verdict.virtual_addresses import Refused, VirtualAddresses
 
 HERE, THERE = 7, 8  # cookies of networks
 LOOPBACK = struct.pack("=H", socket.AF_INET) + struct.pack("!H4s8x", 9, b"\x7f\0\0\1")
@@ -45,6 +46,8 @@ class Stage:
         self.handed_out: dict[int, tuple[int, bool, bool]] = {}
         self.caller = Caller()
         self.networks = [THERE, HERE]  # of the next sockets that are asked for it
+        self.names: VirtualAddresses | None = None
+        self.refused: list[Refused] = []
         self.asked = 0
         self.has_answered = asyncio.Event()
         monkeypatch.setattr(notify, "respond_with_descriptor", self._hand_out)
@@ -82,7 +85,8 @@ class Stage:
     def play(self, part: Callable[[OwnDatagrams], Awaitable[None]]) -> None:
         async def served() -> None:
             handover = Handover(-1, BlockingCallWatchdog(), lambda *_: None)
-            own = OwnDatagrams(handover, self.ours, cast(TrappedCalls, self.caller), self._answer)
+            calls = cast(TrappedCalls, self.caller)
+            own = OwnDatagrams(handover, self.ours, calls, self._answer, self.names, self.refused.append)
             try:
                 await part(own)
             finally:
@@ -114,6 +118,30 @@ def test_each_caller_gets_what_it_asked_for(stage: Stage) -> None:
         2: (socket.AF_INET, False, False),
         3: (socket.AF_INET, True, True),
     }
+
+
+@pytest.mark.parametrize("has_names", [True, False])
+def test_the_sockets_of_name_servers_are_no_answer_to_a_caller(has_names: bool, stage: Stage) -> None:
+    stage.names = VirtualAddresses(lambda _: None, "laptop") if has_names else None
+    kept: list[socket.socket] = []
+
+    async def part(own: OwnDatagrams) -> None:
+        assert own.make(stage.call()) is None
+        with socket.socket(type=socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as bound:
+            bound.bind(("127.0.0.1", 0))
+            kept.append(socket.socket(type=socket.SOCK_DGRAM | socket.SOCK_NONBLOCK))
+            kept[0].connect(bound.getsockname())
+            socket.send_fds(stage.maker, [NAME_SERVERS], [bound.fileno()])
+        stage.make()
+        await stage.until(1)
+        kept[0].send(b"\0" * 3)
+        if not has_names:
+            with pytest.raises(ConnectionRefusedError):
+                kept[0].send(b"x")
+
+    stage.play(part)
+    kept[0].close()
+    assert [*stage.handed_out] == [1]
 
 
 @pytest.mark.parametrize("networks", [[HERE, HERE], [0, 0]], ids=["the supervisor's", "unknown"])

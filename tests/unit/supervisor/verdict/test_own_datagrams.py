@@ -7,7 +7,12 @@ from ipaddress import ip_address
 
 import pytest
 
-from nono.supervisor.verdict.own_datagrams import OWN_DATAGRAMS, is_udp_socket, judge_connect
+from nono.supervisor.verdict.own_datagrams import (
+    OWN_DATAGRAMS,
+    is_udp_socket,
+    judge_connect,
+    no_name_server,
+)
 from nono.supervisor.verdict.syscall_args import InetAddress, OtherAddress
 
 HIGH = 0xDEADBEEF << 32
@@ -31,13 +36,21 @@ def test_only_udp_is_udp(args: tuple[int, ...], expected: bool) -> None:
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.53", "::1", "0.0.0.0", "::"])
-def test_a_connect_to_loopback_is_made_but_for_names(host: str) -> None:
+def test_a_connect_to_loopback_is_made(host: str) -> None:
     assert judge_connect(InetAddress(ip_address(host), 5000)) is None
-    refusal = judge_connect(InetAddress(ip_address(host), 53))
+    assert no_name_server(InetAddress(ip_address(host), 5000)) is None
+
+
+@pytest.mark.parametrize("host", ["127.0.0.53", "::1", "192.0.2.53"])
+def test_a_name_server_that_is_not_there_is_reported_as_one(host: str) -> None:
+    """The kernel knows which name servers have an address in that network."""
+    address = InetAddress(ip_address(host), 53)
+    assert judge_connect(address) is None
+    refusal = no_name_server(address)
     assert refusal is not None
     assert (refusal.target.partition(":")[0], refusal.errno_value) == ("dns", errno.ENETUNREACH)
     assert refusal.hint is not None
-    assert "HTTPS_PROXY" in refusal.hint
+    assert "name servers of its own" in refusal.hint
 
 
 @pytest.mark.parametrize(

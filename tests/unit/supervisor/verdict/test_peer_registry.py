@@ -34,3 +34,16 @@ def test_the_cookie_of_an_address_is_that_of_the_last_connection_from_it() -> No
     registry.register(("127.0.0.1", 40000), 8)
     assert registry.cookie(("127.0.0.1", 40000)) == 8
     assert registry.cookie(("127.0.0.1", 40001)) == 0
+
+
+def test_a_connection_that_was_led_here_keeps_its_destination_until_it_is_taken() -> None:
+    registry = PeerRegistry()
+    led, own = ("127.0.0.1", 40000), ("127.0.0.1", 40001)
+    registry.register(led, 7, ("example.com", 443))
+    registry.register(own, 8)
+    assert (registry.destination(led), registry.destination(own)) == (("example.com", 443), None)
+    assert registry.take(led)
+    assert registry.take(own)
+    assert registry.destination(led) is None
+    registry.register(led, 9)
+    assert registry.destination(led) is None

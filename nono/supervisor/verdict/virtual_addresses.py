@@ -1,0 +1,106 @@
+"""Give each host that the command looks up an address, by which a connect says which host is meant."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from ipaddress import IPv4Address, IPv4Network
+
+from nono.named_tuple import NamedTuple
+from nono.policy.hosts.host_filter import Refuse
+from nono.supervisor.verdict.dns_message import AAAA, NAME_ERROR, NO_ERROR, REFUSED, A, Query
+from nono.supervisor.verdict.syscall_args import InetAddress
+
+# For tests of network equipment (RFC 2544, appendix C.2.2): no host of the internet has one of these.
+NETWORK = IPv4Network("198.18.0.0/15")
+NAMES_MAX = 16_384  # of one run; below a wildcard there are any number
+_LOCALHOST = IPv4Address("127.0.0.1")
+
+JudgeLookUp = Callable[[str], Refuse | None]  # of a name in lower case; None: it may be reached on some port
+
+
+class Refused(NamedTuple):
+    """A name that no rule lets the command reach."""
+
+    name: str
+    refusal: Refuse
+
+
+class Answered(NamedTuple):
+    """The answer to a query."""
+
+    code: int  # of nono.supervisor.verdict.dns_message
+    address: bytes | None = None
+    refused: Refused | None = None  # to be recorded
+
+
+class Destination(NamedTuple):
+    """The host and the port that a connect to a virtual address means."""
+
+    host: str
+    port: int
+
+
+class VirtualAddresses:
+    """The names that one run has looked up, each with an address for the whole run.
+
+    No name server is ever asked. A name may be refused later: its rules are asked again for each connection.
+    """
+
+    def __init__(self, judge: JudgeLookUp, own_name: str) -> None:
+        """own_name: The name of this machine (uname(2)), which programs look up to learn its address."""
+        self._judge = judge
+        self._own_names = {"localhost", own_name.lower()}
+        self._addresses: dict[str, IPv4Address] = {}
+        self._hosts: dict[IPv4Address, str] = {}
+        self._refused: set[str] = set()
+        self._free = NETWORK.hosts()
+
+    def look_up(self, query: Query) -> Answered:
+        """Answer with the address of a host that may be reached; no other type of record exists.
+
+        The answer for any other name is that there is none.
+        """
+        name = "" if query.name is None else query.name.lower()
+        if name in self._own_names or name.endswith(".localhost"):
+            return Answered(NO_ERROR, _LOCALHOST.packed if query.kind == A else None)
+        if not name:
+            return Answered(NAME_ERROR)
+        refusal = self._judge(name)
+        if refusal is not None:
+            refused = Refused(name, refusal) if self._is_news(name, query.kind) else None
+            return Answered(NAME_ERROR, refused=refused)
+        if query.kind != A:
+            return Answered(NO_ERROR)
+        address = self._addresses.get(name) or self._assign(name)
+        return Answered(REFUSED) if address is None else Answered(NO_ERROR, address.packed)
+
+    def destination(self, address: InetAddress) -> Destination | None:
+        """Return what a connect to the address means; None if it stands for no host."""
+        host = self._hosts.get(address.host) if isinstance(address.host, IPv4Address) else None
+        return None if host is None else Destination(host, address.port)
+
+    def _assign(self, name: str) -> IPv4Address | None:
+        if len(self._addresses) >= NAMES_MAX:
+            return None
+        address = self._addresses[name] = next(self._free)
+        self._hosts[address] = name
+        return address
+
+    def _is_news(self, name: str, kind: int) -> bool:
+        """Return False for a name that a resolver made of another one, by appending a search domain.
+
+        And for one that was asked for an IPv4 address before, as resolvers do for each name.
+        """
+        if kind != A and (kind != AAAA or name in self._refused):
+            return False
+        if any(each in self._refused or self._judge(each) is None for each in _shortened(name)):
+            return False
+        if len(self._refused) < NAMES_MAX:
+            self._refused.add(name)
+        return True
+
+
+def _shortened(name: str) -> Iterator[str]:
+    """Yield what is left of `name` without its last labels, as long as that has a dot."""
+    while "." in (name := name.rpartition(".")[0]):
+        yield name

@@ -1,0 +1,260 @@
+"""Clients that know of no proxy look names up and connect themselves, and reach the hosts that are granted.
+
+The run sees a network, a resolv.conf and a DNS server of its own, which only root can set up.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support import private_mounts
+from support.nono_run import Ended, NonoRun
+from support.private_network import PRIVATE_ADDRESS, can_be_made, private_network
+from support.running.needs import has_datagrams
+from support.servers.dns import Questions, dns_server
+from support.servers.http1 import Authority, HttpUpstream, Received, upstream
+
+pytestmark = [
+    pytest.mark.needs("listener"),
+    pytest.mark.root,
+    pytest.mark.skipif(not can_be_made(), reason="a network of one's own, with a port 53, is root's to make"),
+]
+
+KEY, NAME = "canary-of-the-real-key", "api.granted.test"
+HOSTS = (NAME, "other.test", "api.deep.granted.test")
+HOSTS_FILE = "127.0.0.1 localhost\n"
+
+# Takes no variable of the environment into account but the one that names whom to trust.
+ASKS = """
+import http.client, os, socket, ssl, sys
+host, port, *fields = sys.argv[1:]
+trust = ssl.create_default_context(cafile=os.environ["SSL_CERT_FILE"])
+kind = http.client.HTTPConnection if port == "80" else http.client.HTTPSConnection
+client = kind(host, int(port), timeout=60, **({} if port == "80" else {"context": trust}))
+try:
+    client.request("GET", "/path", headers=dict(each.split(": ", 1) for each in fields))
+    answer = client.getresponse()
+    print(answer.status, answer.read().decode())
+except OSError as error:
+    print(type(error).__name__, error)
+"""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A network with a name server, in which every host is one server of HTTPS."""
+
+    sandbox: NonoRun
+    server: HttpUpstream
+    questions: Questions
+    stage: list[str]
+    ca_file: str
+
+    def run(self, command: list[str], network: dict[str, Any], **more: Any) -> Ended:
+        environment = {"SSL_CERT_FILE": self.ca_file, **more.pop("environment", {})}
+        flags = [f"--read-file={self.ca_file}", *more.pop("flags", ())]
+        return self.sandbox.run(
+            command,
+            profile={"network": network},
+            flags=flags,
+            stage=self.stage,
+            environment=environment,
+            **more,
+        )
+
+    def asks(self, host: str, port: int, network: dict[str, Any], *fields: str, **more: Any) -> Ended:
+        return self.run(["/usr/bin/python3", "-c", ASKS, host, str(port), *fields], network, **more)
+
+
+def answer(request: Received) -> None:
+    request.read_body()
+    request.connection.respond(200, b"reached")
+
+
+@pytest.fixture
+def place(sandbox: NonoRun, tmp_path: Path) -> Iterator[Place]:
+    if not has_datagrams(sandbox.user.uid):
+        pytest.skip("no network of its own here")
+    files = {"/etc/hosts": HOSTS_FILE, "/etc/resolv.conf": f"nameserver {PRIVATE_ADDRESS}\n"}
+    sources: dict[str | Path, Path] = {}
+    for target, content in files.items():
+        sources[target] = tmp_path / Path(target).name
+        sources[target].write_text(content)
+    ca_file = sandbox.user.home / "ca.pem"
+    authority = Authority(str(ca_file))
+    with (
+        private_network(),
+        dns_server({name: [[PRIVATE_ADDRESS]] for name in HOSTS}, PRIVATE_ADDRESS) as questions,
+        upstream(answer, authority.server_context(*HOSTS), (PRIVATE_ADDRESS, 443)) as server,
+    ):
+        yield Place(sandbox, server, questions, private_mounts.stage(sources), str(ca_file))
+
+
+def test_a_granted_host_is_reached_and_another_has_no_address(place: Place) -> None:
+    reached = place.asks(NAME, 443, {"allow_domain": [NAME]})
+    assert reached.stdout == "200 reached\n", reached.stderr
+    assert [request.value(b"host") for request in place.server.requests] == [NAME.encode()]
+    assert reached.denied == []
+    refused = place.asks("other.test", 443, {"allow_domain": [NAME]})
+    assert refused.stdout.startswith("gaierror"), refused.stderr
+    assert place.questions.names() == {NAME}
+    assert len(place.server.connections) == 1
+    (event,) = refused.denied
+    assert (event["target"], event["hint"]) == ("other.test", "--allow-domain other.test")
+    assert "fix: --allow-domain other.test" in refused.stderr
+
+
+@pytest.mark.parametrize(("rule", "is_reached"), [(f"{NAME}:443", True), (f"{NAME}:444", False)])
+def test_a_grant_of_one_port_opens_no_other(rule: str, is_reached: bool, place: Place) -> None:
+    """The name has an address either way: a look-up names no port."""
+    run = place.asks(NAME, 443, {"allow_domain": [rule]})
+    assert run.stdout.startswith("200 reached" if is_reached else "ConnectionResetError"), run.stderr
+    assert len(place.server.connections) == int(is_reached)
+    refused = [(event["target"], event["port"], event["reason"]) for event in run.denied]
+    assert refused == ([] if is_reached else [(NAME, 443, f"host {NAME} is not in the allowlist")])
+
+
+SERVICE = {
+    "upstream": f"https://{NAME}",
+    "credential_key": "env://REAL_KEY",
+    "env_var": "SERVICE_KEY",
+}
+SENDS = f"""
+exec /usr/bin/python3 -c "$1" {NAME} 443 "Authorization: Bearer $SERVICE_KEY"
+"""
+
+
+@pytest.mark.parametrize("phantom", ["its own", "another"])
+def test_a_key_is_written_into_a_request_of_such_a_client(phantom: str, place: Place) -> None:
+    network = {
+        "allow_domain": [],
+        "credentials": ["service"],
+        "custom_credentials": {"service": SERVICE | {"tls_ca": place.ca_file}},
+    }
+    script = SENDS if phantom == "its own" else SENDS.replace("Bearer ", "Bearer x")
+    run = place.run(
+        ["sh", "-c", "SSL_CERT_FILE=${REQUESTS_CA_BUNDLE:?}" + script, "sh", ASKS],
+        network,
+        environment={"REAL_KEY": KEY},
+    )
+    assert KEY not in run.stdout + run.stderr
+    arrived = [request.value(b"authorization") for request in place.server.requests]
+    if phantom == "its own":
+        assert run.stdout == "200 reached\n", run.stderr
+        assert arrived == [f"Bearer {KEY}".encode()]
+        assert run.denied == []
+    else:
+        assert run.stdout.startswith("401"), run.stderr
+        assert arrived == []
+        assert [event["target"] for event in run.denied] == [NAME]
+
+
+@pytest.mark.parametrize("host", [NAME, "other.test"], ids=["its own", "another"])
+def test_plain_http_reaches_the_host_that_it_names(host: str, place: Place) -> None:
+    """A request that names another host than the one that was looked up is no request to that."""
+    with upstream(answer, address=(PRIVATE_ADDRESS, 80)) as plain:
+        run = place.asks(NAME, 80, {"allow_domain": [NAME, "other.test"]}, f"Host: {host}")
+        arrived = [request.value(b"host") for request in plain.requests]
+    if host == NAME:
+        assert run.stdout == "200 reached\n", run.stderr
+        assert arrived == [NAME.encode()]
+        assert run.denied == []
+    else:
+        assert run.stdout.startswith("400 "), run.stderr
+        assert "another host" in run.stdout
+        assert arrived == []
+
+
+GO = """
+package main
+import ("crypto/tls"; "crypto/x509"; "fmt"; "io"; "net/http"; "os")
+func main() {
+    roots := x509.NewCertPool()
+    pem, _ := os.ReadFile(os.Getenv("SSL_CERT_FILE"))
+    roots.AppendCertsFromPEM(pem)
+    own := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}}
+    answer, err := (&http.Client{Transport: own}).Get("https://" + os.Args[1] + "/path")
+    if err != nil { fmt.Println(err); return }
+    body, _ := io.ReadAll(answer.Body)
+    fmt.Println(answer.StatusCode, string(body))
+}
+"""
+JAVA = """
+class Get {
+    public static void main(String[] words) throws Exception {
+        var from = new java.net.URI("http://" + words[0] + "/path").toURL();
+        try (var body = from.openStream()) {
+            System.out.println("200 " + new String(body.readAllBytes()));
+        } catch (java.io.IOException error) { System.out.println(error); }
+    }
+}
+"""
+NODE = """
+const options = {ca: require('fs').readFileSync(process.env.SSL_CERT_FILE)};
+require('https').get(`https://${process.argv[1]}/path`, options, answer => {
+    answer.on('data', piece => console.log(answer.statusCode, String(piece)));
+}).on('error', error => console.log(error.message));
+"""
+# c-ares, which asks the name servers itself.
+C_ARES = """
+require('dns').resolve4(process.argv[1], (error) => console.log(error ? error.code : '200 reached'));
+"""
+AIOHTTP = """
+import aiohttp, asyncio, os, ssl, sys
+async def main():
+    trust = ssl.create_default_context(cafile=os.environ["SSL_CERT_FILE"])
+    url = f"https://{sys.argv[1]}/path"
+    try:
+        async with aiohttp.ClientSession() as session, session.get(url, ssl=trust) as got:
+            print(got.status, await got.text())
+    except aiohttp.ClientError as error:
+        print(error)
+asyncio.run(main())
+"""
+# Each with what it says of a name that has no address.
+CLIENTS = {
+    "curl": (
+        ["curl", "-sSw", " %{http_code}", "--noproxy", "*", "https://HOST/path"],
+        "Could not resolve host",
+    ),
+    "node": (["node", "-e", NODE, "HOST"], "ENOTFOUND"),
+    "c-ares": (["node", "-e", C_ARES, "HOST"], "ENOTFOUND"),
+    "aiohttp": ([sys.executable, "-c", AIOHTTP, "HOST"], "Name or service not known"),
+    "go": (["./get", "HOST"], "no such host"),
+    "java": (["env", "-u", "JAVA_TOOL_OPTIONS", "java", "-Xint", "Get.java", "HOST"], "UnknownHostException"),
+}
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(each, marks=[pytest.mark.slow] if each == "go" else []) for each in CLIENTS]
+)
+def test_clients_that_heed_no_proxy_reach_what_is_granted(name: str, place: Place) -> None:
+    command, refused = CLIENTS[name]
+    project = place.sandbox.project
+    if name == "go":
+        (project / "get.go").write_text(GO)
+        build = {**os.environ, "GOCACHE": str(project.parent / "go-cache"), "CGO_ENABLED": "0"}
+        subprocess.run(["go", "build", "get.go"], cwd=project, env=build, check=True, timeout=300)
+    if name == "java":
+        (project / "Get.java").write_text(JAVA)
+    said = []
+    with upstream(answer, address=(PRIVATE_ADDRESS, 80)):
+        for host in (NAME, "other.test"):
+            argv = [word.replace("HOST", host) for word in command]
+            run = place.run(
+                argv,
+                {"allow_domain": [NAME]},
+            )
+            said.append(run.stdout + run.stderr)
+    assert "reached" in said[0], said[0]
+    assert "200" in said[0]
+    assert refused in said[1], said[1]
+    assert place.questions.names() <= {NAME}

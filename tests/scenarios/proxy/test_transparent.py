@@ -1,0 +1,186 @@
+"""Connections that the supervisor led to the proxy: their clients have asked nobody for a host."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+
+import anyio
+import pytest
+
+from nono.approval.request import Answer, HostRequest, Request
+from nono.policy.hosts.host_filter import HostFilter, HostRule, Refuse
+from nono.policy.hosts.live_hosts import LiveHosts
+from support.proxy.thread import TIMEOUT_S, Client, Hosts, ProxyUnderTest, proxy, wait_until
+
+HOST = "host.test"
+YES, NO = Answer("granted", backend="a person"), Answer("denied", "a person said no", "a person")
+
+
+class OnLoopback(HostFilter):
+    """A filter in whose world every host is on this machine."""
+
+    def _judge_address(self, name: str, port: int, text: str) -> Refuse | None:
+        return None
+
+
+@contextmanager
+def echoing() -> Iterator[int]:
+    """Yield the port of a server that sends one client back what it gets."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            with suppress(OSError):
+                connection, _ = listener.accept()
+                with connection:
+                    while piece := connection.recv(4096):
+                        connection.sendall(piece)
+
+        server = threading.Thread(target=serve, daemon=True)
+        server.start()
+        yield listener.getsockname()[1]
+        listener.shutdown(socket.SHUT_RDWR)
+        server.join()
+
+
+@contextmanager
+def led_to(
+    port: int, *, host: str = HOST, is_the_commands: bool = True, **more: object
+) -> Iterator[tuple[ProxyUnderTest, Client]]:
+    """Yield a proxy, and a client that has connected to a port of the host."""
+    with (
+        proxy(
+            admits=lambda _: True,
+            recognises=lambda *_: is_the_commands,
+            destination_of=lambda _: (host, port),
+            **more,  # type: ignore[arg-type]  # as proxy() takes them
+        ) as ours,
+        Client(ours.port) as client,
+    ):
+        yield ours, client
+
+
+def test_the_client_hears_its_host_and_nothing_of_the_proxy() -> None:
+    with echoing() as port, led_to(port, hosts=Hosts(raw=frozenset({(HOST, port)}))) as (ours, client):
+        client.send(b"first words")
+        assert client.read_exactly(11) == b"first words"
+        (event,) = ours.recording.network
+        assert (event["mode"], event["target"], event["port"]) == ("connect", HOST, port)
+        assert event["decision"] == "allow"
+
+
+def test_what_is_neither_tls_nor_granted_as_it_is_never_leaves() -> None:
+    with echoing() as port, led_to(port) as (ours, client):
+        client.send(b"GET / HTTP/1.1\r\nHost: host.test\r\n\r\n")
+        assert b"HTTP" not in client.rest()
+        assert ours.recording.decisions()[-1] == ("deny", "host_denied")
+        assert "is not a raw tunnel" in str(ours.recording.network[-1]["reason"])
+
+
+def test_a_refused_host_resets_the_connection_without_a_word() -> None:
+    with echoing() as port, led_to(port, hosts=Hosts(denied=frozenset({HOST}))) as (ours, client):
+        with pytest.raises(ConnectionResetError):
+            client.rest()
+        assert ours.recording.decisions() == [("deny", "host_denied")]
+        assert ours.names.asked == []
+
+
+@pytest.mark.parametrize("port", [443, 80])
+def test_a_program_that_has_taken_over_the_port_is_led_nowhere(port: int) -> None:
+    """Between the command's connect and the proxy's accept a socket may be reset, and its port another's."""
+    with led_to(port, is_the_commands=False) as (ours, client):
+        if port == 443:
+            with pytest.raises(ConnectionResetError):
+                client.rest()
+        else:
+            assert client.head()[0] == 403
+        assert [decision for decision, _ in ours.recording.decisions()] == ["deny"]
+        assert ours.names.asked == []
+
+
+def test_a_connection_for_which_there_is_no_place_is_reset() -> None:
+    with (
+        echoing() as port,
+        led_to(port, hosts=Hosts(raw=frozenset({(HOST, port)})), max_connections=1) as (ours, first),
+        Client(ours.port) as second,
+    ):
+        first.send(b"x")
+        assert first.read_exactly(1) == b"x"
+        with pytest.raises(ConnectionResetError):
+            second.rest()
+        assert ours.recording.decisions()[-1][0] == "deny"
+
+
+def test_a_host_that_does_not_answer_resets_the_connection() -> None:
+    with echoing() as port:
+        pass
+    with led_to(port) as (ours, client):
+        with pytest.raises(ConnectionResetError):
+            client.rest()
+        wait_until(lambda: len(ours.recording.network) == 2)
+        assert ours.recording.decisions()[-1] == ("deny", "upstream_connect_failed")
+
+
+@pytest.mark.parametrize("answer", [YES, NO], ids=["yes", "no"])
+def test_a_person_is_asked_about_its_host(answer: Answer) -> None:
+    asked: list[Request] = []
+
+    async def person(request: Request, /) -> Answer:
+        asked.append(request)
+        return answer
+
+    live = LiveHosts(OnLoopback((), raw_tunnels=()))
+    with (
+        echoing() as port,
+        led_to(port, hosts=live, live_hosts=live, asks_hosts=True, approver=person) as (ours, client),
+    ):
+        client.send(b"\x16\x03")  # a part of a ClientHello
+        if answer is YES:
+            wait_until(lambda: ours.recording.decisions()[-1:] == [("allow", None)])
+        else:
+            with pytest.raises(ConnectionResetError):
+                client.rest()
+        assert asked == [HostRequest(HOST, port)]
+
+
+def test_a_denial_made_while_its_host_is_looked_up_resets_the_connection() -> None:
+    live = LiveHosts(OnLoopback((HostRule("*", None, "the test"),)))
+    begun = threading.Event()
+
+    async def slow(host: str, port: int) -> Sequence[str]:
+        begun.set()
+        await anyio.sleep_forever()
+        return ()
+
+    with led_to(443, hosts=live, live_hosts=live, resolver=slow) as (ours, client):
+        assert begun.wait(TIMEOUT_S)
+        assert ours.on_loop(ours.running.rules_changed) == 0
+        live.put((), (HostRule(HOST, None, "nono deny"),))
+        assert ours.on_loop(ours.running.rules_changed) == 1
+        assert client.rest() == b""
+
+
+def test_a_client_that_has_left_is_not_waited_for() -> None:
+    given_up, begun = threading.Event(), threading.Event()
+
+    async def slow(host: str, port: int) -> Sequence[str]:
+        begun.set()
+        try:
+            await anyio.sleep_forever()
+        finally:
+            given_up.set()
+        return ()
+
+    with led_to(443, resolver=slow) as (_, client):
+        assert begun.wait(TIMEOUT_S)
+        client.transport.close()
+        assert given_up.wait(TIMEOUT_S)
+
+
+def test_a_name_may_be_looked_up_if_a_connect_may_be_allowed() -> None:
+    hosts = HostFilter((HostRule(HOST, 5432, "the test"),))
+    with proxy(hosts=Hosts(), judge_look_up=hosts.judge_look_up) as ours:
+        assert ours.on_loop(lambda: ours.running.judge_look_up(HOST)) is None
+        assert isinstance(ours.on_loop(lambda: ours.running.judge_look_up("other.test")), Refuse)
