@@ -12,13 +12,8 @@ import httpx
 import pytest
 import requests
 
-from support.proxy.thread import PHANTOM, REAL_KEY, TOKEN, FakeCredential, ProxyUnderTest, a_route, proxy
+from support.proxy.thread import PHANTOM, TOKEN, ProxyUnderTest, a_route, proxy
 from support.servers.http1 import Authority, HttpUpstream, Received, upstream
-
-MESSAGE = (
-    b'{"id":"m","type":"message","role":"assistant","model":"x","content":[{"type":"text","text":"hello"}],'
-    b'"stop_reason":"end_turn","stop_sequence":null,"usage":{"input_tokens":1,"output_tokens":1}}'
-)
 
 
 @contextmanager
@@ -84,50 +79,3 @@ def test_curl_uploads_through_expect_continue() -> None:
         done = subprocess.run(command, env={}, input=bytes(size), capture_output=True, check=True)
     assert done.stdout == str(size).encode()
     assert server.requests[0].values(b"x-api-key") == []
-
-
-def test_anthropic_and_openai_clients_work_through_a_base_url(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    import anthropic  # here, as it takes a second that every worker would spend to collect this test
-    import openai
-
-    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.lower(), raising=False)
-
-    def handler(request: Received) -> None:
-        request.read_body()
-        if request.target.startswith(b"/v1/messages"):
-            request.connection.respond(body=MESSAGE, fields=[("Content-Type", "application/json")])
-            return
-        head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
-        request.connection.send(head)
-        for word in ("hel", "lo"):
-            delta = f'{{"index":0,"delta":{{"content":"{word}"}}}}'
-            event = f'data: {{"id":"c","object":"chat.completion.chunk","choices":[{delta}]}}\n\n'.encode()
-            request.connection.send(b"%x\r\n%b\r\n" % (len(event), event))
-        request.connection.send(b"e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n")
-
-    key = FakeCredential("x-api-key", REAL_KEY.encode())
-    with (
-        upstream(handler) as server,
-        proxy(
-            a_route(server.port, service="anthropic", credential=key),
-            a_route(server.port, service="openai", base_path="/v1", phantom="sk-proj-phantom"),
-        ) as p,
-    ):
-        with anthropic.Anthropic(api_key=PHANTOM, base_url=f"http://127.0.0.1:{p.port}/anthropic") as claude:
-            message = claude.messages.create(
-                model="x", max_tokens=5, messages=[{"role": "user", "content": "hi"}]
-            )
-            assert message.content[0].type == "text"
-        with openai.OpenAI(api_key="sk-proj-phantom", base_url=f"http://127.0.0.1:{p.port}/openai") as gpt:
-            stream = gpt.chat.completions.create(
-                model="x", stream=True, messages=[{"role": "user", "content": "hi"}]
-            )
-            assert "".join(chunk.choices[0].delta.content or "" for chunk in stream) == "hello"
-    first, second = server.requests
-    assert (first.values(b"x-api-key"), first.values(b"authorization")) == ([REAL_KEY.encode()], [])
-    assert second.values(b"authorization") == [b"Bearer " + REAL_KEY.encode()]
-    assert second.target == b"/v1/chat/completions"
