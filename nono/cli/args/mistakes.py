@@ -67,6 +67,9 @@ _SESSIONS: Mapping[str, str] = {
     "rollback": "nono rollback list shows what can be undone; latest is the newest",
     "audit": "nono audit list names those with an audit log; latest is the newest",
 }
+# The commands that change a running session take what the rule is for as their one word.
+_RULED = frozenset({"nono allow", "nono deny"})
+_RULED_AS_OPTIONS = frozenset({"--host", "--domain", "--port", "--endpoint", "--path"})
 _CHOICE = re.compile(r"argument (\S+): invalid choice: '(.*)' \(choose from (.*)\)$", re.DOTALL)
 _COUNT = re.compile(r"expected (\d+) arguments")
 _VALUE = re.compile(r"argument (\S+?)(?:/\S+)?: (.*)$", re.DOTALL)
@@ -110,6 +113,11 @@ def _of_words(words: str, prog: str, flags: Sequence[str]) -> UsageError:
         return UsageError(
             "nono proxy runs no command.", hint="nono run -- COMMAND does, with a proxy of its own"
         )
+    if prog in _RULED and first in _RULED_AS_OPTIONS:
+        return UsageError(f"no such option: {first}", hint=f"it is a word: {prog} example.com, {prog} 5432")
+    if prog in _RULED and not first.startswith("-"):
+        hint = f"one rule at a time, and the session is an option: {prog} example.com --session SESSION"
+        return UsageError(f"unexpected word: '{first}'", hint=hint)
     if first.startswith("-"):
         hint = near(first, flags, prog.split()[-1]) or f"{prog} --help"
         return UsageError(f"no such option: {first}", hint=hint)
