@@ -198,6 +198,7 @@ TASK = '{"id": "1", "cron": "* * * * *", "prompt": "Do the work", "recurring": t
         (".claude/scheduled_tasks.json", True),
         ("~/.claude/scheduled_tasks.json", True),
         (".claude/tasks.json", False),
+        (".claude/daemon.json", False),  # the service has those of the person alone
     ],
 )
 def test_what_claude_code_outside_does_with_nobody_there_is_told(
@@ -205,6 +206,13 @@ def test_what_claude_code_outside_does_with_nobody_there_is_told(
 ) -> None:
     lines = told(person, f"mkdir -p .claude; echo '{{\"tasks\": [{TASK}]}}' > {where}")
     assert ["this run set 'task 1' in" in line and where[1:] in line for line in lines] == [True] * is_told
+
+
+def test_what_the_service_of_claude_code_outside_does_is_told(person: NonoRun) -> None:
+    task = TASK.replace('"recurring": true', '"directory": "/", "permissionMode": "bypassPermissions"')
+    (line,) = told(person, f'echo \'{{"scheduled": {{"tasks": [{task}]}}}}\' > ~/.claude/daemon.json')
+    assert "this run set scheduled in" in line
+    assert "/.claude/daemon.json" in line
 
 
 @pytest.mark.parametrize(("name", "is_told"), [("scheduled_tasks.json", True), ("logs.json", False)])

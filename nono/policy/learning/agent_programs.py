@@ -46,7 +46,7 @@ IN_HOMES = (
     "opencode.json", "opencode.jsonc", "config.json", "openclaw.json", "mcp-config.json", "mcp.json",
     "remote-settings.json", "tui.json", "environments.toml", "plugins/installed_plugins.json",
     "plugins/known_marketplaces.json", ".env",
-    "config.yaml", "lsp-config.json", "scheduled_tasks.json",
+    "config.yaml", "lsp-config.json", "scheduled_tasks.json", "daemon.json",
 )  # fmt: skip
 # By state: a file in each directory of one, which has a directory for each project of the person.
 OF_EACH_PROJECT = {".qwen": ("tmp/*/scheduled_tasks.json",)}
@@ -101,6 +101,8 @@ TOML_STEPS_MAX = 20_000_000  # half a second
 
 # What Claude Code and Qwen Code do at a time, with nobody there.
 _TASKS, _TELLS = "scheduled_tasks.json", ("cron", "enabled", "prompt")
+# The workers that the service of Claude Code starts: tasks at a time, in any directory, asking nobody.
+_WORKERS = "daemon.json"
 # By marketplace, where Claude Code gets its plugins from.
 _MARKETPLACES, _COMES_FROM = "known_marketplaces.json", ("installLocation", "source")
 # A file that Claude Code outside reads in place of ~/.claude.json, once it is there.
@@ -257,6 +259,11 @@ def _tasks(document: Any) -> Iterator[tuple[str, Any]]:
     yield from found.items()
 
 
+def _workers(document: Any) -> Iterator[tuple[str, Any]]:
+    """Yield what each worker is told, by its kind."""
+    yield from ((kind, told) for kind, told in document.items() if told) if isinstance(document, dict) else ()
+
+
 def _settings(document: Any) -> Iterator[tuple[str, Any]]:
     """Yield each setting that is not empty, with its name. Raises ValueError if they are too large."""
     waiting: list[tuple[tuple[str, ...], dict[str, Any]]] = []
@@ -281,4 +288,5 @@ def _settings(document: Any) -> Iterator[tuple[str, Any]]:
 _READ: Mapping[str, Callable[[Any], Iterator[tuple[str, Any]]]] = {
     _MARKETPLACES: _marketplaces,
     _TASKS: _tasks,
+    _WORKERS: _workers,
 }

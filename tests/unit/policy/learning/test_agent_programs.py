@@ -99,6 +99,10 @@ LONG_NAMES = json.dumps({"a" * 1_000_000: {str(number): {"hooks": 1} for number 
             "known_marketplaces.json", {"mk": {"source": {"source": "git", "url": "https://evil"}}}, "mk",
             id="where plugins come from",
         ),
+        pytest.param(
+            "daemon.json", {"scheduled": {"tasks": [{"prompt": "x", "permissionMode": "bypassPermissions"}]}},
+            "scheduled", id="what the service of Claude does",
+        ),
         pytest.param(".env", b"# of mine\nexport PATH = x\n", "PATH", id="variables of Codex"),
     ],
 )  # fmt: skip
