@@ -15,6 +15,7 @@ import os
 import select
 import time
 
+from nono.disk.resolv_conf import name_servers  # not later: the view may hide where nono is
 from nono.errors import LaunchError
 from nono.forked import Answer, Reply, answer_pipe, fork_child
 from nono.kernel import capabilities, namespaces, process
@@ -110,9 +111,6 @@ def _enter_empty_network(lifeline: _socket.socket) -> bool:
 
     Returns False if the kernel refuses the network.
     """
-    # Imported here: few runs use UDP.
-    from nono.disk.resolv_conf import name_servers
-
     try:
         namespaces.enter_empty_network()
         bound = socket_maker.bind_name_servers(name_servers())
