@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from nono.audit.event import NetworkEventMode
 from nono.policy.hosts.endpoint_scope import EndpointScope
 from nono.policy.hosts.host_filter import Refuse
 from nono.policy.hosts.upstream import Upstream
@@ -26,7 +27,6 @@ from nono.proxy.verdict.verdict import (
     Forward,
     Intercept,
     Mechanism,
-    Mode,
     Refused,
     Tunnel,
     Verdict,
@@ -116,7 +116,7 @@ class Dispatcher:
         if head.wants_upgrade:
             return Refused(_entry(head), _upgrade_refused())
         host, port = target.parse_authority(head.target)
-        mode: Mode = (
+        mode: NetworkEventMode = (
             "external"
             if self.upstream_proxy is not None and self.upstream_proxy.carries(host, port)
             else "connect"
@@ -217,7 +217,7 @@ def _token_required(head: RequestHead) -> Refusal:
 def _entry(head: RequestHead, path: bytes | None = None) -> Entry:
     """Return the entry of a request whose destination is not known yet."""
     recorded = target.for_record(head.target if path is None else path)
-    mode: Mode = "connect" if head.method == b"CONNECT" else "reverse"
+    mode: NetworkEventMode = "connect" if head.method == b"CONNECT" else "reverse"
     return Entry(mode, "", 0, head.method.decode("ascii"), recorded)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from nono.audit.event import NetworkEventMode
 from nono.credentials.values.credential import Header, Outgoing, RequestFacts
 from nono.named_tuple import NamedTuple
 from nono.policy.endpoints.policy import EndpointVerdict
@@ -17,14 +18,13 @@ from nono.proxy.verdict.logins.table import LoginEndpoint
 from nono.proxy.verdict.rewrite import RequestWriter
 from nono.proxy.verdict.routes import Identity, Route
 
-Mode = Literal["connect", "connect_intercept", "reverse", "external"]
 Mechanism = Literal["proxy_authorization", "phantom_header", "phantom_path", "phantom_query"]
 
 
 class Entry(NamedTuple):
     """The audit fields of a request, without the decision."""
 
-    mode: Mode
+    mode: NetworkEventMode
     target: str  # the host, or the service for mode "reverse"
     port: int
     method: str
