@@ -11,7 +11,7 @@ from contextlib import suppress
 from nono import __version__, paths
 from nono.cli.args.help_wanted import HelpWanted
 from nono.cli.command_table import ALIASES, COMMANDS, LATER, PAIRS, Loaded
-from nono.errors import NonoError, UsageError
+from nono.errors import NonoError, UsageError, in_words
 from nono.printable import printable
 
 TYPE_CHECKING = False
@@ -53,10 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         # Usually our own output on a full disk; commands turn the errors they expect into NonoErrors
         # themselves.
-        _complain(
-            f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror or error),
-            _hint(error),
-        )
+        _complain(in_words(error), _hint(error))
         sys.stdout = None  # otherwise Python would flush again at exit and print its own error
         return 1
     except KeyboardInterrupt:

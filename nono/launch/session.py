@@ -10,7 +10,7 @@ from nono import paths
 from nono.audit.event import Event, Recorder
 from nono.audit.ledger import BUDGET_BYTES, AuditLog
 from nono.audit.redact import USUAL, Redaction
-from nono.errors import NonoError
+from nono.errors import NonoError, reason_of
 from nono.named_tuple import NamedTuple
 
 Warn = Callable[[str], None]
@@ -63,9 +63,7 @@ def open_log(
         log = AuditLog(root, session_id, budget_bytes=budget_bytes, on_full=warn)
     except OSError as error:
         where = root if error.filename is None else os.path.join(root, "audit", error.filename)
-        raise NonoError(
-            f"the audit log cannot be opened: {where}: {error.strerror or error}", hint=hint
-        ) from error
+        raise NonoError(f"the audit log cannot be opened: {where}: {reason_of(error)}", hint=hint) from error
     parent = os.path.dirname(root)
     mode = os.stat(parent).st_mode
     if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:

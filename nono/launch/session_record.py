@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from nono.errors import NonoError
+from nono.errors import NonoError, reason_of
 from nono.kernel.signals import signal
 from nono.launch.prepare import Prepared
 from nono.launch.session import Warn
@@ -74,7 +74,7 @@ class SessionEntry:
         try:
             return listen(self._entry.registry, self._session_id)
         except OSError as error:
-            raise NonoError(f"nobody could attach to the session: {error.strerror or error}") from error
+            raise NonoError(f"nobody could attach to the session: {reason_of(error)}") from error
 
     def recorded(
         self, loop: Loop, size: Size, bytes_max: int, leaks: Sequence[LeakDetector], warn: Warn
@@ -179,7 +179,7 @@ def _without_record(
     environ: Mapping[str, str], name: str | None, error: OSError, warn: Warn, *, is_needed: bool
 ) -> None:
     """Warn; raise NonoError if a person counts on the record: by its name, or to attach to the session."""
-    sentence = f"{directory_of(environ)}: {error.strerror or error}"
+    sentence = f"{directory_of(environ)}: {reason_of(error)}"
     if name is not None or is_needed:
         named = "" if name is None else f" '{name}'"
         raise NonoError(f"the session{named} cannot be recorded: {sentence}") from error

@@ -16,7 +16,7 @@ import select
 import time
 
 from nono.disk.resolv_conf import name_servers  # not later: the view may hide where nono is
-from nono.errors import LaunchError
+from nono.errors import LaunchError, reason_of
 from nono.forked import Answer, Reply, answer_pipe, fork_child
 from nono.kernel import capabilities, namespaces, process
 from nono.kernel.signals import signal
@@ -67,7 +67,7 @@ def _live(view: PrivateView, lifeline: int, reply: Reply, *, makes_sockets: bool
     try:
         terminal = private_mounts.mount_view(view)
     except OSError as error:
-        said = f"the command's own view of this system cannot be mounted: {error.strerror or error}"
+        said = f"the command's own view of this system cannot be mounted: {reason_of(error)}"
         reply.send(said.encode("utf-8", "replace")[:SAID_BYTES_MAX])
         reply.wait_until_closed()  # init's end would kill the command before it has reported this failure
         return

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
+from nono.errors import reason_of
 from nono.forked import Reply, answering, bytes_from_fork
 from nono.kernel import filters, inotify, landlock, process, seccomp
 from nono.kernel.libc import os_error
@@ -58,7 +59,7 @@ def _probe_namespaces(children: ExitStack) -> str:
         try:
             private_mounts.mount_view(PrivateView())
         except OSError as error:
-            reply.send(_encoded(error.strerror or str(error)))
+            reply.send(_encoded(reason_of(error)))
         else:
             reply.send(b"")
 
@@ -67,7 +68,7 @@ def _probe_namespaces(children: ExitStack) -> str:
         try:
             namespaces.leave_processes()
         except OSError as error:
-            reply.send(_encoded(error.strerror or str(error)))
+            reply.send(_encoded(reason_of(error)))
             return
         # In a child, because that is in the new PID namespace, whose /proc is mounted.
         with answering(view) as inside:

@@ -8,7 +8,7 @@ from posixpath import basename, join
 
 from nono.clock import unix_ms
 from nono.disk import durable
-from nono.errors import NonoError
+from nono.errors import NonoError, reason_of
 from nono.named_tuple import NamedTuple
 from nono.policy.path_expansion import is_within
 from nono.printable import printable
@@ -185,7 +185,7 @@ def _present(found_changes: Iterable[Change], *, is_bounded: bool) -> Present:
                     allowance = Allowance(_larger(change), is_strict=False) if is_bounded else None
                     found[root, change.path] = _look(directory, change.path, None, change.after, allowance)
         except OSError as error:
-            reason = f"{root}: {error.strerror or error}"
+            reason = f"{root}: {reason_of(error)}"
             found.update({(root, change.path): reason for change in concerned})
     return found
 
@@ -205,7 +205,7 @@ def _look(
             return None
         if error.errno in (errno.ELOOP, errno.EXDEV):
             return BEHIND_LINK
-        return error.strerror or str(error)
+        return reason_of(error)
 
 
 def restore(
@@ -231,7 +231,7 @@ def restore(
     except OSError as error:
         raise NonoError(
             "nothing was restored, because what is there now cannot be kept first: "
-            f"{kept.path}: {error.strerror or error}",
+            f"{kept.path}: {reason_of(error)}",
             hint="free space there; nono rollback cleanup drops what is kept of old runs"
             if error.errno in durable.FULL
             else None,

@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import Literal
 
 from nono.disk.descriptor import DIRECTORY_FLAGS
+from nono.errors import reason_of
 from nono.kernel import open_path
 from nono.kernel.uapi.open import RESOLVE_NO_XDEV
 from nono.named_tuple import NamedTuple
@@ -163,7 +164,7 @@ class Walker:
             if error.errno == errno.EXDEV:
                 self._pass_over_mount(path, known)
             else:
-                self._gaps[path] = error.strerror or str(error)
+                self._gaps[path] = reason_of(error)
             return None
         if os.fstat(child).st_dev != device:
             self._pass_over_mount(path, known)
@@ -193,7 +194,7 @@ class Walker:
                         with suppress(FileNotFoundError):  # it is gone
                             self._note(each, frame, wanted)
         except OSError as error:
-            self._gaps[path] = error.strerror or str(error)
+            self._gaps[path] = reason_of(error)
         self._seen += len(wanted)
         if len(self._entries) + self._seen > self._walk.entries_max:
             raise TooMuchError("files", self.largest(lambda entry: 1))

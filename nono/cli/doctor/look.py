@@ -9,6 +9,7 @@ from posixpath import dirname, join
 from typing import Literal
 
 from nono import paths
+from nono.errors import reason_of
 from nono.kernel import landlock_rights
 from nono.kernel.filters.freeze import Comparison, compare
 from nono.named_tuple import NamedTuple
@@ -63,7 +64,7 @@ def state_fault(root: str) -> StateFault | None:
         except FileNotFoundError:
             continue
         except OSError as error:
-            return StateFault(path, error.strerror or str(error), "elsewhere")
+            return StateFault(path, reason_of(error), "elsewhere")
         if not stat.S_ISDIR(found.st_mode):
             what = "it is a link" if stat.S_ISLNK(found.st_mode) else "it is no directory"
             return StateFault(path, what, "move")

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, suppress
 from nono import paths
 from nono.audit import event
 from nono.clock import rfc3339, unix_ms
-from nono.errors import ConfigError, NonoError
+from nono.errors import ConfigError, NonoError, reason_of
 from nono.launch.session import Session
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import CapabilitySet, Grant
@@ -182,7 +182,7 @@ def end(request: UndoRequest, taken: Recording, session: Session, exit_code: int
         _record(session, taken)
     except OSError as error:
         raise NonoError(
-            f"the end of the run cannot be kept for undo: {error.strerror or error}",
+            f"the end of the run cannot be kept for undo: {reason_of(error)}",
             hint=f"To go back to before the run: nono rollback restore {taken.info.session_id} --force",
         ) from error
     for sentence in taken.info.notes:

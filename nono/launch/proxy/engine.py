@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from nono.credentials.load import Loaded, LoadedService
 from nono.credentials.phantom import SessionToken
-from nono.errors import NonoError
+from nono.errors import NonoError, reason_of
 from nono.launch.proxy.assembly import Assembly
 from nono.launch.proxy.front import Front
 from nono.policy.services.credential_service import CredentialService
@@ -50,7 +50,7 @@ async def served(front: Front, parts: Collaborators) -> AsyncIterator[RunningPro
         try:
             running = await stack.enter_async_context(proxy)
         except OSError as error:
-            raise NonoError(f"the proxy cannot serve its clients: {error.strerror or error}") from error
+            raise NonoError(f"the proxy cannot serve its clients: {reason_of(error)}") from error
         yield running
 
 

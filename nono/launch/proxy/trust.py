@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager
 from posixpath import join
 
 from nono import paths
+from nono.errors import reason_of
 from nono.named_tuple import NamedTuple
 from nono.policy.hosts.proxy_settings import ProxySettings
 from nono.proxy.child_env import trust_env
@@ -108,7 +109,7 @@ def trusted_authority(
         except OSError as error:
             warn(
                 f"TLS is not intercepted, so credentials work through their base URLs only: {directory}: "
-                f"{error.strerror or error}"
+                f"{reason_of(error)}"
             )
             yield None
             return

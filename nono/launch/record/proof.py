@@ -8,7 +8,7 @@ from posixpath import basename, dirname
 from nono import paths
 from nono.audit.proof.conclusion import conclude, summary_of
 from nono.audit.proof.summary import Executable, Summary
-from nono.errors import ConfigError, NonoError
+from nono.errors import ConfigError, NonoError, in_words
 from nono.launch.prepare import Prepared
 from nono.launch.session import USUAL_PROVING, Proving, Session, Warn
 from nono.named_tuple import NamedTuple
@@ -82,7 +82,7 @@ def with_files_after(evidence: Evidence, seen: Sequence[Tree], warn: Warn) -> Ev
     try:
         return evidence._replace(tree_after=_tree(evidence.hashed, seen, warn))
     except (NonoError, OSError) as error:
-        warn(f"--audit-integrity: the files after the run are not covered: {_reason(error)}")
+        warn(f"--audit-integrity: the files after the run are not covered: {in_words(error)}")
         return evidence
 
 
@@ -136,7 +136,7 @@ def concluded(session: Session, exit_code: int, evidence: Evidence, snapshots: i
         damage = conclude(paths.state_root(session.environ), summary, log=log, bundle=bundle)
     except (NonoError, OSError, ValueError) as error:
         consequence = "" if exit_code else ". The command has succeeded; nono exits with 1 for this"
-        session.tell_failure(f"the session cannot be verified later: {_reason(error)}{consequence}")
+        session.tell_failure(f"the session cannot be verified later: {in_words(error)}{consequence}")
         return exit_code or 1
     if damage is not None:
         session.tell_failure(damage)
@@ -199,10 +199,3 @@ def _executable(program: str) -> Executable | None:
             return Executable(path, file_digest(file, "sha256").hexdigest())
     except OSError:
         return None  # an executable program may be unreadable
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, OSError):
-        where = "" if error.filename is None else f"{error.filename}: "
-        return f"{where}{error.strerror or error}"
-    return str(error)

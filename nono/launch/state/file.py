@@ -12,7 +12,7 @@ from posixpath import basename, join
 
 from nono import paths
 from nono.disk import json_text
-from nono.errors import NonoError
+from nono.errors import NonoError, reason_of
 from nono.launch.state.state import Identity, State, parse_state, state_document
 from nono.policy.path_expansion import differs_by_process
 from nono.private_dir import open_private_dir
@@ -125,7 +125,7 @@ def read_own_state(environ: Mapping[str, str]) -> State | None:
     try:
         return parse_state(json_text.parse(_read(path).decode("utf-8")))
     except OSError as error:
-        raise _invalid(path, error.strerror or str(error)) from None
+        raise _invalid(path, reason_of(error)) from None
     except (ValueError, RecursionError) as error:
         raise _invalid(path, str(error)) from None
 
@@ -155,7 +155,7 @@ def _read(path: str) -> bytes:
 
 
 def _without(directory: str, error: OSError) -> str:
-    return f"`nono why --self` will not work inside: {directory}: {error.strerror or error}"
+    return f"`nono why --self` will not work inside: {directory}: {reason_of(error)}"
 
 
 def _invalid(path: str, problem: str) -> NonoError:

@@ -17,6 +17,7 @@ from anyio.abc import TaskGroup
 
 from nono.audit.event import OF_INSTRUCTIONS, Recorder
 from nono.disk.regular_file import read_regular_file
+from nono.errors import reason_of
 from nono.kernel import capabilities, open_path
 from nono.kernel.notify import Notification
 from nono.named_tuple import NamedTuple
@@ -167,7 +168,7 @@ class InstructionFiles:
                 leased = self._judged.lease(waiting.descriptor)
             content = read_regular_file(open_path.path_to(waiting.descriptor), FILE_BYTES_MAX)
         except OSError as error:
-            return _Read(b"", unreadable(waiting.name, error.strerror or str(error)), leased)
+            return _Read(b"", unreadable(waiting.name, reason_of(error)), leased)
         evidence = evidence_of(self._root, waiting.name, content, self._read_inside, self._verify)
         verdict = judge(evidence, self._trust)
         if not verdict.is_trusted:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from posixpath import expanduser, join, lexists, normpath
 
+from nono.errors import reason_of
 from nono.named_tuple import NamedTuple
 from nono.trust.disk import evidence, package_tree
 from nono.trust.disk.evidence import Verify
@@ -62,7 +63,7 @@ def judge_all(
         try:
             read = evidence.read(root, path, verify)
         except OSError as error:
-            verdicts.append(unreadable(path, error.strerror or str(error)))
+            verdicts.append(unreadable(path, reason_of(error)))
             continue
         verdict = judge(read.evidence, trust)
         verdicts.append(verdict)

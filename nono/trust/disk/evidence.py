@@ -7,6 +7,7 @@ from posixpath import basename, dirname, join
 
 from nono.digests import sha256
 from nono.disk.regular_file import read_regular_file
+from nono.errors import reason_of
 from nono.named_tuple import NamedTuple
 from nono.trust import bundle
 from nono.trust.bundle import BUNDLE_BYTES_MAX, Bundle
@@ -88,6 +89,6 @@ def read_bundle(path: str, reader: Reader = read_regular_file) -> Bundle | str |
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        return error.strerror or str(error)
+        return reason_of(error)
     except ValueError as error:
         return str(error)

@@ -20,7 +20,7 @@ from nono.cli.commands.audit.found import all_found, the_one
 from nono.clock import rfc3339
 from nono.disk.descriptor import DIRECTORY_FLAGS
 from nono.disk.durable import unfinished
-from nono.errors import ConfigError, NonoError, UsageError
+from nono.errors import ConfigError, NonoError, UsageError, reason_of
 from nono.outward.head import head_of
 from nono.outward.ocsf.projection import Projection
 from nono.outward.tail import BrokenChainError, Tail
@@ -190,4 +190,4 @@ def _output(path: str | None) -> Iterator[BinaryIO]:
         with unfinished(None, path) as file:
             yield file
     except OSError as error:
-        raise NonoError(f"{path} cannot be written: {error.strerror or error}") from error
+        raise NonoError(f"{path} cannot be written: {reason_of(error)}") from error

@@ -11,7 +11,7 @@ from typing import Any
 
 from nono.cli import atomic_write
 from nono.disk.regular_file import read_regular_file
-from nono.errors import ConfigError, NonoError
+from nono.errors import ConfigError, NonoError, reason_of
 from nono.named_tuple import NamedTuple
 from nono.policy.builtin import shipped
 from nono.policy.profile.files import (
@@ -62,7 +62,7 @@ class Target(NamedTuple):
             write = atomic_write.create if self.before is None else atomic_write.replace
             write(self.path, text.encode("utf-8"))
         except OSError as error:
-            raise NonoError(f"{self.path} could not be written: {error.strerror or error}") from error
+            raise NonoError(f"{self.path} could not be written: {reason_of(error)}") from error
 
 
 def target_of(output: str | None, profile: str | None, environ: Mapping[str, str]) -> Target:

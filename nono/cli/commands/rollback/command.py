@@ -9,7 +9,7 @@ from typing import Any
 
 from nono.cli.args import argparse_parser
 from nono.cli.commands.sessions.chosen import refuse_inside
-from nono.errors import NonoError
+from nono.errors import NonoError, in_words
 
 DESCRIPTION = "Lists, shows and undoes what runs with --rollback changed."
 
@@ -54,10 +54,7 @@ def run(argv: Sequence[str]) -> int:
     except BrokenPipeError:
         raise  # it concerns the reader of the output
     except (OSError, ValueError) as error:
-        reason = (
-            f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else error
-        )
-        raise NonoError(f"what is kept for undo cannot be used: {reason}") from error
+        raise NonoError(f"what is kept for undo cannot be used: {in_words(error)}") from error
     raise AssertionError(f"no arm for the action {parsed.action}")
 
 
