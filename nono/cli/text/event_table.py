@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from nono.amounts import size
+from nono.audit.event import FAILURES
 from nono.audit.outcomes import outcome_rows
 from nono.cli.text.session_text import one_line, reason
 from nono.clock import local_time
@@ -144,7 +145,9 @@ def _of_network(fields: Fields, outcome: Fields) -> Row:
         where += f" (x{fields['repeats']})"
     if fields.get("reason"):
         where += f" - {fields['reason']}"
-    decision = _text(fields.get("decision"))
+    # A host that could not be reached was denied by nobody.
+    has_failed = fields.get("denial_category") in FAILURES
+    decision = "failed" if has_failed else _text(fields.get("decision"))
     time, ms = _clock(fields.get(_TIME)), outcome.get("ms")
     return _row(time, what, decision, _text(status), ms, where + _end(outcome))
 

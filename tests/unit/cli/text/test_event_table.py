@@ -82,6 +82,16 @@ def test_a_failure_is_said_with_its_kind() -> None:
     assert " ".join(rows(began(), failed)[0]).endswith("in - refused: connecting failed")
 
 
+@pytest.mark.parametrize(
+    ("category", "decision"), [("upstream_connect_failed", "failed"), ("endpoint_policy", "deny")]
+)
+def test_a_host_that_is_not_reached_is_not_said_to_be_denied(
+    category: event.DenialCategory, decision: str
+) -> None:
+    answer = began(decision="deny", denial_category=category, status=502, reason="why")
+    assert rows(answer) == [["request", decision, "502", *WHERE, "-", "why"]]
+
+
 def test_a_request_without_an_end_has_a_row_all_the_same() -> None:
     assert rows(began()) == [[*BEGINS, *WHERE]]
 
