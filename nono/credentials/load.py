@@ -197,12 +197,20 @@ class Loader(NamedTuple):
                 from nono.credentials.logins.service_key import program_of
 
                 program = program_of(service.name)
-                stored_as = shell_word(_name_of_reader(service, EnvironmentReference(name)))
-                stored = f"nono credential set {stored_as}, or export {name}"
+                reader = _name_of_reader(service, EnvironmentReference(name))
+                stored = f"nono credential set {shell_word(reader)}, or export {name}"
                 if program is None:
-                    return stored
+                    return f"{stored}{_elsewhere(reader, program_of(reader))}"
                 return f"{stored}, or log in with nono run --profile {program} -- {program} auth login"
         return None
+
+
+def _elsewhere(service: str, program: str | None) -> str:
+    """Say where the logins of a program count, for somebody who has one and is told that there is no key."""
+    if program is None:
+        return ""
+    imported = f"one made outside is taken by nono credential import {program}"
+    return f"; a login of {program} made inside is for '{service}' only, {imported}"
 
 
 def _name_of_reader(service: CredentialService, reference: EnvironmentReference) -> str:

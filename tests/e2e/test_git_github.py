@@ -133,6 +133,7 @@ def test_the_start_without_a_token_is_refused_and_says_where_one_goes(stage: Age
     run = inside(stage, PUSH, GITHUB_TOKEN="")
     assert run.exit_code != 0
     assert "nono credential set github, or export GITHUB_TOKEN" in run.stderr
+    assert "nono credential import gh" in run.stderr
 
 
 ELSEWHERE = "evil.example"

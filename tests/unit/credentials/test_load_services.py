@@ -239,7 +239,10 @@ def test_a_variable_that_is_not_set_stands_for_the_stored_key_of_whoever_reads_i
     (loaded,) = load([GIT], environ)
     assert isinstance(loaded.outcome, Loaded) is is_found
     if isinstance(loaded.outcome, Missing):
-        assert loaded.outcome.hint == "nono credential set github, or export GITHUB_TOKEN"
+        assert loaded.outcome.hint == (
+            "nono credential set github, or export GITHUB_TOKEN; a login of gh made inside is for 'github' "
+            "only, one made outside is taken by nono credential import gh"
+        )
 
 
 def test_services_with_one_reference_and_one_key_are_known_by_name(environ: dict[str, str]) -> None:
