@@ -157,6 +157,7 @@ def test_a_key_goes_to_a_server_on_this_machine(stage: AgentStage, providers: Pr
         ("anthropic-token", "ANTHROPIC_BASE_URL", "ANTHROPIC_AUTH_TOKEN"),
         ("anthropic", "ANTHROPIC_BASE_URL", "ANTHROPIC_API_KEY"),
         ("groq", "GROQ_BASE_URL", "GROQ_API_KEY"),
+        ("gitlab", "GITLAB_HOST", "GITLAB_TOKEN"),
     ],
 )
 def test_a_key_is_not_sent_past_the_gateway_of_the_environment(

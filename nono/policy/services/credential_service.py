@@ -43,6 +43,9 @@ _AWS_VARIABLES = (
     "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
     "AWS_CONTAINER_AUTHORIZATION_TOKEN",
 )
+# The fields of a shipped service for variables from which its clients read an address. A run sets the first
+# to the route's, and leaves the others as they are; these may hold a host alone.
+_SET, _LEFT = "base_url_env_vars", "address_env_vars"
 
 
 class Elsewhere(NamedTuple):
@@ -208,11 +211,14 @@ def _elsewhere(
     """Find another host in the variables that the clients of this address read, whatever key they send."""
     own = parse_upstream(address)
     readers = [entry for entry in built_in.values() if entry["upstream"] == address]
-    for variable in dict.fromkeys(name for entry in readers for name in entry["base_url_env_vars"]):
-        if not (text := environ.get(variable)):
-            continue
-        if not is_upstream(text) or not parse_upstream(text).covers(own.host, own.port):
-            return Elsewhere(variable, text)
+    for field in (_SET, _LEFT):
+        for variable in dict.fromkeys(name for entry in readers for name in entry.get(field, ())):
+            if not (text := environ.get(variable)):
+                continue
+            if field == _LEFT and "/" not in text.rstrip("/"):
+                text = f"https://{text.rstrip('/')}{own.base_path}"
+            if not is_upstream(text) or not parse_upstream(text).covers(own.host, own.port):
+                return Elsewhere(variable, text)
     return None
 
 

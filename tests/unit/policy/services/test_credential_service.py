@@ -172,6 +172,13 @@ def test_an_address_that_no_service_can_have_is_refused(address: str, message: s
         ("openai", {"OPENAI_BASE_URL": "not a URL"}, "OPENAI_BASE_URL"),
         ("claude-token", {"ANTHROPIC_BASE_URL": "https://llm.corp.example"}, "ANTHROPIC_BASE_URL"),
         ("gemini", {"GOOGLE_GEMINI_BASE_URL": "https://llm.corp.example"}, "GOOGLE_GEMINI_BASE_URL"),
+        ("openai", {"OPENAI_API_BASE": "https://llm.corp.example/v1"}, "OPENAI_API_BASE"),
+        ("gitlab", {"GITLAB_HOST": "https://gitlab.corp.example/api"}, "GITLAB_HOST"),
+        ("gitlab", {"GL_HOST": "https://gitlab.corp.example"}, "GL_HOST"),
+        ("github", {"GITHUB_API_URL": "https://github.corp.example/api/v3"}, "GITHUB_API_URL"),
+        ("gitlab", {"GITLAB_HOST": "https://gitlab.com"}, None),
+        ("gitlab", {"GITLAB_HOST": "gitlab.com"}, None),
+        ("github", {"GITHUB_API_URL": "https://api.github.com"}, None),
         ("openai", {"OPENAI_BASE_URL": "https://API.openai.com/v2/"}, None),
         ("openai", {"OPENAI_BASE_URL": ""}, None),
         ("openai", {"ANTHROPIC_BASE_URL": "https://llm.corp.example"}, None),
@@ -186,6 +193,14 @@ def test_another_address_in_the_variables_of_a_services_clients_is_found(
     built_in = shipped.network_policy().services
     [service] = resolve_services([(name, "--credential")], {"corp": CUSTOM}, built_in, places)
     assert service.elsewhere == (None if found is None else (found, environ[found]))
+
+
+@pytest.mark.parametrize("host", ["gitlab.corp.example", "gitlab.corp.example:8443", "gitlab.corp.example/"])
+def test_a_host_without_its_scheme_is_another_address_too(host: str) -> None:
+    places = PLACES._replace(environ={"GITLAB_HOST": host})
+    built_in = shipped.network_policy().services
+    [service] = resolve_services([("gitlab", "--credential")], {}, built_in, places)
+    assert service.elsewhere == ("GITLAB_HOST", f"https://{host.rstrip('/')}/api")
 
 
 @pytest.mark.parametrize(
