@@ -19,8 +19,9 @@ from nono.launch.proxy.front import front_of, listening
 from nono.launch.proxy.git_ssh import git_ssh
 from nono.launch.serving.network import Network
 from nono.launch.start import RunContext
+from nono.proxy.child_env import resolver_options
 from nono.proxy.upstream.lookups import lookups
-from nono.sandbox.plan.enforcement import Rung
+from nono.sandbox.plan.enforcement import Rung, has_own_datagrams
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def with_proxy(run: RunContext) -> Iterator[Network]:
         hosts = resolved.host_filter
         assert hosts is not None  # otherwise there is no proxy
         ssh = git_ssh(run.inherited, hosts, run.prepared.capabilities.grants)
-        variables = {**front.variables, **ssh.variables}
+        variables = {**front.variables, **ssh.variables, **_look_ups(run)}
         inherited = {**run.inherited, **variables}
         withheld = withhold(keys, inherited, run.env_credentials, run.session)
         resolver = stack.enter_context(lookups())
@@ -75,6 +76,14 @@ def with_proxy(run: RunContext) -> Iterator[Network]:
             may_start_first=maker is None and _may_start_first(assembly),
             own_files=_own_files(run, assembly),
         )
+
+
+def _look_ups(run: RunContext) -> Mapping[str, str]:
+    """Return what has a command without UDP look names up where the supervisor can answer."""
+    enforcement = run.prepared.enforcement
+    if enforcement.rung is not Rung.NOTIFY or has_own_datagrams(enforcement):
+        return {}
+    return {"RES_OPTIONS": resolver_options(run.inherited.get("RES_OPTIONS", ""))}
 
 
 def _may_start_first(assembly: Assembly) -> bool:

@@ -87,6 +87,14 @@ def child_env(
     return variables
 
 
+def resolver_options(inherited: str) -> str:
+    """Return RES_OPTIONS (resolv.conf(5)) that have the C library look names up by TCP.
+
+    For a command that has no UDP. Go takes the C library's resolver, if it can, where the variable is set.
+    """
+    return f"{inherited} use-vc".strip()
+
+
 def java_options(authority: str, no_proxy: str, inherited: str) -> str:
     """Return JAVA_TOOL_OPTIONS that lead JVMs to the proxy, because they read no proxy variable.
 

@@ -29,9 +29,11 @@ from nono.supervisor.calls.own_servers import OwnServers
 from nono.supervisor.calls.trapped_call import HiddenCallerError, Socket, TrappedCalls, release
 from nono.supervisor.calls.unix import UnixCalls
 from nono.supervisor.calls.watchdog import BlockingCallWatchdog
+from nono.supervisor.look_ups.name_server import LookUps
+from nono.supervisor.look_ups.tcp_name_server import TcpNameServer
 from nono.supervisor.verdict import adjudicator
 from nono.supervisor.verdict.adjudicator import OWN_SERVER, NetworkGrants, Perform, Refuse
-from nono.supervisor.verdict.audit_events import refused, refused_look_up
+from nono.supervisor.verdict.audit_events import refused
 from nono.supervisor.verdict.own_datagrams import is_udp_socket
 from nono.supervisor.verdict.path_call import PATH_CALLS
 from nono.supervisor.verdict.register_call import refuse_by_registers
@@ -49,7 +51,7 @@ from nono.supervisor.verdict.syscall_args import (
 
 if TYPE_CHECKING:
     from nono.supervisor.calls.own_datagrams import OwnDatagrams
-    from nono.supervisor.verdict.virtual_addresses import Refused, VirtualAddresses
+    from nono.supervisor.verdict.virtual_addresses import VirtualAddresses
 
 _UNIX_FAMILY, _NETLINK_FAMILY = (struct.pack("=H", each) for each in (socket.AF_UNIX, socket.AF_NETLINK))
 
@@ -88,7 +90,7 @@ class NotifyLoop:
         opens: Serves calls that open files, if those are trapped.
         maker: The channel of a socket maker in an empty network, which the caller closes; without it there is
             no UDP.
-        names: The hosts that the command may look up; without them, and without a maker, it looks up none.
+        names: The hosts that the command may look up; without them it looks up none.
         """
         self._listener = listener
         self._opens = opens
@@ -109,13 +111,14 @@ class NotifyLoop:
         self._lists_network = grants.proxy is not None
         self._maker = maker
         self._datagrams: OwnDatagrams | None = None
-        self._looked_up = names
+        self._look_ups = None if names is None else LookUps(names, recorder)
+        self._name_server = None if self._look_ups is None else TcpNameServer(self._look_ups)
         self._own: OwnServers | None = None
         if grants.own_servers:
             self._own = OwnServers(self._calls, recorder, self._answer_late, self._watchdog)
         self._inet = InetCalls(
             *(grants, self._calls, recorder, connected, self._answers.fail, self._watchdog, bound),
-            *(self._own, names),
+            *(self._own, names, self._name_server),
         )
         self._unix: UnixCalls | None = None
         if paths is not None:
@@ -148,6 +151,8 @@ class NotifyLoop:
         self._inet.close()
         if self._datagrams is not None:
             self._datagrams.close()
+        if self._name_server is not None:
+            self._name_server.close()
         if self._own is not None:
             self._own.close()
         self._handover.close()
@@ -226,14 +231,9 @@ class NotifyLoop:
             from nono.supervisor.calls.own_datagrams import OwnDatagrams
 
             self._datagrams = OwnDatagrams(
-                *(self._handover, maker, self._calls, self._answer_late),
-                *(self._looked_up, self._refuse_look_up),
+                self._handover, maker, self._calls, self._answer_late, self._look_ups
             )
         return self._datagrams
-
-    def _refuse_look_up(self, what: Refused) -> None:
-        with suppress(OSError):  # as in _refuse
-            self._recorder(refused_look_up(what))
 
     def _make_route_socket(self, call: notify.Notification) -> int | None:
         try:

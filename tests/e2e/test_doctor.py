@@ -21,7 +21,6 @@ from support.kernelsim.kernel import WSL2, Kernel
 from support.nono_run import NONO
 from support.ordinary_user import OrdinaryUser, ordinary_user
 from support.running import fork_server
-from support.running.needs import has_datagrams
 
 PACKAGED = ("curl", "git (https)", "git (ssh)", "gh", "npm", "go", "cargo", "java")
 
@@ -142,24 +141,22 @@ def test_a_git_with_a_proxy_of_its_own_is_told_with_its_remedy(user: OrdinaryUse
 
 
 @pytest.mark.parametrize(
-    ("program", "has_namespaces", "mark"),
+    ("program", "kernel", "mark"),
     [
-        pytest.param("node", False, "missing", id="older"),
-        pytest.param("node", True, "ok", id="older, with namespaces"),
-        pytest.param("node24", False, "ok", id="newer"),
+        pytest.param("node", Kernel(notify_busy=True, landlock_abi=4), "missing", id="older"),
+        pytest.param("node", Kernel(no_userns=True), "ok", id="older, with a listener"),
+        pytest.param("node", None, "ok", id="older, with namespaces too"),
+        pytest.param("node24", Kernel(notify_busy=True, landlock_abi=4), "ok", id="newer"),
     ],
 )
 def test_a_node_that_ignores_the_proxy_is_told_what_to_do_where_it_must_heed_it(
-    program: str, has_namespaces: bool, mark: str, user: OrdinaryUser
+    program: str, kernel: Kernel | None, mark: str, user: OrdinaryUser
 ) -> None:
-    if has_namespaces and not has_datagrams(user.uid):
-        pytest.skip("no network of its own here")
     found = shutil.which(program, path=SYSTEM_PATH)
     if found is None or (program == "node" and not _is_older(found)):
         pytest.skip(f"{program} of that age is not installed")
     path = path_of(user)
     Path(path, "node").symlink_to(Path(found).resolve())
-    kernel = None if has_namespaces else Kernel(no_userns=True)
     entry = clients_of(doctor(user, "--clients", path=path, kernel=kernel))["node fetch"]
     assert entry["mark"] == mark
     if mark == "missing":

@@ -37,12 +37,16 @@ if TYPE_CHECKING:
     from nono.audit.dedup import DedupRecorder
     from nono.kernel.notify import Notification
     from nono.supervisor.calls.own_servers import OwnServers
+    from nono.supervisor.look_ups.tcp_name_server import TcpNameServer
     from nono.supervisor.verdict.peer_registry import Destination, PeerAddress
     from nono.supervisor.verdict.virtual_addresses import VirtualAddresses
 
 JUDGED_MAX = 256  # socket addresses whose verdict is remembered
 SWEEP_INTERVAL_S = 1.0  # how often to check that callers of pending connects still live
 PENDING_MAX = 256  # pending connects: each keeps a descriptor open for as long as a silent host likes
+
+
+Told = Callable[["PeerAddress", int], None]  # of the local address and the cookie of a connection
 
 
 class Connected(Protocol):
@@ -83,6 +87,7 @@ class InetCalls:
         bound: Bound | None = None,
         own: OwnServers | None = None,
         names: VirtualAddresses | None = None,
+        name_server: TcpNameServer | None = None,
     ) -> None:
         """Set up the calls of one listener.
 
@@ -91,6 +96,7 @@ class InetCalls:
         bound: Called with each address that a socket was bound to.
         own: Connects to the command's own servers, if it may reach them; the caller closes it.
         names: The hosts that addresses stand for; a connect to one is made to the proxy.
+        name_server: Serves connects to name servers; the caller closes it.
         """
         self._grants = grants
         self._calls = calls
@@ -101,6 +107,7 @@ class InetCalls:
         self._bound = bound
         self._own = own
         self._names = names
+        self._name_server = name_server
         self._pending: dict[int, _Pending] = {}
         self._sweeper: asyncio.TimerHandle | None = None
         # A command connects to the same few addresses repeatedly. The key is the copied sockaddr.
@@ -124,14 +131,17 @@ class InetCalls:
         judged = self._judged(sockaddr)
         if isinstance(judged, _Virtual):
             destination = None if self._names is None else self._names.destination(judged.address)
-            if destination is not None:
-                return self._connect_to_proxy(call, destination)
+            if destination is not None and self._grants.proxy is not None:
+                return self._lead(call, self._grants.proxy, self._told(destination))
             judged = judged.otherwise
         if isinstance(judged, Refuse):
-            address = None if self._own is None else parse_sockaddr(sockaddr)
-            if self._own is None or not isinstance(address, InetAddress) or judged.rule == DENIED_PORT:
+            address = parse_sockaddr(sockaddr)
+            if not isinstance(address, InetAddress) or judged.rule == DENIED_PORT:
                 return judged
-            return self._own.connect(call, address, judged)
+            server = self._name_server
+            if server is not None and server.stands_for(address.host, address.port):
+                return self._lead(call, server.address(), server.expect)
+            return judged if self._own is None else self._own.connect(call, address, judged)
         duplicate = self._calls.tcp_socket(call)
         if duplicate is None:
             return errno.EACCES
@@ -143,7 +153,7 @@ class InetCalls:
                 release(duplicate)
                 return errno.EACCES
         connect = partial(duplicate.connect_ex, judged.sockaddr[duplicate.family])
-        return self._start_connect(call, duplicate, connect, to_proxy=to_proxy)
+        return self._start_connect(call, duplicate, connect, self._told(None) if to_proxy else None)
 
     def bind(self, call: Notification, sockaddr: bytes) -> Answer:
         """Bind for the caller. Raises like connect()."""
@@ -168,13 +178,16 @@ class InetCalls:
             release(duplicate)
         return 0
 
-    def _connect_to_proxy(self, call: Notification, destination: Destination) -> Answer:
-        """Connect to the proxy, which judges the destination and reaches it."""
-        duplicate, proxy = self._calls.tcp_socket(call), self._grants.proxy
-        if duplicate is None or proxy is None:
+    def _told(self, destination: Destination | None) -> Told:
+        return lambda peer, cookie: self._connected(peer, cookie, destination)
+
+    def _lead(self, call: Notification, address: InetAddress, told: Told) -> Answer:
+        """Connect to one of the supervisor's own listeners instead of to the address that was asked for."""
+        duplicate = self._calls.tcp_socket(call)
+        if duplicate is None:
             return errno.EACCES
-        connect = partial(duplicate.connect_ex, proxy.for_family(duplicate.family))
-        return self._start_connect(call, duplicate, connect, to_proxy=True, destination=destination)
+        connect = partial(duplicate.connect_ex, address.for_family(duplicate.family))
+        return self._start_connect(call, duplicate, connect, told)
 
     def _connect_anywhere(self, call: Notification, sockaddr: bytes) -> Answer:
         """Connect on an open network, as the caller asked, with the bytes that were copied."""
@@ -186,7 +199,7 @@ class InetCalls:
             release(duplicate)
             return refused
         connect = partial(socket_names.connect, duplicate.fileno(), sockaddr)
-        return self._start_connect(call, duplicate, connect, to_proxy=False)
+        return self._start_connect(call, duplicate, connect, None)
 
     def _bind_anywhere(self, call: Notification, sockaddr: bytes) -> Answer:
         duplicate = self._calls.socket(call)
@@ -199,15 +212,12 @@ class InetCalls:
             release(duplicate)
 
     def _start_connect(
-        self,
-        call: Notification,
-        duplicate: Socket,
-        connect: Callable[[], int],
-        *,
-        to_proxy: bool,
-        destination: Destination | None = None,
+        self, call: Notification, duplicate: Socket, connect: Callable[[], int], told: Told | None
     ) -> int | None:
-        """Connect as the caller would have, without ever blocking the loop. Owns `duplicate`."""
+        """Connect as the caller would have, without ever blocking the loop. Owns `duplicate`.
+
+        told: Is told of the connection before the loop runs anything else.
+        """
         blocking = is_blocking(duplicate)
         keep = False
         try:
@@ -216,8 +226,8 @@ class InetCalls:
             duplicate.setblocking(False)
             self._watchdog.arm()
             result = connect()
-            if to_proxy:
-                self._register(duplicate, destination)
+            if told is not None:
+                _tell(told, duplicate)
             if blocking and result in CONNECT_IN_PROGRESS:
                 # On loopback the handshake is complete by now, and a second call reports that; only a full
                 # accept queue really delays it.
@@ -236,13 +246,6 @@ class InetCalls:
                 if blocking:
                     duplicate.setblocking(True)
                 release(duplicate)
-
-    def _register(self, duplicate: Socket, destination: Destination | None) -> None:
-        try:
-            host, port, *_ = duplicate.getsockname()
-        except OSError:
-            return
-        self._connected((host.removeprefix("::ffff:"), port), cookie_of(duplicate), destination)
 
     def _wait_for(self, pending: _Pending) -> None:
         loop = asyncio.get_running_loop()
@@ -280,6 +283,14 @@ class InetCalls:
                 self._forget(pending)
         if self._pending:
             self._sweeper = asyncio.get_running_loop().call_later(SWEEP_INTERVAL_S, self._sweep)
+
+
+def _tell(told: Told, duplicate: Socket) -> None:
+    try:
+        host, port, *_ = duplicate.getsockname()
+    except OSError:
+        return
+    told((host.removeprefix("::ffff:"), port), cookie_of(duplicate))
 
 
 class _Dialled(NamedTuple):

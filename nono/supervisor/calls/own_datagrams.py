@@ -20,8 +20,8 @@ from nono.kernel import socket_names
 from nono.kernel.uapi.inet_diag import SO_NETNS_COOKIE
 from nono.sandbox.socket_maker import NAME_SERVERS, REQUEST_BYTES, UDP_IPV4, UDP_IPV6
 from nono.supervisor.calls.handover import Handover
-from nono.supervisor.calls.name_server import NameServer
 from nono.supervisor.calls.trapped_call import Socket, TrappedCalls, cookie_of, release
+from nono.supervisor.look_ups.name_server import LookUps, NameServer
 from nono.supervisor.verdict.adjudicator import Refuse
 from nono.supervisor.verdict.own_datagrams import (
     MADE_INSIDE,
@@ -35,7 +35,6 @@ from nono.supervisor.verdict.syscall_args import parse_sockaddr, unsigned
 
 if TYPE_CHECKING:
     from nono.kernel.notify import Notification
-    from nono.supervisor.verdict.virtual_addresses import Refused, VirtualAddresses
 
 _DESCRIPTOR = struct.Struct("@i")
 
@@ -49,19 +48,16 @@ class OwnDatagrams:
         maker: Socket,
         calls: TrappedCalls,
         answer: Callable[[Notification, int | Refuse], None],
-        names: VirtualAddresses | None,
-        refused: Callable[[Refused], None],
+        look_ups: LookUps | None,
     ) -> None:
         """Set up. Call on the loop.
 
         handover: Answers with a socket; the caller closes it.
         maker: The channel of the socket maker, which the caller continues to own.
         answer: Sends a delayed answer.
-        names: Answers look-ups; without it nobody does.
-        refused: Records a name that may not be reached.
+        look_ups: Answers the queries that reach name servers in that network; without it nobody does.
         """
-        self._names = names
-        self._refused = refused
+        self._look_ups = look_ups
         self._name_server: NameServer | None = None
         self._handover = handover
         self._maker = maker
@@ -147,8 +143,8 @@ class OwnDatagrams:
 
     def _serve_names(self, descriptors: Sequence[int]) -> None:
         """Answer the queries that reach these sockets, which are taken over."""
-        if self._names is not None:
-            self._name_server = NameServer(descriptors, self._names, self._refused)
+        if self._look_ups is not None:
+            self._name_server = NameServer(descriptors, self._look_ups)
             return
         for each in descriptors:
             os.close(each)

@@ -6,7 +6,14 @@ import httpx
 import pytest
 
 from nono.policy.hosts.no_proxy import parse_no_proxy
-from nono.proxy.child_env import ServiceVariables, base_url_variable, child_env, java_options, trust_env
+from nono.proxy.child_env import (
+    ServiceVariables,
+    base_url_variable,
+    child_env,
+    java_options,
+    resolver_options,
+    trust_env,
+)
 
 URL = "http://nono:tok@127.0.0.1:8080"
 
@@ -155,3 +162,8 @@ def test_a_jvm_is_led_to_the_proxy_and_past_it_as_other_clients_are() -> None:
     options = java_options("127.0.0.1:8080", "localhost,::1,.corp.example", "-Xmx1g")
     assert options.startswith("-Xmx1g -Dhttp.proxyHost=127.0.0.1 -Dhttp.proxyPort=8080 -Dhttps.proxyHost=")
     assert options.endswith("'-Dhttp.nonProxyHosts=localhost|[::1]|*.corp.example'")
+
+
+@pytest.mark.parametrize(("inherited", "expected"), [("", "use-vc"), ("ndots:2", "ndots:2 use-vc")])
+def test_options_of_the_resolver_are_kept(inherited: str, expected: str) -> None:
+    assert resolver_options(inherited) == expected

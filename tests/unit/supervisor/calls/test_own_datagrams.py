@@ -20,8 +20,9 @@ from nono.supervisor.calls.handover import Handover
 from nono.supervisor.calls.own_datagrams import OwnDatagrams
 from nono.supervisor.calls.trapped_call import Socket, TrappedCalls
 from nono.supervisor.calls.watchdog import BlockingCallWatchdog
+from nono.supervisor.look_ups.name_server import LookUps
 from nono.supervisor.verdict.adjudicator import STATIC_FILTER, Refuse
-from nono.supervisor.verdict.virtual_addresses import Refused, VirtualAddresses
+from nono.supervisor.verdict.virtual_addresses import VirtualAddresses
 
 HERE, THERE = 7, 8  # cookies of networks
 LOOPBACK = struct.pack("=H", socket.AF_INET) + struct.pack("!H4s8x", 9, b"\x7f\0\0\1")
@@ -46,8 +47,7 @@ class Stage:
         self.handed_out: dict[int, tuple[int, bool, bool]] = {}
         self.caller = Caller()
         self.networks = [THERE, HERE]  # of the next sockets that are asked for it
-        self.names: VirtualAddresses | None = None
-        self.refused: list[Refused] = []
+        self.look_ups: LookUps | None = None
         self.asked = 0
         self.has_answered = asyncio.Event()
         monkeypatch.setattr(notify, "respond_with_descriptor", self._hand_out)
@@ -86,7 +86,7 @@ class Stage:
         async def served() -> None:
             handover = Handover(-1, BlockingCallWatchdog(), lambda *_: None)
             calls = cast(TrappedCalls, self.caller)
-            own = OwnDatagrams(handover, self.ours, calls, self._answer, self.names, self.refused.append)
+            own = OwnDatagrams(handover, self.ours, calls, self._answer, self.look_ups)
             try:
                 await part(own)
             finally:
@@ -122,7 +122,8 @@ def test_each_caller_gets_what_it_asked_for(stage: Stage) -> None:
 
 @pytest.mark.parametrize("has_names", [True, False])
 def test_the_sockets_of_name_servers_are_no_answer_to_a_caller(has_names: bool, stage: Stage) -> None:
-    stage.names = VirtualAddresses(lambda _: None, "laptop") if has_names else None
+    if has_names:
+        stage.look_ups = LookUps(VirtualAddresses(lambda _: None, "laptop"), lambda _: None)
     kept: list[socket.socket] = []
 
     async def part(own: OwnDatagrams) -> None:

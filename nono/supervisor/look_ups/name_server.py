@@ -1,0 +1,60 @@
+"""Answer the DNS queries of the command, which go no further than the supervisor."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+from nono.audit.event import Event
+from nono.supervisor.verdict.audit_events import refused_look_up
+from nono.supervisor.verdict.dns_message import QUERY_BYTES_MAX, answer, parse_query
+from nono.supervisor.verdict.virtual_addresses import VirtualAddresses
+
+
+class LookUps:
+    """Answers queries by the names of one run, and records the names that may not be reached."""
+
+    def __init__(self, names: VirtualAddresses, record: Callable[[Event], None]) -> None:
+        self._names = names
+        self._record = record
+
+    def answer(self, message: bytes) -> bytes | None:
+        """Return the answer to a message; None if it is no query, and gets none."""
+        query = parse_query(message)
+        if query is None:
+            return None
+        answered = self._names.look_up(query)
+        if answered.refused is not None:
+            with suppress(OSError):  # a refusal that cannot be recorded is a refusal all the same
+                self._record(refused_look_up(answered.refused))
+        return answer(query, answered.code, answered.address)
+
+
+class NameServer:
+    """Serves UDP sockets on the loop, one query in each turn, until close()."""
+
+    def __init__(self, descriptors: Sequence[int], look_ups: LookUps) -> None:
+        """Start. Call on the loop. descriptors: Sockets that are bound and do not block; taken over."""
+        self._look_ups = look_ups
+        self._sockets = [socket.socket(fileno=each) for each in descriptors]
+        for each in self._sockets:
+            asyncio.get_running_loop().add_reader(each.fileno(), self._on_readable, each)
+
+    def close(self) -> None:
+        """Close the sockets. Whoever asks afterwards finds nobody there."""
+        for each in self._sockets:
+            asyncio.get_running_loop().remove_reader(each.fileno())
+            each.close()
+        self._sockets.clear()
+
+    def _on_readable(self, served: socket.socket) -> None:
+        try:
+            message, client = served.recvfrom(QUERY_BYTES_MAX)
+        except OSError:  # the client of the last answer had closed its socket
+            return
+        said = self._look_ups.answer(message)
+        if said is not None:
+            with suppress(OSError):
+                served.sendto(said, client)
