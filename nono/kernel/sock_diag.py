@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import errno
 import socket
+from collections.abc import Set
 
 from nono.kernel.uapi import inet_diag as uapi
 from nono.kernel.uapi import unix_diag as unix_uapi
 from nono.named_tuple import NamedTuple
 
 Address = tuple[str, int]
+
+_OPEN = frozenset((uapi.TCP_ESTABLISHED, uapi.TCP_CLOSE_WAIT))
+# Its program may have sent all it has to say and wait for the answer, or have closed it.
+_SAID_ALL = frozenset((uapi.TCP_FIN_WAIT1, uapi.TCP_FIN_WAIT2))
 
 
 class Listener(NamedTuple):
@@ -102,15 +107,18 @@ class SocketOwners:
         This is the user who created the socket, as seen from our user namespace. None: the kernel does not
         know, or the socket is closed by now.
         """
-        found = self._look_up(peer, local)
+        found = self._look_up(peer, local, _OPEN)  # for a closed one the kernel reports uid 0
         return None if found is None else found[0]
 
     def cookie(self, peer: Address, local: Address) -> int | None:
-        """Return the cookie (SO_COOKIE) of that socket. None: as for uid."""
-        found = self._look_up(peer, local)
+        """Return the cookie (SO_COOKIE) of that socket, whose connection may be closed at its own end.
+
+        None: the kernel does not know it.
+        """
+        found = self._look_up(peer, local, _OPEN | _SAID_ALL)
         return None if found is None else found[1]
 
-    def _look_up(self, peer: Address, local: Address) -> tuple[int, int] | None:
+    def _look_up(self, peer: Address, local: Address, states: Set[int]) -> tuple[int, int] | None:
         family = socket.AF_INET6 if ":" in peer[0] else socket.AF_INET
         sockid = uapi.INET_DIAG_SOCKID.pack(
             peer[1].to_bytes(2), local[1].to_bytes(2), *_packed(family, peer[0], local[0]), 0,
@@ -120,11 +128,11 @@ class SocketOwners:
         self._sequence = (self._sequence + 1) & 0xFFFFFFFF
         try:
             self._netlink.sendto(_message(uapi.NLM_F_REQUEST, self._sequence, request), (0, 0))
-            return self._answer(sockid)
+            return self._answer(sockid, states)
         except OSError:
             return None
 
-    def _answer(self, sockid: bytes) -> tuple[int, int] | None:
+    def _answer(self, sockid: bytes, states: Set[int]) -> tuple[int, int] | None:
         """Read the answer, which is available when sendto returns.
 
         Raises OSError EAGAIN if there is no answer.
@@ -138,10 +146,8 @@ class SocketOwners:
         if kind != uapi.SOCK_DIAG_BY_FAMILY or len(message) < start + uapi.INET_DIAG_MSG.size:
             return None
         _, state, _, _, found, _, _, _, uid, _ = uapi.INET_DIAG_MSG.unpack_from(message, start)
-        # Without such a connection the kernel reports a listener on that port; for a closed one it reports
-        # uid 0.
-        is_open = state in (uapi.TCP_ESTABLISHED, uapi.TCP_CLOSE_WAIT)
-        if not is_open or found[:4] != sockid[:4]:
+        # Without such a connection the kernel reports a listener on that port.
+        if state not in states or found[:4] != sockid[:4]:
             return None
         _, _, _, _, _, low, high = uapi.INET_DIAG_SOCKID.unpack(found)
         return int(uid), high << 32 | low

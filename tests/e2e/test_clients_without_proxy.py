@@ -6,9 +6,12 @@ The run sees a network, a resolv.conf and a DNS server of its own, which only ro
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,6 +83,16 @@ def answer(request: Received) -> None:
     request.connection.respond(200, b"reached")
 
 
+def echo(listener: socket.socket) -> None:
+    """Send each client back what it gets, until the listener is closed."""
+    with suppress(OSError):
+        while True:
+            connection, _ = listener.accept()
+            with connection:
+                while piece := connection.recv(4096):
+                    connection.sendall(piece)
+
+
 @pytest.fixture(params=[True, False], ids=["by UDP", "by TCP"])
 def place(sandbox: NonoRun, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Place]:
     """Yield a place for a run with namespaces, and for one without, which has no UDP."""
@@ -122,6 +135,32 @@ def test_a_grant_of_one_port_opens_no_other(rule: str, is_reached: bool, place: 
     assert len(place.server.connections) == int(is_reached)
     refused = [(event["target"], event["port"], event["reason"]) for event in run.denied]
     assert refused == ([] if is_reached else [(NAME, 443, f"host {NAME} is not in the allowlist")])
+
+
+SAYS_ALL_AT_ONCE = f"""
+import socket
+for _ in range(20):
+    with socket.create_connection(("{NAME}", 7), 60) as own:
+        own.sendall(b"all")
+        own.shutdown(socket.SHUT_WR)
+        print(own.recv(9).decode(), end=" ")
+"""
+
+
+@pytest.mark.parametrize("tunnels", [[f"{NAME}:7"], [f"{NAME}:8"]], ids=["its own", "another"])
+def test_a_client_may_end_its_half_before_it_has_an_answer(tunnels: list[str], place: Place) -> None:
+    """The proxy accepts the connection after the client has said all, as `nc -N` does."""
+    with socket.create_server((PRIVATE_ADDRESS, 7)) as listener:
+        threading.Thread(target=echo, args=[listener], daemon=True).start()
+        network = {"allow_domain": [NAME], "raw_tunnels": tunnels}
+        run = place.run(["/usr/bin/python3", "-c", SAYS_ALL_AT_ONCE], network)
+        listener.shutdown(socket.SHUT_RDWR)
+    if tunnels == [f"{NAME}:7"]:
+        assert run.stdout == "all " * 20, run.stderr
+        assert run.denied == []
+    else:
+        assert "all" not in run.stdout
+        assert {(event["target"], event["port"]) for event in run.denied} == {(NAME, 7)}
 
 
 SERVICE = {

@@ -6,13 +6,14 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 
 import pytest
 
 from nono.kernel.sock_diag import SocketOwners
 from nono.launch.proxy.same_user import same_user
+from nono.supervisor.calls.trapped_call import cookie_of
 from support.ordinary_user import become
 
 OTHER = 62001
@@ -70,6 +71,19 @@ def test_a_connection_that_was_closed_is_nobodys() -> None:
             assert accepted.recv(1) == b""
             with closing(SocketOwners()) as owners:
                 assert owners.uid(*addresses) is None
+
+
+@pytest.mark.parametrize("end", [lambda own: own.shutdown(socket.SHUT_WR), socket.socket.close])
+def test_a_connection_that_has_said_all_is_known_by_its_cookie(end: Callable[[socket.socket], None]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener, closing(SocketOwners()) as owners:
+        client = socket.create_connection(listener.getsockname())
+        cookie = cookie_of(client)
+        with client, listener.accept()[0] as accepted:
+            addresses = accepted.getpeername(), accepted.getsockname()
+            end(client)
+            assert accepted.recv(1) == b""
+            assert owners.cookie(*addresses) == cookie != 0
+            assert owners.cookie(("127.0.0.1", 1), addresses[1]) is None
 
 
 def test_a_listener_on_the_port_of_a_client_is_not_taken_for_it() -> None:

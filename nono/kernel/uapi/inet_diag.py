@@ -30,5 +30,6 @@ SO_NETNS_COOKIE = 71  # of the socket's network namespace; since 5.14, read only
 
 # include/net/tcp_states.h
 TCP_ESTABLISHED = 1
+TCP_FIN_WAIT1, TCP_FIN_WAIT2 = 4, 5
 TCP_CLOSE_WAIT = 8
 TCP_LISTEN = 10
