@@ -7,6 +7,7 @@ from ipaddress import IPv4Address, IPv4Network
 
 from nono.named_tuple import NamedTuple
 from nono.policy.hosts.host_filter import Refuse
+from nono.policy.hosts.hostname import HostError, canonical_host, ip_literal
 from nono.supervisor.verdict.dns_message import AAAA, NAME_ERROR, NO_ERROR, REFUSED, A, Query
 from nono.supervisor.verdict.syscall_args import InetAddress
 
@@ -15,7 +16,8 @@ NETWORK = IPv4Network("198.18.0.0/15")
 NAMES_MAX = 16_384  # of one run; below a wildcard there are any number
 _LOCALHOST = IPv4Address("127.0.0.1")
 
-JudgeLookUp = Callable[[str], Refuse | None]  # of a name in lower case; None: it may be reached on some port
+# Of a canonical name, never an address; None: it may be reached on some port.
+JudgeLookUp = Callable[[str], Refuse | None]
 
 
 class Refused(NamedTuple):
@@ -63,7 +65,7 @@ class VirtualAddresses:
         name = "" if query.name is None else query.name.lower()
         if name in self._own_names or name.endswith(".localhost"):
             return Answered(NO_ERROR, _LOCALHOST.packed if query.kind == A else None)
-        if not name:
+        if not _is_host_name(name):
             return Answered(NAME_ERROR)
         refusal = self._judge(name)
         if refusal is not None:
@@ -100,7 +102,16 @@ class VirtualAddresses:
         return True
 
 
+def _is_host_name(name: str) -> bool:
+    """Return True for the canonical name of a host: no address, and nothing that may be read as one."""
+    try:
+        return canonical_host(name) == name and ip_literal(name) is None
+    except HostError:
+        return False
+
+
 def _shortened(name: str) -> Iterator[str]:
-    """Yield what is left of `name` without its last labels, as long as that has a dot."""
+    """Yield the host names that are left of `name` without its last labels, as long as they have a dot."""
     while "." in (name := name.rpartition(".")[0]):
-        yield name
+        if _is_host_name(name):
+            yield name

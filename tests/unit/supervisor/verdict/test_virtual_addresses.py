@@ -97,9 +97,28 @@ def test_this_machine_is_at_loopback(name: str, names: VirtualAddresses) -> None
     assert asked(names, name, AAAA) == Answered(NO_ERROR)
 
 
-@pytest.mark.parametrize("name", [None, ""])
-def test_what_names_no_host_does_not_exist(name: str | None, names: VirtualAddresses) -> None:
-    assert asked(names, name) == Answered(NAME_ERROR)
+@pytest.mark.parametrize(
+    "name",
+    [None, "", "*", "10.0.0.1", "0x7f.1", "9", "host.test:443", "user@host.test", "a b.test", "a\n.test"],
+)
+def test_what_names_no_host_is_not_judged_and_does_not_exist(name: str | None) -> None:
+    judged: list[str] = []
+    assert asked(VirtualAddresses(judged.append, "laptop"), name) == Answered(NAME_ERROR)
+    assert judged == []
+    assert asked(VirtualAddresses(judged.append, "laptop"), "_x.xn--vil-9la.test").address is not None
+    assert judged == ["_x.xn--vil-9la.test"]
+
+
+def test_of_a_refused_name_nothing_is_judged_that_may_be_an_address() -> None:
+    """Without its last labels `1.2.3.test` is no name of a host."""
+    judged: list[str] = []
+
+    def refuses(name: str) -> Refuse | None:
+        judged.append(name)
+        return refusal_of(name)
+
+    assert asked(VirtualAddresses(refuses, "laptop"), "1.2.3.a.test").refused is not None
+    assert judged == ["1.2.3.a.test", "1.2.3.a"]
 
 
 def test_a_host_that_is_refused_later_has_no_address_any_more() -> None:
