@@ -127,9 +127,10 @@ class HostFilter(NamedTuple):
         return Refuse(reason, None, None, self._hint(name, port))
 
     def judge_look_up(self, name: str) -> Allow | Refuse:
-        """Judge a look-up, which names no port: allowed if some port may be reached."""
+        """Judge a look-up of a canonical name, which names no port: allowed if some port may be reached."""
         verdict = self.judge_name(name, _HTTPS)
-        named = {rule.port for rule in self.allow or () if rule.port is not None}
+        ports = ((rule, rule.port) for rule in self.allow or ())
+        named = {port for rule, port in ports if port is not None and rule.matches(name, port)}
         others = (self.judge_name(name, port) for port in (_NAMED_BY_NO_RULE, *sorted(named)))
         return next((each for each in (verdict, *others) if isinstance(each, Allow)), verdict)
 

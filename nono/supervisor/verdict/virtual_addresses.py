@@ -14,6 +14,7 @@ from nono.supervisor.verdict.syscall_args import InetAddress
 # For tests of network equipment (RFC 2544, appendix C.2.2): no host of the internet has one of these.
 NETWORK = IPv4Network("198.18.0.0/15")
 NAMES_MAX = 16_384  # of one run; below a wildcard there are any number
+_DOMAIN_LABELS_MAX = 8  # of a search domain: each label costs a verdict
 _LOCALHOST = IPv4Address("127.0.0.1")
 
 # Of a canonical name, never an address; None: it may be reached on some port.
@@ -111,7 +112,10 @@ def _is_host_name(name: str) -> bool:
 
 
 def _shortened(name: str) -> Iterator[str]:
-    """Yield the host names that are left of `name` without its last labels, as long as they have a dot."""
-    while "." in (name := name.rpartition(".")[0]):
+    """Yield the host names that are left of `name` without a search domain, as long as they have a dot."""
+    for _ in range(_DOMAIN_LABELS_MAX):
+        name = name.rpartition(".")[0]
+        if "." not in name:
+            return
         if _is_host_name(name):
             yield name

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from contextlib import nullcontext
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from hypothesis import given
@@ -396,3 +397,17 @@ def test_a_name_is_looked_up_if_some_port_of_it_may_be_reached(
     hosts: HostFilter, name: str, may_be_reached: bool
 ) -> None:
     assert isinstance(hosts.judge_look_up(name), Allow) is may_be_reached
+
+
+def test_a_look_up_is_judged_for_no_port_of_another_host() -> None:
+    class Counting(HostFilter):
+        judged: ClassVar[list[int]] = []
+
+        def judge_name(self, host: str, port: int) -> Allow | Refuse:
+            self.judged.append(port)
+            return super().judge_name(host, port)
+
+    others = [f"other{number}.com:{8000 + number}" for number in range(50)]
+    hosts = Counting(rules(*others, "example.com:5432"))
+    assert isinstance(hosts.judge_look_up("example.com"), Allow)
+    assert set(hosts.judged) == {443, 0, 5432}

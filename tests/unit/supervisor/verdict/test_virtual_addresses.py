@@ -91,6 +91,19 @@ def test_a_name_with_a_search_domain_appended_is_not_recorded(
     assert (answered.refused is not None) is is_recorded
 
 
+def test_a_name_of_many_labels_costs_a_bounded_number_of_verdicts() -> None:
+    judged: list[str] = []
+
+    def refuses(name: str) -> Refuse | None:
+        judged.append(name)
+        return refusal_of(name)
+
+    assert asked(VirtualAddresses(refuses, "laptop"), "a." * 120 + "test").refused is not None
+    assert len(judged) < 10
+    # ns.svc.cluster.local is a search domain of Kubernetes.
+    assert asked(VirtualAddresses(refuses, "laptop"), f"{GRANTED[0]}.ns.svc.cluster.local").refused is None
+
+
 @pytest.mark.parametrize("name", ["localhost", "app.localhost", "laptop", "LAPTOP"])
 def test_this_machine_is_at_loopback(name: str, names: VirtualAddresses) -> None:
     assert address_of(names, name) == IPv4Address("127.0.0.1")
