@@ -13,6 +13,7 @@ from nono.str_enum import StrEnum
 
 Fields = Mapping[str, Any]
 TRIED_MAX = 20_000  # accesses counted separately
+_HTTPS = 443
 _CUT = "... ["  # marks a shortened text in a record (nono.audit.chain.shortened)
 _UNIX = "unix:"
 _ACCESS = {"Read": Access.READ, "Write": Access.WRITE, "ReadWrite": Access.READWRITE}
@@ -163,7 +164,9 @@ def _of_network(fields: Fields, target: str) -> Tried | str | None:
         host, _, number = str(upstream).rpartition(":")
         target, port = host.strip("[]"), int(number)
     elif not port:
-        return None  # no service has that name
+        if method is not None:
+            return None  # no service has that name
+        port = _HTTPS  # of a look-up, which names none
     service = (
         str(fields.get("route_id") or "") if fields.get("managed_credential_active") or is_reverse else ""
     )

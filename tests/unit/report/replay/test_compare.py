@@ -84,6 +84,13 @@ def test_what_was_refused_and_would_be_allowed_opens() -> None:
     assert (effects(result), result.breaks) == ([("opens", "a.test:443")], False)
 
 
+def test_a_look_up_is_judged_though_it_names_no_port() -> None:
+    looked_up = network("deny", "a.test", method=None, port=None, denial_category="host_denied")
+    assert effects(replayed([looked_up], policy(allow_domain=("a.test",)))) == [("opens", "a.test:443")]
+    refused = replayed([looked_up], policy(allow_domain=("b.test",)))
+    assert (refused.judged, refused.differences) == (1, ())
+
+
 def test_what_was_refused_and_would_be_again_is_no_difference() -> None:
     assert replayed([REFUSED], policy(allow_domain=("b.test",))).differences == ()
 
