@@ -20,8 +20,12 @@ def run(argv: Sequence[str]) -> int:
         return command.run(words)
     if position is None:
         word = next((word for word in words if not word.startswith("-")), "")
-        near = did_you_mean(word, ACTIONS) or "nono profile --help"
-        raise UsageError(f"nono policy: expected {', '.join(ACTIONS)}.", hint=near)
+        if not word:
+            raise UsageError("nono policy is the old name of nono profile.", hint="nono profile --help")
+        of_profile = f"nono profile {word}" if word in ACTIONS.values() else "nono profile --help"
+        raise UsageError(
+            f"nono policy has no action '{word}'.", hint=did_you_mean(word, ACTIONS) or of_profile
+        )
     old, new = words[position], ACTIONS[words[position]]
     words[position] = new
     if not {"-s", "--silent"} & set(words):

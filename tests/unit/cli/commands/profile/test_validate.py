@@ -177,8 +177,16 @@ def test_policy_is_profile_with_a_warning(
     assert asked(capsys, "-s", "policy", *old.split(), "--json") == (status, out, "")
 
 
-@pytest.mark.parametrize("argv", [[], ["init", "x"], ["prfiles"]])
-def test_policy_has_no_other_actions(argv: list[str], home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    status, out, err = asked(capsys, "policy", *argv)
-    assert (status, out) == (2, "")
-    assert err.startswith("nono: nono policy: expected groups, profiles, show, diff, validate.\n")
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        ([], "nono policy is the old name of nono profile.\nhint: nono profile --help\n"),
+        (["init", "x"], "nono policy has no action 'init'.\nhint: nono profile --help\n"),
+        (["list"], "nono policy has no action 'list'.\nhint: nono profile list\n"),
+        (["prfiles"], "nono policy has no action 'prfiles'.\nhint: did you mean 'profiles'?\n"),
+    ],
+)
+def test_policy_has_no_other_actions(
+    argv: list[str], said: str, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert asked(capsys, "policy", *argv) == (2, "", f"nono: {said}")
