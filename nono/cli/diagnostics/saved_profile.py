@@ -25,6 +25,10 @@ LOCK_WAIT_S = 2.0
 _LOCK_PAUSE_S = 0.01
 
 
+class ChangedMeanwhileError(ProfileError):
+    """The profile has changed since the draft was made."""
+
+
 class Target(NamedTuple):
     """A profile to write, either an existing one or a new one."""
 
@@ -102,8 +106,9 @@ def changed(target: Target, change: Callable[[Mapping[str, Any]], dict[str, Any]
 def save(draft: Draft, environ: Mapping[str, str]) -> None:
     """Write the profile atomically.
 
-    Raises ProfileError, leaving the file unchanged, if nono could not load the result, or if the file has
-    changed since the draft was made: what another session has saved would be lost. OSErrors pass through.
+    Raises ProfileError, leaving the file unchanged, if nono could not load the result; ChangedMeanwhileError
+    if the file has changed since the draft was made: what another session has saved would be lost. OSErrors
+    pass through.
     """
     target = draft.target
     assert target.file is not None  # the caller has named a new one
@@ -119,7 +124,7 @@ def save(draft: Draft, environ: Mapping[str, str]) -> None:
         return
     with _locked(dirname(target.file)):
         if _text(target.file) != draft.before:
-            raise ProfileError(f"{target.file} has changed meanwhile; nothing was saved.")
+            raise ChangedMeanwhileError(f"{target.file} has changed meanwhile; nothing was saved.")
         atomic_write.replace(target.file, content)
 
 

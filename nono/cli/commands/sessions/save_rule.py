@@ -7,10 +7,19 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from posixpath import basename, join
 
 from nono.approval.ask import confirm
-from nono.cli.diagnostics.saved_profile import Draft, Target, changed, rewritten, save, target_of
+from nono.cli.diagnostics.saved_profile import (
+    ChangedMeanwhileError,
+    Draft,
+    Target,
+    changed,
+    rewritten,
+    save,
+    target_of,
+)
 from nono.cli.text.session_text import one_line
 from nono.errors import ConfigError, NonoError
 from nono.policy.live.port_target import ANY, LISTEN, OWN, PortTarget, parse_port_target
@@ -19,6 +28,7 @@ from nono.policy.live.saved_endpoint import with_endpoint
 from nono.policy.why.saving import Addition, Entry, is_said, shortened
 from nono.sessions.record import Record
 
+TRIES = 8  # to write a profile that others write as well
 PORTS_MAX = 32  # a longer list is one that nobody reads
 _FIELDS = {
     ("allow", "host"): ("network", "allow_domain"),
@@ -40,8 +50,23 @@ def save_rule(
     """Write the rule to a profile. Returns the exit code. Raises NonoError if it cannot be written.
 
     name: The name of the profile; "" for the profile of the session.
-    agreed: Nobody has to be asked.
+    agreed: Nobody has to be asked, so that the rule is added to what other sessions have saved meanwhile.
     """
+    for _ in range(TRIES - 1 if agreed else 0):
+        with suppress(ChangedMeanwhileError):
+            return _save(record, name, decision, wanted, environ, agreed=agreed)
+    return _save(record, name, decision, wanted, environ, agreed=agreed)
+
+
+def _save(
+    record: Record,
+    name: str,
+    decision: Decision,
+    wanted: Mapping[str, object],
+    environ: Mapping[str, str],
+    *,
+    agreed: bool,
+) -> int:
     target = _target(record, name, environ)
     assert target.file is not None  # it has a name
     if wanted["kind"] == "endpoint":
