@@ -15,12 +15,18 @@ INSIDE = (
     "or run it outside"
 )
 CONFINED = "a sandbox around this nono keeps it from nono's files: run it outside"
+_LOCKS = (
+    "the file system of nono's files has no locks, as NFS without its lock service: "
+    "export XDG_STATE_HOME=DIRECTORY, one of a local file system"
+)
 _PROCESSES = "your user may have no more processes here: ulimit -u shows how many"
 
 
 def for_error(error: NonoError) -> str | None:
     """Return the hint of an error, or a better one if the sandbox around this nono is the cause."""
     cause = error.__cause__
+    if isinstance(cause, OSError) and cause.errno == errno.ENOLCK:
+        return _LOCKS  # a hint about the file's mode or owner would lead astray
     hint = error.hint or _advice(cause) or _home_of_account(error)
     if not isinstance(cause, PermissionError):
         return hint

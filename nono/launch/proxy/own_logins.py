@@ -234,6 +234,8 @@ def _take(lock: int, operation: int, path: str) -> None:
             if time.monotonic() >= deadline:
                 raise NonoError(f"another nono has held the lock of '{path}' for {LOCK_WAIT_S:g} s") from None
             time.sleep(_PAUSE_S)
+        except OSError as error:
+            raise NonoError(f"'{path}' cannot be locked for the run: {error.strerror}") from error
         else:
             return
 

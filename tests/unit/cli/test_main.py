@@ -399,6 +399,22 @@ def test_no_hint_that_would_not_help_stands_beside_too_many_open_files(
     assert ("ulimit -n" in said, "--no-audit" in said) == (True, False)
 
 
+@pytest.mark.parametrize(("code", "advised"), [(errno.ENOLCK, True), (errno.EACCES, False)])
+def test_a_file_system_without_locks_is_left_by_a_variable(
+    code: int, advised: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The hint of the error itself is about the mode of the directory."""
+
+    def prevented(arguments: list[str]) -> int:
+        raise NonoError("the key cannot be kept", hint="ls -ld /home/me") from OSError(
+            code, os.strerror(code)
+        )
+
+    monkeypatch.setattr("nono.cli.main._dispatch", prevented)
+    said = outcome(capsys, "run")[2]
+    assert ("XDG_STATE_HOME=" in said, "ls -ld" in said) == (advised, not advised)
+
+
 @pytest.mark.parametrize(("is_loaded", "advised"), [(True, True), (False, False)])
 def test_an_error_is_told_although_no_advice_on_it_can_be_loaded(
     is_loaded: bool, advised: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

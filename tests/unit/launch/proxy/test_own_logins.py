@@ -269,6 +269,18 @@ def test_a_lock_that_is_never_free_is_a_reason_not_to_start(
     assert names(login) == ["nono"]
 
 
+def test_a_file_system_without_locks_is_a_reason_not_to_start(
+    masking: Masking, login: Path, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(fd: int, operation: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr("nono.launch.proxy.own_logins.fcntl.flock", refused)
+    with pytest.raises(NonoError, match=r"locked.*No locks"), places_ready(masking, environ):
+        pass
+    assert names(login) == ["nono"]
+
+
 def owned(environ: dict[str, str], *, allow: tuple[str, ...] = ()) -> set[str]:
     """Return the files that a run of the profile codex would have of its own."""
     resolved = resolve(
