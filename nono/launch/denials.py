@@ -127,6 +127,7 @@ def _of_network(fields: Event) -> Denied | None:
         fields["decision"] not in _DECISIONS
         or is_answer(fields)
         or fields.get("denial_category") in _NO_DENIALS
+        or "credential_capture_action" in fields  # the request that needed the credential is refused too
     ):
         return None
     target = str(fields["target"])

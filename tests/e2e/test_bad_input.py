@@ -732,7 +732,8 @@ def test_what_helps_with_a_key_that_cannot_be_fetched_is_a_line_of_its_own(here:
     result = nono(here, "run", "-p", profile, *PYTHON_GRANT, "--", INTERPRETER, "-c", ASK)
     Path(profile).unlink()
     warning = "  [nono] WARNING: cmd://broken: it failed (exit status 1); requests to 'demo' answer 503\n"
-    assert f"{warning}    hint: run the command in a terminal\n" in result.stderr
+    assert f"{warning}    hint: run it in a terminal: /bin/false\n" in result.stderr
+    assert "fix: --allow-domain" not in result.stderr
 
 
 @pytest.mark.parametrize("content", [None, "not a certificate"], ids=["missing", "not-pem"])

@@ -34,6 +34,7 @@ from nono.errors import CredentialError
 from nono.policy.schema.route_rules import Capture, Inject
 from nono.policy.services import regex_cost
 from nono.policy.services.regex_cost import MAX_PATH
+from nono.printable import shell_word
 
 PROTOCOL = "nono.credential-provider.v1"
 MAX_RUNNING = 4  # at a time; the command chooses paths, and so how many scopes ask at once
@@ -148,8 +149,9 @@ class CommandCapture:
         action = "captured" if isinstance(verdict, Captured) else verdict.action
         self._report(self._event(request, key, action, _run_record(outcome, verdict, took_s)))
         if isinstance(verdict, Unusable):
+            command = " ".join(map(shell_word, redact_argv(self._capture.command, self._redaction)))
             raise CredentialUnavailable(
-                f"cmd://{self._capture.name}: {verdict.problem}", hint="run the command in a terminal"
+                f"cmd://{self._capture.name}: {verdict.problem}", hint=f"run it in a terminal: {command}"
             )
         self._cache.keep(key, verdict, began)
         return verdict.injection

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from nono.audit import event
+from nono.audit.credential_events import CaptureRun, credential_capture
 from nono.audit.event import SEVERAL, WITHDRAWN, Event
 from nono.launch.denials import KEPT_MAX, Denials, Denied, Kind
 
@@ -67,9 +68,27 @@ def test_a_denial_is_kept_with_all_that_is_known_of_it(recorded: Event, denied: 
     assert noted(recorded) == (denied,)
 
 
+FAILED_CAPTURE = credential_capture(
+    action="command_failed",
+    name="gcloud",
+    command="/usr/bin/gcloud",
+    argv=("gcloud",),
+    cache_scope="",
+    output_format="text",
+    stdin_mode="null",
+    route_id="vertex",  # also the target, which is no host
+    upstream="x.example",
+    port=443,
+    method="POST",
+    path="/a",
+    run=CaptureRun(1, 1, problem="it failed (exit status 1)"),
+)
+
+
 @pytest.mark.parametrize(
     "recorded",
     [
+        FAILED_CAPTURE,
         event.session_started(["x"]),
         refused("x.example", decision="allow"),
         refused("x.example", decision="approve_granted"),
