@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from nono.supervisor.cgroup.placement import Place
 
 _REFUSED = (errno.EROFS, errno.EACCES, errno.EPERM)
+# Directories of a user's programs, below the home.
+_OF_USERS = (".local/bin", "bin", ".cargo/bin", "go/bin", ".npm-global/bin", ".opencode/bin")
 # Commands of shells that are no programs, or not everywhere.
 _OF_SHELLS = frozenset(
     """alias bg cd declare eval exec export fg jobs let local popd pushd read readonly set shift shopt
@@ -152,7 +154,21 @@ def program_of(resolved: Resolved, name: str, search_path: str) -> str:
                 f"would start in {starts_in}",
                 hint=f"--read {shell_word(workdir)}" if resolved.workdir_offer is None else "--allow-cwd",
             ) from error
+        if error.hint is None and (hint := _in_home(name, resolved.path_context.home)) is not None:
+            raise NonoError(error.message, hint=hint) from error
         raise
+
+
+def _in_home(name: str, home: str) -> str | None:
+    """Return a hint if a directory has the program that settings of a shell put on PATH.
+
+    A job of cron, a service and a command given to ssh start without those settings.
+    """
+    for below in _OF_USERS if name and "/" not in name else ():
+        if _is_executable(os.path.join(home, below, name)):
+            put = shell_word(f"PATH={os.path.join(home, below)}:") + '"$PATH"'
+            return f"your shell may find it in ~/{below}, which is not on PATH here: env {put} nono ..."
+    return None
 
 
 def find_program(name: str, search_path: str, workdir: str) -> str:

@@ -150,6 +150,24 @@ def test_a_program_that_is_not_there_gives_1(here: Place, mode: str, name: str, 
 
 
 @ALL
+@pytest.mark.parametrize("bits", [0o755, 0o644])
+def test_a_program_that_only_the_persons_shell_finds_is_told_with_its_directory(
+    here: Place, mode: str, bits: int
+) -> None:
+    """As in a job of cron, or a command given to ssh. What may not be executed is no program."""
+    tool = here.user.home / ".local/bin/a-tool"
+    tool.parent.mkdir(parents=True)
+    tool.write_bytes(b"#!/bin/sh\nexit 3\n")
+    tool.chmod(bits)
+    for path in (tool, tool.parent, tool.parent.parent):
+        here.user.give(path)
+    missing = here.run(mode, "a-tool").stderr.decode()
+    assert missing.startswith("nono: Command execution failed: a-tool: not found on PATH\n")
+    hint = f'which is not on PATH here: env PATH={tool.parent}:"$PATH" nono ...\n'
+    assert missing.endswith(hint) is (bits == 0o755)
+
+
+@ALL
 def test_a_file_without_the_x_bit_gives_1(here: Place, mode: str) -> None:
     script = here.project / "script"
     script.write_bytes(b"#!/bin/sh\nexit 3\n")
