@@ -95,6 +95,9 @@ def test_a_run_is_taken_off_its_terminal_from_elsewhere(sandbox: NonoRun) -> Non
         assert person.end() == LEFT
         assert b"Resume this session with:" in person.shown
         assert record_of(sandbox.user, "one")["status"] == "running"
+        ending = person.shown.partition(b"End it with:\r\n")[2].split()[:3]
+        assert nono(sandbox, *(word.decode() for word in ending[1:])).returncode == 0
+    assert end(sandbox)["end"]["cause"] == "stop"
 
 
 @WAYS

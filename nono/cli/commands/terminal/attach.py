@@ -133,6 +133,7 @@ def _say_end(session: Chosen, end: Mapping[str, object]) -> None:
                 return
             _say("Session detached: its supervisor closed the connection.")
     print(f"\nResume this session with:\n  nono attach {session_id}", file=sys.stderr)
+    print(f"End it with:\n  nono stop {session_id}", file=sys.stderr)
 
 
 def _now(session: Chosen) -> Record:

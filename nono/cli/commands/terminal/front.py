@@ -158,9 +158,10 @@ def _show(ahead: Ahead, lent: Lent, starter: int | None) -> int:
 
 
 def say_left(session_id: str, why: str | None = None) -> None:
-    """Say that the session goes on, and how to return to it."""
+    """Say that the session goes on, how to return to it, and how to end it, as `kill %1` did not."""
     _say(f"\r\n[nono] Session detached{f': {why}' if why else ''}.")
     _say(f"\nResume this session with:\n  nono attach {session_id}")
+    _say(f"End it with:\n  nono stop {session_id}")
 
 
 def _say(text: str) -> None:
