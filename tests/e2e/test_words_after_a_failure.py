@@ -385,6 +385,20 @@ def test_a_watched_run_lists_each_refused_file_once(sandbox: NonoRun, letter: st
     assert "The command was watched, and nothing was refused." in footer(again.stderr)
 
 
+CONNECT = "/usr/bin/python3 -c \"import socket; socket.create_connection(('127.0.0.1', 9), 5)\""
+
+
+@pytest.mark.parametrize(("network", "is_told"), [(BLOCKED, True), ({}, False)], ids=["blocked", "open"])
+def test_a_watched_run_without_network_does_not_say_that_nothing_was_refused(
+    sandbox: NonoRun, network: Mapping[str, object], is_told: bool
+) -> None:
+    """Nobody listens at the port: outside the command fails as well."""
+    lines = footer(explained(sandbox, CONNECT, profile=network).stderr)
+    told = "The command was watched, and no file was refused. What it tried of the network,"
+    assert (told in lines) is is_told
+    assert ("The command was watched, and nothing was refused." in lines) is not is_told
+
+
 def test_a_watched_run_may_do_no_more_than_another(sandbox: NonoRun, letter: str) -> None:
     """The watcher of `nono learn` without what nono learn grants."""
     bind = "import socket; socket.create_server(('127.0.0.1', 0))"

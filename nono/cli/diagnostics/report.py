@@ -15,7 +15,7 @@ from nono.errors import NonoError
 from nono.launch.denials import Kind, is_look_up
 from nono.launch.lifecycle import Outcome
 from nono.launch.prepare import Prepared
-from nono.policy.capability import Access
+from nono.policy.capability import Access, NetworkMode
 from nono.policy.effective_policy import EffectivePolicy
 from nono.policy.files.grants import accesses
 from nono.policy.files.path_verdict import Granted
@@ -69,6 +69,7 @@ def report(
             absent=absent,
             is_watched=refusals is not None,
             is_stopped=outcome.end.cause == ends.STOP,
+            is_offline=rules.capabilities.network is NetworkMode.BLOCKED,
             offer=_offered(prepared, fs) if listed or absent else None,
         )
         console.lines(told)

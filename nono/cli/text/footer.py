@@ -30,6 +30,11 @@ UNSEEN = (
     "  that the command needs.",
 )
 NOTHING_REFUSED = "  The command was watched, and nothing was refused."
+# Where the network is blocked the kernel refuses its calls, and tells nobody.
+NO_FILE_REFUSED = (
+    "  The command was watched, and no file was refused. What it tried of the network,",
+    "  which is blocked, is not seen.",
+)
 INTERRUPTED = 128 + signal.SIGINT
 # Signals that a person or a program outside sends to end a command.
 _SENT = frozenset({signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGPIPE, signal.SIGTERM})
@@ -79,6 +84,7 @@ def footer(
     absent: Sequence[Absentee] = (),
     is_watched: bool = False,
     is_stopped: bool = False,
+    is_offline: bool = False,
     offer: WorkdirOffer | None = None,
 ) -> list[str]:
     """Return the footer as lines; empty if nono has nothing to say about how the run ended.
@@ -86,6 +92,7 @@ def footer(
     absent: What the command usually needs and was not granted, if it failed.
     is_watched: `found` contains the refused files too.
     is_stopped: Somebody ended the command, or nono did; its signal tells nothing.
+    is_offline: The run has no network, so the calls that were refused for that are not in `found`.
     offer: What --allow-cwd would have granted, if anything.
     """
     if exit_code == INTERRUPTED and not is_watched:
@@ -98,6 +105,8 @@ def footer(
         count = f"{len(found)}{'' if is_complete else ' or more'}"
         elsewhere = "--diagnostics-json lists them" if is_watched else "all of them are in the audit log"
         lines += [f"  Sandbox denial: {count} denied.", *_table(found, elsewhere, offer)]
+    elif is_watched and is_offline and exit_code and is_complete:
+        lines += NO_FILE_REFUSED
     elif is_watched:
         lines.append(NOTHING_REFUSED if is_complete else f"{NOTHING_REFUSED[:-1]} that could be seen.")
     if absent:
