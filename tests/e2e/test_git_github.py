@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,6 +23,8 @@ TOKEN = "ghp_canaryOfGit0123456789abcdefghijklmnop"
 PAIR = f"x-access-token:{TOKEN}"
 URL = f"https://github.com/{REPOSITORY}"
 DOWNLOAD = "/someone/program/releases/download/v1/program"
+LFS_TOKEN = "RemoteAuth gitauth-v1-of-an-answer"
+LFS_OBJECTS, LFS_VERIFIES = "github-cloud.s3.amazonaws.com", "lfs.github.com"
 PUSH = f"git clone -q {URL} cloned && cd cloned && git commit -q --allow-empty -m new && git push -q"
 pytestmark = [
     pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed"),
@@ -42,6 +47,46 @@ class GitHub:
             return
         request.read_body()
         request.connection.respond(200, b"downloaded\n")
+
+
+@dataclass
+class LargeFiles:
+    """The API of git-lfs at github.com, and the hosts to which its answers lead, with a token of its own."""
+
+    backend: HttpBackend
+    seen: list[tuple[str, bytes | None]] = field(default_factory=list)  # host and path, and Authorization
+
+    def __call__(self, request: Received) -> None:
+        host, path = (request.value(b"host") or b"").decode(), request.target.decode().partition("?")[0]
+        sent = request.value(b"authorization")
+        if "/info/lfs/" not in path and host == "github.com":
+            self.backend(request)
+            return
+        body = request.read_body()
+        self.seen.append((f"{host}{path}", sent))
+        is_known = sent == (basic(PAIR) if host == "github.com" else LFS_TOKEN).encode()
+        answer = _lfs_answer(path, json.loads(body)) if host == "github.com" and is_known else {}
+        wanted = ("WWW-Authenticate", 'Basic realm="GitHub"')
+        fields = [("Content-Type", "application/vnd.git-lfs+json"), *([] if is_known else [wanted])]
+        request.connection.respond(200 if is_known else 401, json.dumps(answer).encode(), fields)
+
+
+def _lfs_answer(path: str, asked: dict[str, Any]) -> dict[str, object]:
+    if path.endswith("/locks/verify"):
+        return {"ours": [], "theirs": []}
+    token = {"Authorization": LFS_TOKEN}
+    objects = [
+        {
+            **each,
+            "authenticated": True,
+            "actions": {
+                "upload": {"href": f"https://{LFS_OBJECTS}/{each['oid']}", "header": token},
+                "verify": {"href": f"https://{LFS_VERIFIES}/verify", "header": token},
+            },
+        }
+        for each in asked["objects"]
+    ]
+    return {"transfer": "basic", "objects": objects}
 
 
 @pytest.fixture
@@ -76,6 +121,28 @@ def test_git_pulls_and_pushes_with_a_token_that_is_not_inside(
     assert TOKEN not in run.stdout + run.stderr
     assert stage.files_with(TOKEN) == set()
     assert {sent for _, sent in github.seen} == {None, basic(PAIR).encode()}
+
+
+@pytest.mark.skipif(shutil.which("git-lfs") is None, reason="git-lfs is not installed")
+def test_a_large_file_is_pushed_by_the_token_of_an_answer_which_is_the_commands(
+    repository: GitRepository,
+) -> None:
+    """It is short-lived, and for this file: without it nobody could send one (SECURITY.md)."""
+    github = LargeFiles(HttpBackend(repository.path.parent, basic(PAIR)))
+    script = (
+        f"git clone -q {URL} cloned && cd cloned && git lfs install --local >&2 && git lfs track '*.bin' >&2"
+        " && echo large > a.bin && git add . && git commit -q -m large && git push -q && git lfs env"
+    )
+    hosts = ["github.com", "api.github.com", LFS_OBJECTS, LFS_VERIFIES]
+    with agent_stage(hosts, github, mounts={}, login=".git-credentials") as stage:
+        run = inside(stage, script)
+        assert run.exit_code == 0, run.stderr
+        assert repository.head == git("rev-parse", "HEAD", cwd=stage.project / "cloned")
+        assert stage.files_with(TOKEN) == set()
+    sent = {where.partition("/")[0]: authorization for where, authorization in github.seen}
+    own = LFS_TOKEN.encode()
+    assert sent == {"github.com": basic(PAIR).encode(), LFS_OBJECTS: own, LFS_VERIFIES: own}
+    assert TOKEN not in run.stdout + run.stderr
 
 
 def test_the_token_may_be_the_stored_key_of_github(stage: AgentStage, repository: GitRepository) -> None:
