@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from nono.kernel import landlock
+from nono.kernel import landlock, mounts
 from nono.kernel.capabilities import DANGEROUS
 from nono.sandbox import mask_keeper
 from support.canary import Canary
@@ -254,9 +254,15 @@ print(os.read(os.open(".env", os.O_RDONLY, dir_fd=array.array("i", rights)[0]), 
 
 
 @contextmanager
-def handing(place: Path, socket_path: Path) -> Iterator[None]:
-    """Yield a process outside that hands a directory, opened without read permission, to each client."""
+def handing(place: Path, socket_path: Path, *, as_mount: bool = False) -> Iterator[None]:
+    """Yield a process outside that hands a directory, opened without read permission, to each client.
+
+    as_mount: It is the top of a mount of its own, which is attached nowhere.
+    """
     directory = os.open(place, os.O_PATH | os.O_DIRECTORY)
+    if as_mount:
+        opened, directory = directory, mounts.copy(directory)
+        os.close(opened)
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(socket_path))
         socket_path.chmod(0o777)
@@ -295,17 +301,33 @@ def test_a_directory_handed_in_over_a_socket_leads_past_no_masks(
     assert (f"unix:{path}" in refused) is not is_granted
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a mount outside")
+@pytest.mark.needs("mounts", "listener")
+@pytest.mark.parametrize("masked", [[".env"], []])
+def test_a_mount_that_is_attached_nowhere_leads_past_no_masks(
+    masked: list[str], sandbox: NonoRun, stage: Path
+) -> None:
+    """Without masks it is a directory like any other of the grants."""
+    path = stage / "service"
+    profile = masking({"allow_domain": ["granted.test"]}, masked)
+    with handing(stage, path, as_mount=True):
+        command = [sys.executable, "-c", TAKE_HANDED, str(path)]
+        run = sandbox.run(command, profile=profile, flags=[f"--allow-unix-socket={path}"])
+    assert run.stdout == ("" if masked else CANARY)
+    assert ("Permission denied: '.env'" in run.stderr) is bool(masked)
+
+
 @pytest.mark.needs("mounts")
 def test_nothing_is_mounted_outside_while_the_command_runs(sandbox: NonoRun, stage: Path) -> None:
-    with open("/proc/self/mountinfo", encoding="ascii") as mounts:
-        before = mounts.read()
+    with open("/proc/self/mountinfo", encoding="ascii") as mounted:
+        before = mounted.read()
     file = sandbox.write_profile(PROFILE)
     argv = [*NONO, "run", f"--profile={file}", f"--allow={stage}", "--", "sh", "-c", "cat .env; echo; read x"]
     with sandbox.started(argv, sandboxed=False) as nono:
         assert nono.stdout is not None
         assert nono.stdout.readline() == "\n"
-        with open("/proc/self/mountinfo", encoding="ascii") as mounts:
-            assert mounts.read() == before
+        with open("/proc/self/mountinfo", encoding="ascii") as mounted:
+            assert mounted.read() == before
         assert (stage / ".env").read_text() == CANARY
         nono.communicate("\n")
 
