@@ -114,6 +114,19 @@ def test_a_datagram_socket_on_stdin_is_a_reason_not_to_start(
     assert "standard stream 0 is a datagram or raw socket" in run.stderr
 
 
+@pytest.mark.needs("listener")
+@pytest.mark.parametrize(
+    ("family", "exit_code"), [(socket.AF_INET, 0), (socket.AF_UNIX, 126)], ids=["udp", "unix datagram"]
+)
+def test_with_an_open_network_a_datagram_socket_of_unix_alone_is_one(
+    family: socket.AddressFamily, exit_code: int, sandbox: NonoRun
+) -> None:
+    mediated = {"linux": {"af_unix_mediation": "pathname"}}
+    with socket.socket(family, socket.SOCK_DGRAM) as inherited:
+        run = sandbox.run(["true"], profile=mediated, stdin=inherited.fileno())
+    assert run.exit_code == exit_code, run.stderr
+
+
 def test_a_stream_pair_on_stdin_is_talked_through(sandbox: NonoRun) -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:

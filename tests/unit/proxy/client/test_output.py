@@ -71,14 +71,27 @@ def test_what_is_flushed_is_held_and_sent_in_one_piece() -> None:
     assert done(work) == [b"abab"]
 
 
-def test_a_large_piece_is_sent_at_once() -> None:
-    large = bytes(HELD_BYTES + 1)
+@pytest.mark.parametrize(
+    ("sizes", "sent"),
+    [
+        ([HELD_BYTES], []),
+        ([HELD_BYTES + 1], [HELD_BYTES + 1]),
+        ([1, HELD_BYTES - 1], []),
+        ([1, HELD_BYTES], [1 + HELD_BYTES]),
+        ([1, HELD_BYTES, 1], [1 + HELD_BYTES]),
+    ],
+)
+def test_what_is_held_is_bounded(sizes: list[int], sent: list[int]) -> None:
+    transport, before_the_end = Transport(), list[int]()
 
     def work(out: Output) -> None:
-        out.send(large)
-        out.flush()
+        for size in sizes:
+            out.send(bytes(size))
+            out.flush()
+        before_the_end.extend(map(len, transport.done))
 
-    assert done(work) == [large]
+    assert sum(map(len, done(work, transport))) == sum(sizes)
+    assert before_the_end == sent
 
 
 def test_nothing_is_written_once_the_transport_was_let_go() -> None:
@@ -98,6 +111,28 @@ def test_nothing_is_written_to_a_transport_that_closes() -> None:
         out.send_held()
 
     assert done(work) == ["close"]
+
+
+def test_what_is_held_is_not_written_to_a_transport_that_has_closed_meanwhile() -> None:
+    transport = Transport()
+
+    def work(out: Output) -> None:
+        _two_pieces(out)
+        transport.close()
+        out.send_held()
+
+    assert done(work, transport) == ["close"]
+
+
+def test_nor_is_what_would_be_sent_at_once() -> None:
+    transport = Transport()
+    transport.close()
+
+    async def main() -> None:
+        _two_pieces(output(transport, Outbox()))
+
+    asyncio.run(main())
+    assert transport.done == ["close"]
 
 
 @pytest.mark.parametrize(
