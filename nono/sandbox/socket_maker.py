@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import _socket  # socket makes enums of its constants: the init of a command's namespaces imports this
+import errno
 import struct
+import time
 from contextlib import suppress
 
 from nono.kernel import capabilities, namespaces, process
@@ -27,6 +29,8 @@ NAME_SERVERS = b"n"  # no answer: what comes with it is bound to the port of nam
 _DESCRIPTOR = struct.Struct("@i")
 _DNS_PORT = 53
 _IPV4_BYTES = 4
+# A new address of IPv6 is of no use until the kernel has found, in a worker, that nobody else has it.
+_TENTATIVE_POLLS, _TENTATIVE_POLL_S = 500, 0.001
 _OF_LOOPBACK = (b"\x7f\0\0\1", b"\0" * 15 + b"\1")  # what it has anyway
 
 
@@ -72,9 +76,21 @@ def bind_name_servers(addresses: Sequence[bytes]) -> list[_socket.socket]:
             if packed not in _OF_LOOPBACK:
                 namespaces.add_loopback_address(packed, at)
             made = _socket.socket(family, _socket.SOCK_DGRAM | _socket.SOCK_NONBLOCK)
+            _bind(made, (_socket.inet_ntop(family, packed), _DNS_PORT))
             bound.append(made)
-            made.bind((_socket.inet_ntop(family, packed), _DNS_PORT))
     return bound
+
+
+def _bind(made: _socket.socket, address: tuple[str, int]) -> None:
+    for _ in range(_TENTATIVE_POLLS):
+        try:
+            made.bind(address)
+            return
+        except OSError as error:
+            if error.errno != errno.EADDRNOTAVAIL:
+                raise
+        time.sleep(_TENTATIVE_POLL_S)
+    raise OSError(errno.EADDRNOTAVAIL, "the address stays tentative")
 
 
 def send_name_servers(channel: _socket.socket, bound: Sequence[_socket.socket]) -> None:

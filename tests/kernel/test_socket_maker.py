@@ -10,10 +10,18 @@ from typing import Any
 
 import pytest
 
-from nono.kernel import process
-from nono.sandbox.socket_maker import REFUSED, TCP_IPV4, UDP_IPV4, answer, fork_socket_maker
+from nono.kernel import namespaces, process
+from nono.sandbox.socket_maker import (
+    REFUSED,
+    TCP_IPV4,
+    UDP_IPV4,
+    answer,
+    bind_name_servers,
+    fork_socket_maker,
+)
 from support.forked import in_child
 from support.ordinary_user import UNPRIVILEGED_ID
+from support.private_network import can_be_made
 
 IS_ROOT = os.geteuid() == 0
 
@@ -61,3 +69,24 @@ def test_a_user_with_too_many_descriptors_in_flight_is_refused_a_socket() -> Non
         return ours.recv(1).decode()
 
     assert in_child(work) == REFUSED.decode()
+
+
+def _answer_at(*addresses: str) -> list[str]:
+    """Return, in an empty network, the addresses of name servers that a datagram reaches."""
+    namespaces.enter_empty_network()
+    families = [socket.AF_INET6 if ":" in each else socket.AF_INET for each in addresses]
+    pairs = zip(families, addresses, strict=True)
+    bound = bind_name_servers([socket.inet_pton(family, each) for family, each in pairs])
+    for family, address in zip(families, addresses, strict=True):
+        with socket.socket(family, socket.SOCK_DGRAM) as client:
+            client.sendto(b"?", (address, 53))
+    return [each.getsockname()[0] for each in bound if each.recv(9) == b"?"]
+
+
+@pytest.mark.root
+@pytest.mark.skipif(not can_be_made(), reason="a network of one's own is root's to make")
+def test_name_servers_of_both_families_are_served_at_once() -> None:
+    """The kernel looks for a moment whether somebody else has a new address of IPv6."""
+    addresses = ("fd00::53", "10.0.0.53", "2001:db8::53")
+    for _ in range(8):
+        assert in_child(lambda: _answer_at(*addresses)) == [*addresses]
