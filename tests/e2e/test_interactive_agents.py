@@ -225,7 +225,7 @@ OPENCODE = Agent(
     leave=["/exit", ENTER],
     key="ANTHROPIC_API_KEY",
     told=("compiled", "the sum is 42", "41 sheep"),
-    moving="(Tip|Ask anything).*",
+    moving=r"(Tip|Ask anything).*|⊙ \d MCP /status",  # its servers come after its prompt, sooner or later
     home={
         ".config/opencode/opencode.json": json.dumps(
             {"mcp": {"sums": {"type": "local", "command": ["python3", "sums.py"]}}}
