@@ -581,3 +581,27 @@ def test_the_sockets_that_the_c_library_tries_are_not_told_of_a_command_that_did
     assert ended.exit_code == 0, ended.stderr
     assert denied in {target for target, _ in ended.denied_targets()}
     assert (TITLE in ended.stderr) is is_told
+
+
+@pytest.mark.parametrize(
+    ("value", "set_vars", "ending", "is_told"),
+    [
+        ("1", {}, 1, True),
+        ("1", {}, 0, False),
+        ("0", {}, 1, False),
+        ("1", {"CLAUDE_CODE_USE_VERTEX": "1"}, 1, False),
+    ],
+    ids=["asked for", "ended well", "off", "of the profile"],
+)
+def test_an_agent_that_was_to_use_a_cloud_is_told_where_its_key_comes_from(
+    sandbox: NonoRun, value: str, set_vars: Mapping[str, str], ending: int, is_told: bool
+) -> None:
+    """Claude Code says that a file is not readable, or that an address of the cloud is refused."""
+    agent = _written(sandbox.project / "claude", f"#!/bin/sh\nexit {ending}\n")
+    agent.chmod(0o755)
+    sandbox.give(agent)
+    profile = {"environment": {"set_vars": set_vars}}
+    ended = sandbox.run([str(agent)], profile=profile, environment={"CLAUDE_CODE_USE_VERTEX": value})
+    assert ended.exit_code == ending
+    told = "CLAUDE_CODE_USE_VERTEX is set in your shell, and what logs in to Google Vertex AI stays outside."
+    assert (told in ended.stderr) is is_told

@@ -77,6 +77,7 @@ def report(
             console.lines(_of_search_paths(prepared, exit_code, environ))
         if exit_code and exit_code not in STOPPED:
             console.lines(_of_agent(prepared, invocation, rules, fs))
+            console.lines(_of_cloud(prepared, environ))
     if invocation.given.flag("diagnostics_json"):
         # Imported here: few runs ask for it.
         from nono.cli.shapes.printed import printed
@@ -121,6 +122,19 @@ def _of_agent(
         yield ""
         yield f"  {program} keeps its state where this run may not write. A profile of yours grants that:"
         yield f'  {{"extends": "coding-agent", "filesystem": {{"state_dir": [{listed}]}}}}'
+
+
+def _of_cloud(prepared: Prepared, environ: Mapping[str, str]) -> Iterator[str]:
+    """Yield a line about the cloud whose login an agent looked for in vain."""
+    # Imported here: most runs end well.
+    from nono.policy.why.lacking.model_clouds import cloud_of_agent
+
+    given = [name for name, _ in prepared.resolved.environment.fixed]
+    cloud = cloud_of_agent(prepared.argv, environ, given)
+    if cloud is not None:
+        yield ""
+        yield f"  {cloud[0]} is set in your shell, and what logs in to {cloud[1]} stays outside."
+        yield "  A profile of yours gives claude a placeholder: docs/agents.md has one to copy."
 
 
 def _found(
