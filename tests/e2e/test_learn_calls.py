@@ -80,6 +80,39 @@ def test_changes_of_directories_are_seen_whatever_the_call(learner: Learner) -> 
     assert again.exit_code == 0, again.stderr
 
 
+FUTILE = {
+    "made": "os.mkdir('file')",  # is there
+    "link": "os.symlink('x', 'file')",
+    "gone": "os.remove('missing')",
+    "moved": "os.rename('missing', 'other')",
+    "linked": "os.link('missing', 'other')",
+}
+IN_VAIN = """
+import contextlib, os
+home = os.path.expanduser('~')
+for name, deed in {deeds!r}.items():
+    os.chdir(f'{{home}}/.{{name}}')
+    with contextlib.suppress(FileExistsError, FileNotFoundError):
+        exec(deed)
+        raise AssertionError(name)
+os.chdir(f'{{home}}/.done')
+os.mkdir('made')
+"""
+
+
+def test_what_changed_nothing_takes_no_grant(learner: Learner) -> None:
+    for name in (*FUTILE, "done"):
+        make(learner, f".{name}/file")
+    command = [sys.executable, "-I", "-S", "-B", "-c", IN_VAIN.format(deeds=FUTILE)]
+    home = learner.runner.user.home
+    learned = learner.learn(
+        command, flags=("--yes", *(f"--allow={home}/.{name}" for name in (*FUTILE, "done")))
+    )
+    assert learned.exit_code == 0, learned.stderr
+    assert learner.granted("write") == {"~/.done"}
+    assert learner.granted("allow") == set()
+
+
 @pytest.mark.skipif(not os.path.exists(SYSTEM_PYTHON), reason="there is no Python of the system's")
 def test_programs_and_the_interpreters_of_scripts_are_seen(learner: Learner) -> None:
     home = learner.runner.user.home

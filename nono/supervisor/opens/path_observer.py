@@ -178,7 +178,7 @@ class PathWatch:
                 os.stat(name, dir_fd=parent, follow_symlinks=False)
             except FileNotFoundError:
                 if deed is Deed.REMOVED:
-                    return
+                    raise  # a rename that has no source makes nothing either
             else:
                 if deed is Deed.MADE:
                     return  # EEXIST
@@ -199,6 +199,7 @@ class PathWatch:
             self._parent(tid, old.directory, old_path) as (old_parent, name),
             self._parent(tid, new.directory, new_path) as (new_parent, _),
         ):
+            os.stat(name, dir_fd=old_parent, follow_symlinks=False)  # OSError: nothing is made
             if not os.path.samestat(os.fstat(old_parent), os.fstat(new_parent)):
                 found = os.readlink(path_to(old_parent))
                 self._watcher.changed(found, os.fsdecode(name), Access.WRITE, is_made=False)
