@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from nono.policy.schema.route_rules import TlsIdentity
 from nono.proxy.http.message import Header, MessageError, ResponseHead
+from nono.proxy.transport.outbox import HELD_BYTES, Outbox, Writer
 from nono.proxy.transport.turns import Turns, Work
 from nono.proxy.upstream.connection import PoolKey, UpstreamConnection
 from support.http1.readers import Keeper, Relay, Wire
@@ -227,3 +228,116 @@ def test_of_a_response_that_is_refused_by_its_head_no_body_is_passed(rest: bytes
     connection.begin(relay, b"GET")
     connection.data_received(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n" + rest)
     assert (relay.body, relay.end, relay.faults, wire.is_closing()) == (b"", "refused", [], True)
+
+
+class Sending(PausedWire):
+    """Keeps what is written; `unsent` bytes of it are not yet with the kernel."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = b""
+        self.unsent = 0
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.written += data
+
+    def get_write_buffer_size(self) -> int:
+        return self.unsent
+
+
+class Pool(Keeper):
+    def __init__(self) -> None:
+        self.given: list[UpstreamConnection] = []
+
+    def give(self, connection: UpstreamConnection) -> None:
+        self.given.append(connection)
+
+
+class Holding(Outbox):
+    """Has every piece wait for the end of the turn."""
+
+    def holds(self, writer: Writer) -> bool:
+        return True
+
+
+ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+
+
+def served(outbox: Outbox | None = None) -> tuple[UpstreamConnection, Sending, Pool]:
+    """Return a connection over which a request was answered."""
+    wire, pool, relay = Sending(), Pool(), Relay()
+    connection = UpstreamConnection(PoolKey("http", "a", 80, TlsIdentity()), pool, Later(), outbox)
+    connection.connection_made(wire)
+    connection.begin(relay, b"GET")
+    connection.write([b"GET / HTTP/1.1\r\n\r\n"])
+    connection.send_held()
+    connection.data_received(ANSWER)
+    assert relay.end == "clean"
+    return connection, wire, pool
+
+
+@pytest.mark.parametrize(
+    "spoiled", [None, "a body held", "a body unsent", "surplus", "closing", "not reusable"]
+)
+def test_a_connection_goes_back_to_the_pool_only_if_nothing_is_left_on_it(spoiled: str | None) -> None:
+    connection, wire, pool = served(Holding())
+    if spoiled == "a body held":
+        connection.write([b"body"])
+    elif spoiled == "a body unsent":
+        wire.unsent = 1
+    elif spoiled == "surplus":
+        connection.data_received(ANSWER)
+    elif spoiled == "closing":
+        wire.abort()
+    connection.release(reusable=spoiled != "not reusable")
+    assert pool.given == ([connection] if spoiled is None else [])
+    assert wire.is_closing() is (spoiled is not None)
+
+
+@pytest.mark.parametrize("is_early", [True, False])
+def test_a_response_to_a_request_that_still_waits_is_none(is_early: bool) -> None:
+    """It was sent for nothing, perhaps for a body left on the connection: it must not answer this request."""
+    connection, wire, _ = served(Holding())
+    relay, before = Relay(), wire.written
+    connection.begin(relay, b"GET")
+    connection.write([b"GET /next HTTP/1.1\r\n\r\n"])
+    if not is_early:
+        connection.send_held()
+    connection.data_received(ANSWER)
+    assert relay.end == ("refused" if is_early else "clean")
+    assert (wire.written == before) is is_early
+
+
+def test_bytes_before_the_next_request_end_the_connection() -> None:
+    connection, wire, _ = served()
+    connection.data_received(ANSWER)
+    assert wire.is_closing()
+
+
+@pytest.mark.parametrize(
+    ("sizes", "sent"),
+    [([HELD_BYTES], 0), ([HELD_BYTES + 1], HELD_BYTES + 1), ([1, HELD_BYTES], HELD_BYTES + 1)],
+)
+def test_what_waits_for_the_end_of_a_turn_is_bounded(sizes: list[int], sent: int) -> None:
+    connection, wire, _ = served(Holding())
+    before = len(wire.written)
+    connection.begin(Relay(), b"POST")
+    for size in sizes:
+        connection.write([bytes(size)])
+    assert len(wire.written) - before == sent
+
+
+def test_nothing_is_written_to_an_upstream_that_closes() -> None:
+    connection, wire, _ = served()
+    before = wire.written
+    connection.begin(Relay(), b"POST")
+    wire.abort()
+    connection.write([b"body"])
+    assert wire.written == before
+    held, wire, _ = served(Holding())
+    before = wire.written
+    held.begin(Relay(), b"POST")
+    held.write([b"body"])
+    wire.abort()
+    held.send_held()
+    assert wire.written == before
