@@ -89,10 +89,7 @@ class TransparentConnection(asyncio.Protocol):
     def refuse(self, entry: Entry, answer: Refusal) -> None:
         self._active = None
         self._context.refused(entry, answer)
-        if self._transport is not None:
-            connection = self._transport.get_extra_info("socket")
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-            self._transport.abort()
+        self.abort()
 
     def hand_over(self, successor: asyncio.Protocol) -> tuple[asyncio.Transport, bytes]:
         transport = self._transport
@@ -120,6 +117,8 @@ class TransparentConnection(asyncio.Protocol):
 
     def abort(self) -> None:
         if self._transport is not None:
+            connection = self._transport.get_extra_info("socket")
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             self._transport.abort()
 
     # A CONNECT has no answer but `established`, so none of these has anything to do.
