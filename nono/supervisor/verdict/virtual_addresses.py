@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from ipaddress import IPv4Address, IPv4Network
 
 from nono.named_tuple import NamedTuple
-from nono.policy.hosts.host_filter import Refuse
+from nono.policy.hosts.host_filter import BUILT_IN, Refuse
 from nono.policy.hosts.hostname import HostError, canonical_host, ip_literal
 from nono.supervisor.verdict.dns_message import AAAA, NAME_ERROR, NO_ERROR, REFUSED, A, Query
 from nono.supervisor.verdict.syscall_args import InetAddress
@@ -14,6 +14,7 @@ from nono.supervisor.verdict.syscall_args import InetAddress
 # For tests of network equipment (RFC 2544, appendix C.2.2): no host of the internet has one of these.
 NETWORK = IPv4Network("198.18.0.0/15")
 NAMES_MAX = 16_384  # of one run; below a wildcard there are any number
+_TOO_MANY = Refuse(f"the run has looked up {NAMES_MAX:,} hosts: no more get an address", None, BUILT_IN, None)
 _DOMAIN_LABELS_MAX = 8  # of a search domain: each label costs a verdict
 _LOCALHOST = IPv4Address("127.0.0.1")
 
@@ -75,7 +76,9 @@ class VirtualAddresses:
         if query.kind != A:
             return Answered(NO_ERROR)
         address = self._addresses.get(name) or self._assign(name)
-        return Answered(REFUSED) if address is None else Answered(NO_ERROR, address.packed)
+        if address is None:
+            return Answered(REFUSED, refused=Refused(name, _TOO_MANY))
+        return Answered(NO_ERROR, address.packed)
 
     def destination(self, address: InetAddress) -> Destination | None:
         """Return what a connect to the address means; None if it stands for no host."""

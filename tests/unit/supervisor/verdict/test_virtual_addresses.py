@@ -147,5 +147,8 @@ def test_a_run_has_a_bounded_number_of_names(monkeypatch: pytest.MonkeyPatch) ->
     names = VirtualAddresses(lambda _: None, "laptop")
     first = address_of(names, "1.test")
     address_of(names, "2.test")
-    assert asked(names, "3.test") == Answered(REFUSED)
+    beyond = asked(names, "3.test")
+    assert (beyond.code, beyond.address) == (REFUSED, None)
+    assert beyond.refused is not None
+    assert (beyond.refused.name, beyond.refused.refusal.origin) == ("3.test", "built in")
     assert address_of(names, "1.test") == first
