@@ -110,7 +110,7 @@ class ClientConnection(asyncio.Protocol):
         """Serve a client that has connected to a host itself, and knows of no proxy."""
         if refused is None and not self._is_the_commands():  # its port is another program's by now
             refused = refusal.not_admitted()
-        if destination[1] == HTTP_PORT:
+        if destination[1] == HTTP_PORT and not self._context.dispatcher.hosts.allows_raw(*destination):
             self._origin = destination
             if refused is not None:
                 self.refuse(audit_events.malformed_request(), refused)

@@ -71,6 +71,27 @@ def test_the_client_hears_its_host_and_nothing_of_the_proxy() -> None:
         assert event["decision"] == "allow"
 
 
+@pytest.mark.parametrize("is_raw", [True, False])
+def test_port_80_is_http_unless_it_is_a_raw_tunnel(is_raw: bool) -> None:
+    """What a client sends there after `Upgrade` is no HTTP."""
+    words = b"GET / HTTP/1.1\r\nHost: host.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+    hosts = Hosts(raw=frozenset({(HOST, 80)}) if is_raw else frozenset())
+
+    async def here(host: str, port: int) -> Sequence[str]:
+        raise OSError(f"{host}:{port}")
+
+    with led_to(80, hosts=hosts, resolver=here) as (ours, client):
+        client.send(words)
+        if is_raw:
+            with pytest.raises(ConnectionResetError):
+                client.rest()
+            (event,) = ours.recording.network
+            assert (event["method"], event["denial_category"]) == ("CONNECT", "upstream_connect_failed")
+        else:
+            assert client.head()[0] == 501
+            assert ours.recording.decisions() == [("deny", "unsupported_upgrade")]
+
+
 def test_what_is_neither_tls_nor_granted_as_it_is_never_leaves() -> None:
     with echoing() as port, led_to(port) as (ours, client):
         client.send(b"GET / HTTP/1.1\r\nHost: host.test\r\n\r\n")
