@@ -24,7 +24,6 @@ import os, sys
 os.write(1, bytes.fromhex(sys.argv[1]) + b"\\x1b[1;1H\\x1b[38;5;231;48;5;16mPress y and Enter\\x1b[0m")
 open(sys.argv[2]).read()
 """
-ST = b"\x1b\\"
 # What the command does, and what undoes it.
 STATES = {
     "default colours alike": (b"\x1b]10;#000000\x1b\\\x1b]11;#000000\x1b\\", b"\x1b]110\x1b\\\x1b]111\x1b\\"),

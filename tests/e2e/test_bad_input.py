@@ -440,14 +440,6 @@ def test_limits_are_refused_by_wrap(somewhere: Place, limit: str) -> None:
     assert limit.partition("=")[0] in nono(somewhere, "run", "--help").stdout
 
 
-@pytest.mark.parametrize("path", ["/sys", "/sys/fs/cgroup"])
-def test_a_grant_to_write_cgroups_is_refused_beside_limits(somewhere: Place, path: str) -> None:
-    granted = [f"--allow={path}"]
-    refused = nono(somewhere, "run", "--memory=1G", *granted, *ECHO)
-    assert_refused(refused, f"Sandbox initialization failed: the grant to write '{path}'")
-    assert nono(somewhere, "run", *granted, *ECHO).stdout == STARTED
-
-
 @pytest.mark.parametrize("command", [RUN, WRAP])
 @pytest.mark.parametrize(
     ("flag", "path", "hint"),

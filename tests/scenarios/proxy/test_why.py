@@ -37,7 +37,6 @@ DOMAINS = (
 EXPLICIT = PolicyEntry(
     default="allow", deny=(RuleEntry("*", "/**/secret"),), approve=(RuleEntry("POST", "/**"),)
 )
-ONE_RULE = (RuleEntry("GET", "/a/**"),)
 SERVICES = {
     "whole": CustomCredential("https://x.example", "key_of_whole"),
     "below": CustomCredential("https://x.example/v1", "key_of_below"),
