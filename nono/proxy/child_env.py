@@ -91,8 +91,10 @@ def resolver_options(inherited: str) -> str:
     """Return RES_OPTIONS (resolv.conf(5)) that have the C library look names up by TCP.
 
     For a command that has no UDP. Go takes the C library's resolver, if it can, where the variable is set.
+    A name with a dot is asked for as it is before search domains are appended, which Kubernetes has resolvers
+    do first: where every host may be reached, the longer name has an address too.
     """
-    return f"{inherited} use-vc".strip()
+    return f"{inherited} use-vc ndots:1".strip()
 
 
 def java_options(authority: str, no_proxy: str, inherited: str) -> str:

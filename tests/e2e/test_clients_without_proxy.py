@@ -137,6 +137,20 @@ def test_a_grant_of_one_port_opens_no_other(rule: str, is_reached: bool, place: 
     assert refused == ([] if is_reached else [(NAME, 443, f"host {NAME} is not in the allowlist")])
 
 
+@pytest.mark.parametrize(("allowed", "is_reached"), [("*", True), ("other.test", False)])
+def test_a_search_domain_is_not_in_the_way_of_a_whole_name(
+    allowed: str, is_reached: bool, place: Place, tmp_path: Path
+) -> None:
+    """Kubernetes has resolvers ask for the name with each search domain first."""
+    if place.has_udp:
+        pytest.skip("by UDP resolvers go by resolv.conf alone")
+    with (tmp_path / "resolv.conf").open("a") as resolv_conf:
+        resolv_conf.write("search ns.svc.cluster.local svc.cluster.local\noptions ndots:5\n")
+    run = place.asks(NAME, 443, {"allow_domain": [allowed]})
+    assert run.stdout.startswith("200 reached" if is_reached else "gaierror"), run.stderr
+    assert [event["target"] for event in run.denied] == ([] if is_reached else [NAME])
+
+
 SAYS_ALL_AT_ONCE = f"""
 import socket
 for _ in range(20):

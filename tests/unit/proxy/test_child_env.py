@@ -164,6 +164,8 @@ def test_a_jvm_is_led_to_the_proxy_and_past_it_as_other_clients_are() -> None:
     assert options.endswith("'-Dhttp.nonProxyHosts=localhost|[::1]|*.corp.example'")
 
 
-@pytest.mark.parametrize(("inherited", "expected"), [("", "use-vc"), ("ndots:2", "ndots:2 use-vc")])
+@pytest.mark.parametrize(
+    ("inherited", "expected"), [("", "use-vc ndots:1"), ("ndots:2", "ndots:2 use-vc ndots:1")]
+)
 def test_options_of_the_resolver_are_kept(inherited: str, expected: str) -> None:
     assert resolver_options(inherited) == expected
