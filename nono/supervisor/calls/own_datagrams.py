@@ -36,6 +36,7 @@ from nono.supervisor.verdict.syscall_args import parse_sockaddr, unsigned
 if TYPE_CHECKING:
     from nono.kernel.notify import Notification
 
+ASKED_MAX = 64  # sockets asked for at a time: their descriptors are in flight, and the channel has a buffer
 _DESCRIPTOR = struct.Struct("@i")
 
 
@@ -64,6 +65,7 @@ class OwnDatagrams:
         self._calls = calls
         self._answer = answer
         self._waiting: deque[Notification] = deque()  # in the order of the requests
+        self._unasked: deque[Notification] = deque()  # too many wait already
         self._network = 0  # the cookie of that network; 0 before its first socket
         self._is_closed = False
         asyncio.get_running_loop().add_reader(maker.fileno(), self._on_readable)
@@ -73,6 +75,7 @@ class OwnDatagrams:
         if not self._is_closed:
             self._is_closed = True
             self._waiting.clear()
+            self._unasked.clear()
             if self._name_server is not None:
                 self._name_server.close()
             asyncio.get_running_loop().remove_reader(self._maker.fileno())
@@ -86,13 +89,19 @@ class OwnDatagrams:
             return _refusal(call, MADE_INSIDE)
         if self._is_closed:
             return _refusal(call)
-        asked = UDP_IPV4 if unsigned(call.args[0]) == socket.AF_INET else UDP_IPV6
-        try:
-            self._maker.send(asked, socket.MSG_DONTWAIT)
-        except OSError:  # too many callers wait
-            return _refusal(call)
-        self._waiting.append(call)
+        self._unasked.append(call)
+        self._ask_for_more()
         return None
+
+    def _ask_for_more(self) -> None:
+        while self._unasked and len(self._waiting) < ASKED_MAX:
+            call = self._unasked.popleft()
+            self._waiting.append(call)
+            asked = UDP_IPV4 if unsigned(call.args[0]) == socket.AF_INET else UDP_IPV6
+            try:
+                self._maker.send(asked, socket.MSG_DONTWAIT)
+            except OSError:  # the maker has ended
+                self._refuse_all()
 
     def connect(self, call: Notification, sockaddr: bytes) -> int | Refuse | None:
         """Connect one of these sockets for the caller; None if the descriptor is none of them.
@@ -138,6 +147,7 @@ class OwnDatagrams:
             self._serve_names(descriptors)
         elif said and self._waiting:
             self._hand_over(self._waiting.popleft(), descriptors)
+            self._ask_for_more()
         else:
             self._refuse_all()  # the maker has ended, and the command with it
 
@@ -169,7 +179,7 @@ class OwnDatagrams:
                 self._answer(call, error.errno or errno.EACCES)
 
     def _refuse_all(self) -> None:
-        refused = list(self._waiting)
+        refused = [*self._waiting, *self._unasked]
         self.close()
         for call in refused:
             self._answer(call, _refusal(call))

@@ -120,6 +120,33 @@ def test_each_caller_gets_what_it_asked_for(stage: Stage) -> None:
     }
 
 
+def test_a_thousand_callers_at_once_all_wait_for_their_turn(stage: Stage) -> None:
+    """The channel to the maker has no buffer for that many requests."""
+    count = 1000
+
+    async def part(own: OwnDatagrams) -> None:
+        assert [own.make(stage.call()) for _ in range(count)] == [None] * count
+        for number in range(count):
+            stage.make()
+            await stage.until(number + 1)
+
+    stage.play(part)
+    assert (len(stage.handed_out), stage.answers) == (count, {})
+
+
+def test_whose_socket_was_not_asked_for_yet_is_refused_too_when_the_maker_has_ended(stage: Stage) -> None:
+    count = own_datagrams.ASKED_MAX + 2
+
+    async def part(own: OwnDatagrams) -> None:
+        assert [own.make(stage.call()) for _ in range(count)] == [None] * count
+        stage.maker.close()
+        await stage.until(*range(1, count + 1))
+
+    stage.play(part)
+    assert stage.handed_out == {}
+    assert {type(answer) for answer in stage.answers.values()} == {Refuse}
+
+
 @pytest.mark.parametrize("has_names", [True, False])
 def test_the_sockets_of_name_servers_are_no_answer_to_a_caller(has_names: bool, stage: Stage) -> None:
     if has_names:
