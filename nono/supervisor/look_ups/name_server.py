@@ -12,6 +12,8 @@ from nono.supervisor.verdict.audit_events import refused_look_up
 from nono.supervisor.verdict.dns_message import QUERY_BYTES_MAX, answer, parse_query
 from nono.supervisor.verdict.virtual_addresses import VirtualAddresses
 
+_WAITING_BYTES = 1 << 20  # as far as net.core.rmem_max goes
+
 
 class LookUps:
     """Answers queries by the names of one run, and records the names that may not be reached."""
@@ -40,6 +42,7 @@ class NameServer:
         self._look_ups = look_ups
         self._sockets = [socket.socket(fileno=each) for each in descriptors]
         for each in self._sockets:
+            each.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _WAITING_BYTES)
             asyncio.get_running_loop().add_reader(each.fileno(), self._on_readable, each)
 
     def close(self) -> None:
