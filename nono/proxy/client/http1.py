@@ -238,6 +238,8 @@ class ClientConnection(asyncio.Protocol):
         if request.fault is not None:
             self.refuse(audit_events.malformed_request(), refusal.malformed(400, request.fault.reason))
             return
+        if self._origin is not None:
+            request.head = target.in_absolute_form(request.head, *self._origin)
         verdict = self._judge(request.head)
         if self._entrance is not None and not isinstance(verdict, Refused):
             no_place = self._entrance.show(self)
@@ -263,7 +265,7 @@ class ClientConnection(asyncio.Protocol):
 
     def _judge(self, head: RequestHead) -> Verdict:
         if self._origin is not None:
-            return self._context.judge_known(target.in_absolute_form(head, *self._origin), None)
+            return self._context.judge_known(head, None)
         verdict = self._context.judge(head, self._inside)
         asks = isinstance(verdict, Refused) and verdict.refusal.category == "authentication_required"
         if asks and self._is_the_commands():

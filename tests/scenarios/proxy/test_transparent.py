@@ -166,6 +166,29 @@ def test_a_person_is_asked_about_its_host(answer: Answer) -> None:
         assert asked == [HostRequest(HOST, port)]
 
 
+@pytest.mark.parametrize("answer", [YES, NO], ids=["yes", "no"])
+def test_a_person_is_asked_about_the_host_of_plain_http(answer: Answer) -> None:
+    """What was allowed is judged again: by the host that was meant, not by a path that may be a service's."""
+    asked: list[Request] = []
+
+    async def person(request: Request, /) -> Answer:
+        asked.append(request)
+        return answer
+
+    async def nowhere(host: str, port: int) -> Sequence[str]:
+        return ()
+
+    live = LiveHosts(OnLoopback(()))
+    with led_to(80, resolver=nowhere, hosts=live, live_hosts=live, asks_hosts=True, approver=person) as (
+        ours,
+        client,
+    ):
+        client.send(b"GET /service/x HTTP/1.1\r\nHost: host.test\r\n\r\n")
+        assert client.head()[0] == (502 if answer is YES else 403)
+        assert {(event["target"], event["port"]) for event in ours.recording.network} == {(HOST, 80)}
+        assert asked == [HostRequest(HOST, 80)]
+
+
 def test_a_denial_made_while_its_host_is_looked_up_resets_the_connection() -> None:
     live = LiveHosts(OnLoopback((HostRule("*", None, "the test"),)))
     begun = threading.Event()
