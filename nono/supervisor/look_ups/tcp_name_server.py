@@ -19,7 +19,7 @@ from nono.watch import watch
 
 OPEN_MAX = 64  # connections: beyond that the oldest is closed
 EXPECTED_MAX = 256  # of those that were led here, how many may wait to be accepted
-IDLE_S = 10.0
+OPEN_S = 10.0  # how long each may stay: a resolver connects again
 _READ_BYTES = 512  # a few queries in each turn of the loop
 _LENGTH_BYTES = 2
 
@@ -98,7 +98,7 @@ class TcpNameServer:
         client = self._clients[descriptor] = _Client(connection)
         loop = asyncio.get_running_loop()
         loop.add_reader(descriptor, self._on_readable, descriptor)
-        client.timer = loop.call_later(IDLE_S, self._drop, descriptor)
+        client.timer = loop.call_later(OPEN_S, self._drop, descriptor)
 
     def _on_readable(self, descriptor: int) -> None:
         client = self._clients[descriptor]

@@ -195,7 +195,7 @@ def test_a_connection_that_nobody_led_there_is_closed() -> None:
     play(part)
 
 
-@pytest.mark.parametrize("limit", ["OPEN_MAX", "IDLE_S"])
+@pytest.mark.parametrize("limit", ["OPEN_MAX", "OPEN_S"])
 def test_a_connection_that_stays_makes_room(limit: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tcp_name_server, limit, 1 if limit == "OPEN_MAX" else 0.01)
 
