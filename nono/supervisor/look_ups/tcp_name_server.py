@@ -36,18 +36,13 @@ class TcpNameServer:
 
     def __init__(self, look_ups: LookUps) -> None:
         self._look_ups = look_ups
-        self._listed: frozenset[bytes] | None = None  # None: not read yet
         self._listener: socket.socket | None = None
         self._expected: OrderedDict[PeerAddress, None] = OrderedDict()
         self._clients: OrderedDict[int, _Client] = OrderedDict()  # by descriptor, oldest first
 
     def stands_for(self, host: IPv4Address | IPv6Address, port: int) -> bool:
-        """Return True for the address of a name server that resolvers ask."""
-        if port != DNS:
-            return False
-        if self._listed is None:
-            self._listed = frozenset(name_servers())
-        return host.packed in self._listed
+        """Return True for the address of a name server that resolvers ask now: another network has others."""
+        return port == DNS and host.packed in name_servers()
 
     def address(self) -> InetAddress:
         """Return where it listens. Raises OSError if it cannot."""

@@ -210,12 +210,16 @@ def test_a_connection_that_stays_makes_room(limit: str, monkeypatch: pytest.Monk
 
 
 def test_only_the_name_servers_of_resolv_conf_are_stood_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tcp_name_server, "name_servers", lambda: [bytes((127, 0, 0, 53))])
+    listed = [bytes((127, 0, 0, 53))]
+    monkeypatch.setattr(tcp_name_server, "name_servers", lambda: listed)
 
     async def part(served: Served) -> None:
         stands_for = served.by_tcp.stands_for
         assert stands_for(ip_address("127.0.0.53"), 53)
         assert not stands_for(ip_address("127.0.0.53"), 54)
-        assert not stands_for(ip_address("8.8.8.8"), 53)
+        assert not stands_for(ip_address("10.0.0.53"), 53)
+        listed[:] = [bytes((10, 0, 0, 53))]  # the machine has joined another network
+        assert stands_for(ip_address("10.0.0.53"), 53)
+        assert not stands_for(ip_address("127.0.0.53"), 53)
 
     play(part)
