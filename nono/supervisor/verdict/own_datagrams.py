@@ -20,10 +20,14 @@ DNS = 53
 _PROTOCOLS = 0, 17  # the default one of this type, and IPPROTO_UDP
 # What a host without a network answers, for which programs are prepared.
 UNREACHABLE = errno.ENETUNREACH
-LOOK_UP_HINT = (
+_LOOK_UP_HINT = (
     "A program that looks names up has to leave that to the proxy: use a client that reads HTTPS_PROXY, or "
     "for ssh what GIT_SSH_COMMAND holds. Node's fetch does from 22.21 and 24.0 on (NODE_USE_ENV_PROXY, which "
     "is set); with an older Node take undici's EnvHttpProxyAgent"
+)
+_OWN_RESOLVER_HINT = (
+    "In a run with a proxy the C library looks names up by TCP; a program with a resolver of its own (Go "
+    "without cgo, musl) has to leave that to the proxy: use a client that reads HTTPS_PROXY"
 )
 _SERVERS_HINT = "A program that brings name servers of its own has to take those of this machine"
 _UDP_HINT = (
@@ -41,9 +45,10 @@ def refused_hint(where: str = _WITHOUT_NAMESPACES) -> str:
 
     Most UDP packets are DNS queries, but many programs only try such a socket: that is said first.
     """
+    by_names = _OWN_RESOLVER_HINT if where == _WITHOUT_NAMESPACES else _LOOK_UP_HINT
     return (
         f"UDP is closed {where}. A program that only tries it works without: curl for IPv6 and HTTP/3, "
-        f"Ansible for its own address. {LOOK_UP_HINT}"
+        f"Ansible for its own address. {by_names}"
     )
 
 

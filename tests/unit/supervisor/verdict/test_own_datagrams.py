@@ -8,10 +8,13 @@ from ipaddress import ip_address
 import pytest
 
 from nono.supervisor.verdict.own_datagrams import (
+    MADE_INSIDE,
+    NOT_MADE,
     OWN_DATAGRAMS,
     is_udp_socket,
     judge_connect,
     no_name_server,
+    refused_hint,
 )
 from nono.supervisor.verdict.syscall_args import InetAddress, OtherAddress
 
@@ -67,3 +70,11 @@ def test_a_connect_to_another_host_finds_no_network(host: str, target: str) -> N
 
 def test_a_connect_that_ends_a_connection_is_made() -> None:
     assert judge_connect(OtherAddress(0)) is None
+
+
+def test_who_has_tcp_for_look_ups_is_not_sent_to_the_proxy_for_them() -> None:
+    """The C library of a run without namespaces asks by TCP; elsewhere it has only UDP, which is refused."""
+    assert "looks names up by TCP" in refused_hint()
+    for where in (NOT_MADE, MADE_INSIDE):
+        assert where in refused_hint(where)
+        assert "TCP" not in refused_hint(where)
