@@ -191,12 +191,7 @@ class TunnelClient(TimedEnd):
             case NeedMore():
                 return
             case NotTls(reason):
-                # Imported here: only this message needs an address as text.
-                from nono.proxy.http.upstream_proxy import authority
-
-                where = authority(self._verdict.host, self._verdict.port)
-                hint = f'network.raw_tunnels: ["{where}"]'
-                self._deny(f"{reason}, and {where} is not a raw tunnel", hint)
+                self._deny_as_no_raw_tunnel(reason)
             case Hello(None):
                 self._deny("the ClientHello names no server")
             case Hello(str(name)):
@@ -231,6 +226,13 @@ class TunnelClient(TimedEnd):
         except HostError:
             return False
 
+    def _deny_as_no_raw_tunnel(self, reason: str) -> None:
+        # Imported here: only this message needs an address as text.
+        from nono.proxy.http.upstream_proxy import authority
+
+        where = authority(self._verdict.host, self._verdict.port)
+        self._deny(f"{reason}, and {where} is not a raw tunnel", f'network.raw_tunnels: ["{where}"]')
+
     def _deny(self, reason: str, hint: str | None = None) -> None:
         answer = Refusal(403, reason, self._verdict.host, "server name", hint=hint, category="host_denied")
         self._course.failed("blocked", reason)
@@ -252,7 +254,8 @@ class TunnelClient(TimedEnd):
         if self.flowing:
             super()._overdue()
         else:
-            self._deny("no ClientHello came in time")
+            # The client of a database waits for its server, which speaks first.
+            self._deny_as_no_raw_tunnel("no ClientHello came in time")
 
     def eof_received(self) -> bool:
         if not self.flowing:

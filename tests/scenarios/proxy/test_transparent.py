@@ -72,6 +72,24 @@ def test_the_client_hears_its_host_and_nothing_of_the_proxy() -> None:
 
 
 @pytest.mark.parametrize("is_raw", [True, False])
+def test_who_waits_for_the_host_to_speak_first_needs_a_raw_tunnel(is_raw: bool) -> None:
+    """As the clients of MySQL and SMTP do."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        hosts = Hosts(raw=frozenset({(HOST, port)} if is_raw else ()))
+        with led_to(port, hosts=hosts, head_timeout_s=0.05) as (ours, client):
+            with listener.accept()[0] as server:
+                server.sendall(b"220 hello")
+                if is_raw:
+                    assert client.read_exactly(9) == b"220 hello"
+                    return
+                assert b"hello" not in client.rest()
+            denied = ours.recording.network[-1]
+            assert denied["reason"] == f"no ClientHello came in time, and {HOST}:{port} is not a raw tunnel"
+            assert denied["hint"] == f'network.raw_tunnels: ["{HOST}:{port}"]'
+
+
+@pytest.mark.parametrize("is_raw", [True, False])
 def test_port_80_is_http_unless_it_is_a_raw_tunnel(is_raw: bool) -> None:
     """What a client sends there after `Upgrade` is no HTTP."""
     words = b"GET / HTTP/1.1\r\nHost: host.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
