@@ -480,6 +480,24 @@ def test_the_host_of_a_login_is_tunnelled_for_ssh_alone() -> None:
 
 
 @pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        pytest.param("api.test", True, id="a route's"),
+        pytest.param("a.wild.test", True, id="below a route's wildcard"),
+        pytest.param("wild.test", False, id="the apex of one"),
+        pytest.param("clear.test", True, id="of some paths"),
+        pytest.param("id.test", True, id="a login's"),
+        pytest.param("other.test", False, id="nobody's"),
+    ],
+)
+def test_a_host_with_a_route_paths_or_a_login_may_be_looked_up(host: str, expected: bool) -> None:
+    """No rule of hosts has to allow it."""
+    endpoint = TokenEndpoint(Upstream("https", "id.test", 8443), "/token", (), "auto", ())
+    wildcard = a_route(8444, service="wild", host="*.wild.test", scheme="https")
+    assert RouteTable((ROUTE, wildcard), SCOPES, _logins(endpoint)).leads_to(host) is expected
+
+
+@pytest.mark.parametrize(
     ("target", "is_searched"),
     [(b"/login", True), (b"/login?x=1", True), (b"/login/device?x=1", True), (b"/else?/login", False)],
     ids=["itself", "with a query", "below it", "elsewhere"],

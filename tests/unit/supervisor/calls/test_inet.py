@@ -6,6 +6,7 @@ import errno
 import socket
 import struct
 from ipaddress import IPv4Address
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -16,6 +17,8 @@ from nono.policy.live.rule import LiveRule
 from nono.policy.ports import PortGrants, united
 from nono.supervisor.calls.inet import InetCalls
 from nono.supervisor.verdict.adjudicator import DENIED_PORT, NetworkGrants, Refuse, loopback
+from nono.supervisor.verdict.dns_message import A, Query
+from nono.supervisor.verdict.virtual_addresses import VirtualAddresses
 
 OWN_ANSWER = 4711
 
@@ -40,8 +43,12 @@ class Stub:
         return OWN_ANSWER
 
 
+def to(host: str, port: int) -> bytes:
+    return struct.pack("=H", socket.AF_INET) + struct.pack("!H4s8x", port, IPv4Address(host).packed)
+
+
 def sockaddr(port: int) -> bytes:
-    return struct.pack("=H", socket.AF_INET) + struct.pack("!H4s8x", port, IPv4Address("127.0.0.1").packed)
+    return to("127.0.0.1", port)
 
 
 @pytest.mark.parametrize("records", [True, False])
@@ -66,3 +73,44 @@ def test_a_denied_port_leads_to_no_server_of_the_commands_own() -> None:
         assert isinstance(denied, Refuse)
         assert denied.rule == DENIED_PORT
         assert calls.connect(stub, sockaddr(5001)) == OWN_ANSWER
+
+
+def test_a_connect_to_the_address_of_a_name_is_one_to_the_proxy_for_that_host() -> None:
+    told: list[tuple[tuple[str, int], object]] = []
+    names = VirtualAddresses(lambda _: None, "laptop")
+    given = names.look_up(Query(1, 0, b"", "granted.test", A)).address
+    assert given is not None
+    with socket.create_server(("127.0.0.1", 0)) as proxy, socket.socket() as caller:
+        stub = cast(Any, Stub(caller))
+        calls = InetCalls(
+            NetworkGrants(loopback(proxy.getsockname()[1])),
+            *(stub, stub, lambda peer, _, destination: told.append((peer, destination)), stub, stub),
+            names=names,
+        )
+        unknown = calls.connect(stub, to("198.18.0.99", 443))
+        assert isinstance(unknown, Refuse)
+        assert (unknown.target, told) == ("198.18.0.99", [])
+        assert calls.connect(stub, to(str(IPv4Address(given)), 443)) == 0
+        proxy.accept()[0].close()
+        assert told == [(caller.getsockname(), ("granted.test", 443))]
+
+
+@pytest.mark.parametrize("stands", [True, False])
+def test_a_connect_to_a_name_server_is_led_to_the_supervisors_own(stands: bool) -> None:
+    told: list[tuple[str, int]] = []
+    with socket.create_server(("127.0.0.1", 0)) as own, socket.socket() as caller:
+        stub = cast(Any, Stub(caller))
+        name_server = cast(
+            Any,
+            SimpleNamespace(
+                stands_for=lambda host, port: stands and (str(host), port) == ("10.0.0.53", 53),
+                address=lambda: loopback(own.getsockname()[1]),
+                expect=lambda peer, _: told.append(peer),
+            ),
+        )
+        grants = NetworkGrants(loopback(1))
+        calls = InetCalls(grants, stub, stub, stub, stub, stub, name_server=name_server)
+        answered = calls.connect(stub, to("10.0.0.53", 53))
+        assert (answered == 0) is stands
+        assert told == ([caller.getsockname()] if stands else [])
+        assert isinstance(calls.connect(stub, to("10.0.0.54", 53)), Refuse)
