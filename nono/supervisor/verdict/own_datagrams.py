@@ -29,7 +29,10 @@ _OWN_RESOLVER_HINT = (
     "In a run with a proxy the C library looks names up by TCP; a program with a resolver of its own (Go "
     "without cgo, musl) has to leave that to the proxy: use a client that reads HTTPS_PROXY"
 )
-_SERVERS_HINT = "A program that brings name servers of its own has to take those of this machine"
+_SERVERS_HINT = (
+    "A program that brings name servers of its own has to take those of this machine. If that has "
+    "joined another network meanwhile, start the run again"
+)
 _UDP_HINT = (
     "UDP reaches nobody but the command itself. Many programs only try it, for HTTP/3 or to learn this "
     "machine's address, and work without"
@@ -75,7 +78,10 @@ def no_name_server(address: Address) -> Refuse | None:
     if not isinstance(address, InetAddress) or address.port != DNS:
         return None
     return _unreachable(
-        "dns", address, "only the name servers of /etc/resolv.conf answer inside", _SERVERS_HINT
+        "dns",
+        address,
+        "only the name servers that /etc/resolv.conf had at first answer inside",
+        _SERVERS_HINT,
     )
 
 

@@ -54,6 +54,7 @@ def test_a_name_server_that_is_not_there_is_reported_as_one(host: str) -> None:
     assert (refusal.target.partition(":")[0], refusal.errno_value) == ("dns", errno.ENETUNREACH)
     assert refusal.hint is not None
     assert "name servers of its own" in refusal.hint
+    assert "start the run again" in refusal.hint
 
 
 @pytest.mark.parametrize(
