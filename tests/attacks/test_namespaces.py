@@ -262,7 +262,8 @@ def test_the_init_of_the_namespaces_is_not_dumpable(sandbox: NonoRun) -> None:
     assert int(own) == sandbox.user.uid != int(of_init)
 
 
-FOR_A_NETWORK = f"{1 << 12 | 1 << 21:016x}"  # CAP_NET_ADMIN, CAP_SYS_ADMIN
+# CAP_NET_BIND_SERVICE, CAP_NET_ADMIN, CAP_SYS_ADMIN
+FOR_A_NETWORK = f"{1 << 10 | 1 << 12 | 1 << 21:016x}"
 USES_UDP = "import socket; socket.socket(type=socket.SOCK_DGRAM)"
 
 
