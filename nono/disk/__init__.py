@@ -2,5 +2,5 @@
 
 `regular_file` reads one, `descriptor` reads and writes an open one, `durable` writes one whole or not at all,
 `json_text` writes and reads JSON, `root_places` finds OpenSSL's root certificates, `resolv_conf` the name
-servers.
+servers, `hosts_file` the names that need none.
 """

@@ -33,7 +33,8 @@ pytestmark = [
 
 KEY, NAME = "canary-of-the-real-key", "api.granted.test"
 HOSTS = (NAME, "other.test", "api.deep.granted.test")
-HOSTS_FILE = "127.0.0.1 localhost\n"
+LISTED = "listed.test"
+HOSTS_FILE = f"127.0.0.1 localhost\n{PRIVATE_ADDRESS} {LISTED}\n"
 
 # Takes no variable of the environment into account but the one that names whom to trust.
 ASKS = """
@@ -108,7 +109,7 @@ def place(sandbox: NonoRun, tmp_path: Path, request: pytest.FixtureRequest) -> I
     with (
         private_network(),
         dns_server({name: [[PRIVATE_ADDRESS]] for name in HOSTS}, PRIVATE_ADDRESS) as questions,
-        upstream(answer, authority.server_context(*HOSTS), (PRIVATE_ADDRESS, 443)) as server,
+        upstream(answer, authority.server_context(*HOSTS, LISTED), (PRIVATE_ADDRESS, 443)) as server,
     ):
         yield Place(sandbox, server, questions, private_mounts.stage(sources), str(ca_file), request.param)
 
@@ -315,3 +316,16 @@ def test_clients_that_heed_no_proxy_reach_what_is_granted(name: str, place: Plac
     assert "200" in said[0]
     assert refused in said[1], said[1]
     assert place.questions.names() <= {NAME}
+
+
+@pytest.mark.parametrize("granted", [LISTED, NAME])
+def test_a_granted_host_of_the_hosts_file_is_reached_by_its_address(granted: str, place: Place) -> None:
+    run = place.asks(LISTED, 443, {"allow_domain": [granted]})
+    if granted == LISTED:
+        assert run.stdout == "200 reached\n", run.stderr
+        assert [request.value(b"host") for request in place.server.requests] == [LISTED.encode()]
+        assert run.denied == []
+    else:
+        assert run.stdout.startswith("PermissionError"), run.stderr
+        assert place.server.connections == []
+        assert [(event["target"], event["port"]) for event in run.denied] == [(PRIVATE_ADDRESS, 443)]

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from nono.audit import event
 from nono.audit.event import Recorder
+from nono.disk.hosts_file import names_by_address
 from nono.kernel.sock_diag import SocketOwners
 from nono.launch.control.live import Live, LiveNetwork
 from nono.launch.proxy.engine import collaborators, served
@@ -106,7 +107,7 @@ def _network(
         live,
         _relayed(maker, capabilities.ports, run.session.record),
         peers.register,
-        VirtualAddresses(proxy.judge_look_up, os.uname().nodename) if is_notify else None,
+        VirtualAddresses(proxy.judge_look_up, os.uname().nodename, names_by_address) if is_notify else None,
         None if watched is None else watched.bound,
     )
 

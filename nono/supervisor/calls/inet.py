@@ -131,17 +131,11 @@ class InetCalls:
         judged = self._judged(sockaddr)
         if isinstance(judged, _Virtual):
             destination = None if self._names is None else self._names.destination(judged.address)
-            if destination is not None and self._grants.proxy is not None:
-                return self._lead(call, self._grants.proxy, self._told(destination))
+            if destination is not None:
+                return self._lead_to_proxy(call, destination)
             judged = judged.otherwise
         if isinstance(judged, Refuse):
-            address = parse_sockaddr(sockaddr)
-            if not isinstance(address, InetAddress) or judged.rule == DENIED_PORT:
-                return judged
-            server = self._name_server
-            if server is not None and server.stands_for(address.host, address.port):
-                return self._lead(call, server.address(), server.expect)
-            return judged if self._own is None else self._own.connect(call, address, judged)
+            return self._connect_otherwise(call, sockaddr, judged)
         duplicate = self._calls.tcp_socket(call)
         if duplicate is None:
             return errno.EACCES
@@ -177,6 +171,24 @@ class InetCalls:
         finally:
             release(duplicate)
         return 0
+
+    def _connect_otherwise(self, call: Notification, sockaddr: bytes, refused: Refuse) -> Answer:
+        """Connect to what stands for a refused address, if anything does."""
+        address = parse_sockaddr(sockaddr)
+        if not isinstance(address, InetAddress) or refused.rule == DENIED_PORT:
+            return refused
+        server = self._name_server
+        if server is not None and server.stands_for(address.host, address.port):
+            return self._lead(call, server.address(), server.expect)
+        destination = None if self._names is None else self._names.destination(address)
+        if destination is not None:
+            return self._lead_to_proxy(call, destination)
+        return refused if self._own is None else self._own.connect(call, address, refused)
+
+    def _lead_to_proxy(self, call: Notification, destination: Destination) -> Answer:
+        proxy = self._grants.proxy
+        assert proxy is not None  # otherwise no names are looked up
+        return self._lead(call, proxy, self._told(destination))
 
     def _told(self, destination: Destination | None) -> Told:
         return lambda peer, cookie: self._connected(peer, cookie, destination)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from ipaddress import IPv4Address, IPv4Network
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
+from ipaddress import IPv4Address, IPv4Network, IPv6Address
 
 from nono.named_tuple import NamedTuple
 from nono.policy.hosts.host_filter import BUILT_IN, Refuse
@@ -18,6 +19,7 @@ _TOO_MANY = Refuse(f"the run has looked up {NAMES_MAX:,} hosts: no more get an a
 _DOMAIN_LABELS_MAX = 8  # of a search domain: each label costs a verdict
 _LOCALHOST = IPv4Address("127.0.0.1")
 
+NamesByAddress = Mapping[IPv4Address | IPv6Address, tuple[str, ...]]  # names in lower case
 # Of a canonical name, never an address; None: it may be reached on some port.
 JudgeLookUp = Callable[[str], Refuse | None]
 
@@ -50,12 +52,19 @@ class VirtualAddresses:
     No name server is ever asked. A name may be refused later: its rules are asked again for each connection.
     """
 
-    def __init__(self, judge: JudgeLookUp, own_name: str) -> None:
-        """own_name: The name of this machine (uname(2)), which programs look up to learn its address."""
+    def __init__(
+        self, judge: JudgeLookUp, own_name: str, listed: Callable[[], NamesByAddress] = dict
+    ) -> None:
+        """Begin without any.
+
+        own_name: The name of this machine (uname(2)), which programs look up to learn its address.
+        listed: Reads the names that have an address without a look-up (hosts(5)); asked once.
+        """
         self._judge = judge
+        self._listed = cache(listed)
         self._own_names = {"localhost", own_name.lower()}
         self._addresses: dict[str, IPv4Address] = {}
-        self._hosts: dict[IPv4Address, str] = {}
+        self._hosts: dict[IPv4Address | IPv6Address, str] = {}
         self._refused: set[str] = set()
         self._free = NETWORK.hosts()
 
@@ -81,9 +90,18 @@ class VirtualAddresses:
         return Answered(NO_ERROR, address.packed)
 
     def destination(self, address: InetAddress) -> Destination | None:
-        """Return what a connect to the address means; None if it stands for no host."""
-        host = self._hosts.get(address.host) if isinstance(address.host, IPv4Address) else None
+        """Return the host that a connect to the address means; None if it stands for none.
+
+        That is the host which has been given the address here, or has it in hosts(5) and may be reached.
+        """
+        host = self._hosts.get(address.host) or self._listed_at(address.host)
         return None if host is None else Destination(host, address.port)
+
+    def _listed_at(self, address: IPv4Address | IPv6Address) -> str | None:
+        if address.is_loopback or address.is_unspecified:
+            return None  # a port of this machine; lists of hosts to be blocked give them such addresses
+        names = filter(_is_host_name, self._listed().get(address, ()))
+        return next((name for name in names if self._judge(name) is None), None)
 
     def _assign(self, name: str) -> IPv4Address | None:
         if len(self._addresses) >= NAMES_MAX:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
 import pytest
 
@@ -152,3 +152,29 @@ def test_a_run_has_a_bounded_number_of_names(monkeypatch: pytest.MonkeyPatch) ->
     assert beyond.refused is not None
     assert (beyond.refused.name, beyond.refused.refusal.origin) == ("3.test", "built in")
     assert address_of(names, "1.test") == first
+
+
+LISTED = {
+    ip_address("10.0.0.5"): ("refused.test", GRANTED[0]),
+    ip_address("10.0.0.6"): ("refused.test",),
+    ip_address("2001:db8::5"): (GRANTED[1],),
+    ip_address("127.0.0.1"): (GRANTED[0],),
+    ip_address("0.0.0.0"): (GRANTED[0],),
+}
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        pytest.param("10.0.0.5", GRANTED[0], id="the first that may be reached"),
+        pytest.param("2001:db8::5", GRANTED[1], id="of IPv6"),
+        pytest.param("10.0.0.6", None, id="refused"),
+        pytest.param("10.0.0.7", None, id="not listed"),
+        pytest.param("127.0.0.1", None, id="this machine"),
+        pytest.param("0.0.0.0", None, id="this machine at any address"),
+    ],
+)
+def test_a_host_of_the_hosts_file_is_meant_by_its_own_address(host: str, expected: str | None) -> None:
+    names = VirtualAddresses(refusal_of, "laptop", lambda: LISTED)
+    destination = names.destination(InetAddress(ip_address(host), 8443))
+    assert destination == (None if expected is None else (expected, 8443))
