@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 PATH = "/etc/hosts"
@@ -22,12 +23,13 @@ def names_by_address() -> Mapping[IPv4Address | IPv6Address, tuple[str, ...]]:
 
 def listed_in(hosts: bytes) -> dict[IPv4Address | IPv6Address, tuple[str, ...]]:
     """Return the names of each address in the bytes of a hosts file. What is malformed is left out."""
-    listed: dict[IPv4Address | IPv6Address, tuple[str, ...]] = {}
+    by_text: dict[str, list[str]] = {}  # lists of hosts to be blocked give one address ten thousands of names
     for line in hosts.decode("ascii", "replace").splitlines():
         text, *names = line.partition("#")[0].split() or [""]
-        try:
+        by_text.setdefault(text, []).extend(name.lower() for name in names)
+    listed: dict[IPv4Address | IPv6Address, tuple[str, ...]] = {}
+    for text, names in by_text.items():
+        with suppress(ValueError):
             address = ip_address(text)
-        except ValueError:
-            continue
-        listed[address] = (*listed.get(address, ()), *(name.lower() for name in names))
+            listed[address] = (*listed.get(address, ()), *names)
     return listed
