@@ -13,7 +13,7 @@ import pytest
 from nono.approval.request import Answer, HostRequest, Request
 from nono.policy.hosts.host_filter import HostFilter, HostRule, Refuse
 from nono.policy.hosts.live_hosts import LiveHosts
-from support.proxy.thread import TIMEOUT_S, Client, Hosts, ProxyUnderTest, proxy, wait_until
+from support.proxy.thread import TIMEOUT_S, Client, Hosts, ProxyUnderTest, a_route, proxy, wait_until
 
 HOST = "host.test"
 YES, NO = Answer("granted", backend="a person"), Answer("denied", "a person said no", "a person")
@@ -236,14 +236,28 @@ def test_a_client_that_has_left_is_not_waited_for() -> None:
             given_up.set()
         return ()
 
-    with led_to(443, resolver=slow) as (_, client):
+    with led_to(443, resolver=slow, connect_timeout_s=10 * TIMEOUT_S) as (_, client):
         assert begun.wait(TIMEOUT_S)
         client.transport.close()
         assert given_up.wait(TIMEOUT_S)
 
 
-def test_a_name_may_be_looked_up_if_a_connect_may_be_allowed() -> None:
-    hosts = HostFilter((HostRule(HOST, 5432, "the test"),))
-    with proxy(hosts=Hosts(), judge_look_up=hosts.judge_look_up) as ours:
-        assert ours.on_loop(lambda: ours.running.judge_look_up(HOST)) is None
-        assert isinstance(ours.on_loop(lambda: ours.running.judge_look_up("other.test")), Refuse)
+@pytest.mark.parametrize(
+    ("name", "asks", "may_be_looked_up"),
+    [
+        pytest.param(HOST, False, True, id="one port is granted"),
+        pytest.param("route.test", False, True, id="of a route"),
+        pytest.param("other.test", False, False, id="not granted"),
+        pytest.param("other.test", True, True, id="a person is asked"),
+        pytest.param("denied.test", True, False, id="a person is not asked"),
+    ],
+)
+def test_a_name_may_be_looked_up_if_a_connect_may_be_allowed(
+    name: str, asks: bool, may_be_looked_up: bool
+) -> None:
+    denied = HostRule("denied.test", None, "the test")
+    hosts = HostFilter((HostRule(HOST, 5432, "the test"),), (denied,))
+    route = a_route(443, host="route.test", scheme="https")
+    with proxy(route, hosts=Hosts(), judge_look_up=hosts.judge_look_up, asks_hosts=asks) as ours:
+        refusal = ours.on_loop(lambda: ours.running.judge_look_up(name))
+        assert isinstance(refusal, Refuse) is not may_be_looked_up

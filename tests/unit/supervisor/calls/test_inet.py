@@ -95,6 +95,21 @@ def test_a_connect_to_the_address_of_a_name_is_one_to_the_proxy_for_that_host() 
         assert told == [(caller.getsockname(), ("granted.test", 443))]
 
 
+def test_the_proxy_knows_a_client_of_ipv6_by_the_address_that_it_sees() -> None:
+    told: list[tuple[str, int]] = []
+    with socket.create_server(("127.0.0.1", 0)) as proxy, socket.socket(socket.AF_INET6) as caller:
+        port = proxy.getsockname()[1]
+        stub = cast(Any, Stub(caller))
+        grants = NetworkGrants(loopback(port))
+        calls = InetCalls(grants, stub, stub, lambda peer, *_: told.append(peer), stub, stub)
+        mapped = b"\0" * 10 + b"\xff\xff" + IPv4Address("127.0.0.1").packed
+        address = struct.pack("=H", socket.AF_INET6) + struct.pack("!HI16sI", port, 0, mapped, 0)
+        assert calls.connect(stub, address) == 0
+        accepted, peer = proxy.accept()
+        accepted.close()
+        assert told == [peer]
+
+
 @pytest.mark.parametrize("stands", [True, False])
 def test_a_connect_to_a_name_server_is_led_to_the_supervisors_own(stands: bool) -> None:
     told: list[tuple[str, int]] = []

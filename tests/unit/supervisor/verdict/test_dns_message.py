@@ -53,7 +53,8 @@ def test_a_name_that_does_not_exist_has_no_record() -> None:
         pytest.param(query(b"a", questions=0), id="none"),
         pytest.param(query(b"a", of_class=3), id="of CHAOS"),
         pytest.param(query(b"a")[:12] + b"\xc0\x0c" + b"\0" * 6, id="a pointer to itself"),
-        pytest.param(query(*[b"a" * 63] * 4), id="a name of 256 bytes"),
+        pytest.param(query(b"a" * 64), id="a label of 64 bytes"),
+        pytest.param(query(*[b"a" * 63] * 3, b"a" * 62), id="a name of 256 bytes"),
     ],
 )
 def test_what_is_no_plain_query_gets_no_answer(message: bytes) -> None:

@@ -178,3 +178,12 @@ def test_a_host_of_the_hosts_file_is_meant_by_its_own_address(host: str, expecte
     names = VirtualAddresses(refusal_of, "laptop", lambda: LISTED)
     destination = names.destination(InetAddress(ip_address(host), 8443))
     assert destination == (None if expected is None else (expected, 8443))
+
+
+def test_a_run_remembers_a_bounded_number_of_refused_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name that is not remembered is recorded for each type of address."""
+    monkeypatch.setattr(virtual_addresses, "NAMES_MAX", 1)
+    names = VirtualAddresses(refusal_of, "laptop")
+    for name, is_remembered in (("first.test", True), ("second.test", False)):
+        assert asked(names, name).refused is not None
+        assert (asked(names, name, AAAA).refused is None) is is_remembered
