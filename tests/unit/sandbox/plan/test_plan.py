@@ -17,7 +17,7 @@ from nono.policy.capability import (
     SandboxPolicy,
     Scopes,
 )
-from nono.policy.ports import PortGrants, united
+from nono.policy.ports import KeptPort, PortGrants, united
 from nono.sandbox.apply import path_rights
 from nono.sandbox.plan.enforcement import Enforcement, NotifyProgram, Rung, StaticFilter
 from nono.sandbox.plan.plan import SandboxPlan, draw
@@ -170,3 +170,5 @@ def test_granted_ports_leave_only_tcp(network: NetworkMode) -> None:
     assert plan.static_filter is StaticFilter.TCP_ONLY
     assert plan.connect_ports == united([22, 3000])
     assert plan.bind_ports == united([80, 3000])
+    kept = PROXIED._replace(network=network, ports=ports, kept_ports=(KeptPort(3000, "sends a key"),))
+    assert draw(kept, NATIVE, Enforcement(None)).bind_ports == united([80])

@@ -12,7 +12,7 @@ from typing import cast
 
 import pytest
 
-from nono.kernel import notify
+from nono.kernel import notify, socket_names
 from nono.kernel.notify import Notification
 from nono.sandbox.socket_maker import NAME_SERVERS, REFUSED, UDP_IPV4, UDP_IPV6
 from nono.supervisor.calls import own_datagrams
@@ -281,3 +281,25 @@ def test_a_host_without_ipv6_says_so_of_the_first_socket_too(stage: Stage) -> No
 
     stage.play(part)
     assert stage.answers == {1: errno.EAFNOSUPPORT}
+
+
+@pytest.mark.parametrize("port", [53, 5353])
+def test_a_name_server_that_cannot_be_reached_is_refused_with_a_record(
+    port: int, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(socket_names, "connect", lambda *_: errno.ENETUNREACH)
+    address = struct.pack("=H", socket.AF_INET) + struct.pack("!H4s8x", port, b"\x7f\0\0\x35")
+
+    async def part(own: OwnDatagrams) -> None:
+        assert own.make(stage.call()) is None
+        stage.make()
+        await stage.until(1)
+        stage.networks = [THERE]
+        answer = own.connect(stage.call(), address)
+        if port == 53:
+            assert isinstance(answer, Refuse)
+            assert (answer.target, answer.port) == ("dns:127.0.0.53", 53)
+        else:
+            assert answer == errno.ENETUNREACH
+
+    stage.play(part)

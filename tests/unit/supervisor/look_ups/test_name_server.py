@@ -139,6 +139,12 @@ def test_after_the_end_nobody_answers() -> None:
     play(part)
 
 
+@pytest.fixture(autouse=True)
+def nothing_ends_by_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a connection end for what is sent on it, if it ends."""
+    monkeypatch.setattr(tcp_name_server, "OPEN_S", 1000.0)
+
+
 def led(served: Served, *, is_expected: bool = True) -> socket.socket:
     """Connect to the name server as the supervisor does for its command, in one turn of the loop."""
     client = socket.create_connection(served.by_tcp.address().for_family(socket.AF_INET))
@@ -191,6 +197,19 @@ def test_a_connection_that_nobody_led_there_is_closed() -> None:
     async def part(served: Served) -> None:
         with led(served, is_expected=False) as client, suppress(ConnectionResetError):
             assert await read(client, 1) == b""
+
+    play(part)
+
+
+def test_a_bounded_number_of_connections_is_expected(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tcp_name_server, "EXPECTED_MAX", 1)
+
+    async def part(served: Served) -> None:
+        with led(served) as first, led(served) as second:
+            with suppress(ConnectionResetError):
+                assert await read(first, 1) == b""
+            await asyncio.get_running_loop().sock_sendall(second, framed(query("granted.test")))
+            assert len(await read(second, 48)) == 48
 
     play(part)
 
