@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 from collections import OrderedDict
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from nono.watch import watch
 OPEN_MAX = 64  # connections: beyond that the oldest is closed
 EXPECTED_MAX = 256  # of those that were led here, how many may wait to be accepted
 OPEN_S = 10.0  # how long each may stay: a resolver connects again
+PAUSE_S = 1.0  # without a descriptor for the next connection
 _READ_BYTES = 512  # a few queries in each turn of the loop
 _LENGTH_BYTES = 2
 
@@ -76,7 +78,9 @@ class TcpNameServer:
         assert self._listener is not None  # it is readable
         try:
             connection, peer = self._listener.accept()
-        except OSError:  # reset before it was accepted, or no descriptor is left
+        except OSError as error:  # reset before it was accepted, or no descriptor is left
+            if error.errno in (errno.EMFILE, errno.ENFILE):
+                self._pause(self._listener)
             return
         if self._expected.pop(peer, False) is not None:
             connection.close()
@@ -94,6 +98,16 @@ class TcpNameServer:
         loop = asyncio.get_running_loop()
         loop.add_reader(descriptor, self._on_readable, descriptor)
         client.timer = loop.call_later(OPEN_S, self._drop, descriptor)
+
+    def _pause(self, listener: socket.socket) -> None:
+        """Accept nothing for a while: the connection that waits would wake the loop in every turn."""
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(listener.fileno())
+        loop.call_later(PAUSE_S, self._go_on, listener)
+
+    def _go_on(self, listener: socket.socket) -> None:
+        if listener is self._listener:  # not closed meanwhile
+            asyncio.get_running_loop().add_reader(listener.fileno(), self._on_connection)
 
     def _on_readable(self, descriptor: int) -> None:
         client = self._clients[descriptor]

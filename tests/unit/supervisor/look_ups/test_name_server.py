@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 import struct
 from collections.abc import Awaitable, Callable
@@ -226,6 +227,46 @@ def test_a_connection_that_stays_makes_room(limit: str, monkeypatch: pytest.Monk
                 assert len(await read(second, 48)) == 48
 
     play(part)
+
+
+def test_without_a_descriptor_a_connection_waits_and_the_loop_does_not_spin(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(tcp_name_server, "PAUSE_S", 0.01)
+
+    async def part(served: Served) -> None:
+        served.by_tcp.address()
+        listener = served.by_tcp._listener
+        assert listener is not None
+        refusing = Refusing(listener)
+        monkeypatch.setattr(served.by_tcp, "_listener", refusing)
+        with led(served) as client:
+            await refusing.asked.wait()
+            refusing.fails = False
+            await asyncio.get_running_loop().sock_sendall(client, framed(query("granted.test")))
+            assert len(await read(client, 48)) == 48
+        assert refusing.failures <= 3
+        monkeypatch.undo()
+
+    play(part)
+
+
+class Refusing:
+    """A listener for whose connections there is no descriptor at first."""
+
+    def __init__(self, listener: socket.socket) -> None:
+        self._listener = listener
+        self.fails, self.failures, self.asked = True, 0, asyncio.Event()
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._listener, name)
+
+    def accept(self) -> object:
+        if self.fails:
+            self.failures += 1
+            self.asked.set()
+            raise OSError(errno.EMFILE, "Too many open files")
+        return self._listener.accept()
 
 
 def test_only_the_name_servers_of_resolv_conf_are_stood_for(monkeypatch: pytest.MonkeyPatch) -> None:
