@@ -6,6 +6,7 @@ import socket
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from typing import Any
 
 import anyio
 import pytest
@@ -47,9 +48,9 @@ def echoing() -> Iterator[int]:
 
 @contextmanager
 def led_to(
-    port: int, *, host: str = HOST, is_the_commands: bool = True, **more: object
+    port: int, *, host: str = HOST, is_the_commands: bool = True, first: bytes = b"", **more: object
 ) -> Iterator[tuple[ProxyUnderTest, Client]]:
-    """Yield a proxy, and a client that has connected to a port of the host."""
+    """Yield a proxy, and a client that has connected to a port of the host, and sent its first bytes."""
     with (
         proxy(
             admits=lambda _: True,
@@ -57,9 +58,19 @@ def led_to(
             destination_of=lambda _: (host, port),
             **more,  # type: ignore[arg-type]  # as proxy() takes them
         ) as ours,
-        Client(ours.port) as client,
+        connected(ours, first) as client,
     ):
         yield ours, client
+
+
+@contextmanager
+def connected(ours: ProxyUnderTest, first: bytes = b"") -> Iterator[Client]:
+    """Connect as the supervisor does: while the loop does nothing else, so that no reset comes before."""
+    with ours.standing_still():
+        client = Client(ours.port)
+        client.send(first)
+    with client:
+        yield client
 
 
 def test_the_client_hears_its_host_and_nothing_of_the_proxy() -> None:
@@ -98,8 +109,7 @@ def test_port_80_is_http_unless_it_is_a_raw_tunnel(is_raw: bool) -> None:
     async def here(host: str, port: int) -> Sequence[str]:
         raise OSError(f"{host}:{port}")
 
-    with led_to(80, hosts=hosts, resolver=here) as (ours, client):
-        client.send(words)
+    with led_to(80, hosts=hosts, resolver=here, first=words) as (ours, client):
         if is_raw:
             with pytest.raises(ConnectionResetError):
                 client.rest()
@@ -143,7 +153,7 @@ def test_a_connection_for_which_there_is_no_place_is_reset() -> None:
     with (
         echoing() as port,
         led_to(port, hosts=Hosts(raw=frozenset({(HOST, port)})), max_connections=1) as (ours, first),
-        Client(ours.port) as second,
+        connected(ours) as second,
     ):
         first.send(b"x")
         assert first.read_exactly(1) == b"x"
@@ -171,11 +181,9 @@ def test_a_person_is_asked_about_its_host(answer: Answer) -> None:
         return answer
 
     live = LiveHosts(OnLoopback((), raw_tunnels=()))
-    with (
-        echoing() as port,
-        led_to(port, hosts=live, live_hosts=live, asks_hosts=True, approver=person) as (ours, client),
-    ):
-        client.send(b"\x16\x03")  # a part of a ClientHello
+    asking: dict[str, Any] = {"hosts": live, "live_hosts": live, "asks_hosts": True, "approver": person}
+    part_of_a_hello = b"\x16\x03"
+    with echoing() as port, led_to(port, first=part_of_a_hello, **asking) as (ours, client):
         if answer is YES:
             wait_until(lambda: ours.recording.decisions()[-1:] == [("allow", None)])
         else:
