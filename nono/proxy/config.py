@@ -27,9 +27,8 @@ if TYPE_CHECKING:
 
 Address = tuple[str, int]
 Admits = Callable[[Address], bool]  # of the client
-DestinationOf = Callable[
-    [Address], Address | None
-]  # of the client: the host and port it meant; None: the proxy
+# Of the client: the host and port that it meant; None: the proxy.
+DestinationOf = Callable[[Address], Address | None]
 Recognises = Callable[[Address, Address], bool]  # of the client and of the listener
 JudgeLookUp = Callable[[str], "Allow | Refuse"]  # of a name: may some port of the host be reached?
 IsOurs = Callable[[Address, Address], bool | None]  # of the client and of the listener; None: unknown

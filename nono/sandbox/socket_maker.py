@@ -76,7 +76,11 @@ def bind_name_servers(addresses: Sequence[bytes]) -> list[_socket.socket]:
             if packed not in _OF_LOOPBACK:
                 namespaces.add_loopback_address(packed, at)
             made = _socket.socket(family, _socket.SOCK_DGRAM | _socket.SOCK_NONBLOCK)
-            _bind(made, (_socket.inet_ntop(family, packed), _DNS_PORT))
+            try:
+                _bind(made, (_socket.inet_ntop(family, packed), _DNS_PORT))
+            except OSError:
+                made.close()
+                raise
             bound.append(made)
     return bound
 

@@ -20,7 +20,6 @@ from nono.proxy.http.refusal import Refusal
 from nono.proxy.http.request_reader import Incoming
 from nono.proxy.http.upstream_proxy import authority
 from nono.proxy.transport import polled
-from nono.proxy.verdict import audit_events
 from nono.proxy.verdict.verdict import ConnectTarget, Entry, Refused, Verdict
 
 # struct linger (socket(7)): reset. A client that has not spoken yet would otherwise see an orderly end.
@@ -41,6 +40,7 @@ class TransparentConnection(asyncio.Protocol):
     ) -> None:
         """destination: The host and port that the command meant. connection_inside: As in Hijackable."""
         self._context = context
+        self._destination = destination
         self._request = Incoming(_connect_to(*destination), complete=True)
         self._inside = connection_inside
         self._transport: asyncio.Transport | None = None
@@ -59,7 +59,8 @@ class TransparentConnection(asyncio.Protocol):
         refused: Why there is no place for the connection, if there is none.
         """
         if refused is not None:
-            self.refuse(audit_events.malformed_request(), refused)
+            host, port = self._destination
+            self.refuse(Entry("connect", host, port, "CONNECT"), refused)
             return
         self.carry_out(self._context.judge_known(self._request.head, None))
 

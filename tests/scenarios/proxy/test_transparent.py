@@ -159,7 +159,8 @@ def test_a_connection_for_which_there_is_no_place_is_reset() -> None:
         assert first.read_exactly(1) == b"x"
         with pytest.raises(ConnectionResetError):
             second.rest()
-        assert ours.recording.decisions()[-1][0] == "deny"
+        refused = ours.recording.network[-1]
+        assert (refused["decision"], refused["target"], refused["port"]) == ("deny", HOST, port)
 
 
 def test_a_host_that_does_not_answer_resets_the_connection() -> None:
