@@ -13,6 +13,7 @@ from nono.kernel.libc import os_error, syscall_number
 from nono.kernel.uapi import process as uapi
 
 _IPV6_BYTES = 16
+WHOLE_ADDRESS = b"\xff\xff\xff\xff"  # the netmask that leaves an address alone
 _LOOPBACK_INDEX = 1  # in each network: LOOPBACK_IFINDEX of <net/flow.h>
 
 
@@ -41,14 +42,15 @@ def enter_empty_network() -> None:
         os.unshare(uapi.CLONE_NEWNET)
     _raise_loopback()
     with _control() as control:
-        _set_whole_netmask(control, b"lo")
+        _set_netmask(control, b"lo", WHOLE_ADDRESS)
 
 
-def add_loopback_address(packed: bytes, at: int) -> None:
+def add_loopback_address(packed: bytes, at: int, netmask: bytes = WHOLE_ADDRESS) -> None:
     """Give loopback in this process's network one more address, and nothing around it.
 
     packed: 4 or 16 bytes in network order.
     at: A number that no earlier IPv4 address has.
+    netmask: Of an IPv4 address. A shorter one makes every address of that network local to loopback.
 
     Takes CAP_NET_ADMIN. OSError names the refused step.
     """
@@ -61,12 +63,12 @@ def add_loopback_address(packed: bytes, at: int) -> None:
     with _control() as control:
         with _trying("ioctl(SIOCSIFADDR)"):
             fcntl.ioctl(control, uapi.SIOCSIFADDR, uapi.IFREQ_ADDRESS.pack(label, uapi.AF_INET, packed))
-        _set_whole_netmask(control, label)
+        _set_netmask(control, label, netmask)
 
 
-def _set_whole_netmask(control: int, label: bytes) -> None:
-    """Leave of the network that an address implies the address alone."""
-    request = uapi.IFREQ_ADDRESS.pack(label, uapi.AF_INET, b"\xff\xff\xff\xff")
+def _set_netmask(control: int, label: bytes, netmask: bytes) -> None:
+    """Replace the network that an address implies, by its class."""
+    request = uapi.IFREQ_ADDRESS.pack(label, uapi.AF_INET, netmask)
     with _trying("ioctl(SIOCSIFNETMASK)"):
         fcntl.ioctl(control, uapi.SIOCSIFNETMASK, request)
 

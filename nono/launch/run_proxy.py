@@ -73,7 +73,7 @@ def with_proxy(run: RunContext) -> Iterator[Network]:
             (*front.files, *ssh.files),
             withheld,
             tuple(detector for _, detector in keys.detectors),
-            may_start_first=maker is None and _may_start_first(assembly),
+            may_start_first=_may_start_first(run, assembly),
             own_files=_own_files(run, assembly),
         )
 
@@ -86,15 +86,16 @@ def _look_ups(run: RunContext) -> Mapping[str, str]:
     return {"RES_OPTIONS": resolver_options(run.inherited.get("RES_OPTIONS", ""))}
 
 
-def _may_start_first(assembly: Assembly) -> bool:
+def _may_start_first(run: RunContext, assembly: Assembly) -> bool:
     """Return True if the proxy has nothing that can fail or be changed after the command has started.
 
     Approvals, recordings and relayed ports may be refused when they are opened. The files of a TLS identity,
     which were tried, are read again later, and no command can put others in their place (trust_roots).
     """
-    resolved = assembly.resolved
+    resolved, ports = assembly.resolved, run.prepared.capabilities.ports
     is_recorded = resolved.proxy is not None and resolved.proxy.record_flows is not None
-    return resolved.approval is None and not is_recorded
+    is_relayed = run.prepared.enforcement.rung is Rung.NETNS and bool(ports.listen or ports.open)
+    return resolved.approval is None and not is_recorded and not is_relayed
 
 
 def _left_logins(run: RunContext, assembly: Assembly) -> AbstractContextManager[None]:
@@ -127,18 +128,12 @@ def _tell_of_logins(run: RunContext, assembly: Assembly) -> None:
 
 
 @contextmanager
-def _private_network(run: RunContext) -> Iterator[tuple[socket.socket, socket.socket | None]]:
-    """Open the command's private network; yields the proxy's listener there and a socket maker's channel.
-
-    Without a granted port nothing is relayed, and there is no maker.
-    """
-    ports = run.prepared.capabilities.ports
-    makes_sockets = bool(ports.listen or ports.open)
-    number, maker = run.launcher.leave_network(run.options.proxy_port, makes_sockets=makes_sockets)
-    with ExitStack() as stack:
-        listener = stack.enter_context(_take_socket(run, number))
+def _private_network(run: RunContext) -> Iterator[tuple[socket.socket, socket.socket]]:
+    """Open the command's private network; yields the proxy's listener there and a socket maker's channel."""
+    number, maker = run.launcher.leave_network(run.options.proxy_port)
+    with _take_socket(run, number) as listener, _take_socket(run, maker) as channel:
         listener.setblocking(False)
-        yield listener, None if maker is None else stack.enter_context(_take_socket(run, maker))
+        yield listener, channel
 
 
 def _take_socket(run: RunContext, number: int) -> socket.socket:

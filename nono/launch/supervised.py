@@ -64,7 +64,7 @@ async def _run_command(
 ) -> int:
     others = partial(take_over, run, served.approver, served.live)
     async with (
-        served.relayed,
+        served.private_network(record),
         _served(run, trapped, network.readable, served, record),
         controlled(run, served.approver, served.live),
         _terminal_relayed(run, network, others) as shows_terminal,

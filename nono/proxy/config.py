@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Set
 
 from nono.named_tuple import NamedTuple
 from nono.proxy.verdict.logins.table import NO_LOGINS, LoginTable
@@ -27,10 +27,11 @@ if TYPE_CHECKING:
 
 Address = tuple[str, int]
 Admits = Callable[[Address], bool]  # of the client
-# Of the client: the host and port that it meant; None: the proxy.
-DestinationOf = Callable[[Address], Address | None]
+# Of the client and of the listener: the host and port that the client meant; None: the proxy.
+DestinationOf = Callable[[Address, Address], Address | None]
 Recognises = Callable[[Address, Address], bool]  # of the client and of the listener
 JudgeLookUp = Callable[[str], "Allow | Refuse"]  # of a name: may some port of the host be reached?
+PortsNamed = Callable[[str], Set[int]]  # of a name: which ports of the host rules name
 IsOurs = Callable[[Address, Address], bool | None]  # of the client and of the listener; None: unknown
 
 
@@ -42,6 +43,7 @@ class ProxyConfig(NamedTuple):
     live_hosts: LiveHosts | None = None  # `hosts`, if its rules may change
     live_endpoints: LiveEndpoints | None = None  # rules for the routes, which may change
     judge_look_up: JudgeLookUp | None = None  # of `hosts`; None: the command looks no names up
+    ports_named: PortsNamed | None = None  # of `hosts`, where `judge_look_up` is
     asks_hosts: bool = False  # a person is asked about hosts that no rule allows
     routes: tuple[Route, ...] = ()
     scopes: tuple[EndpointScope, ...] = ()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Set
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -63,6 +63,16 @@ class RunningProxy:
         """Return why no port of a host may be reached by the current rules; None if one may."""
         return self.serving().judge_look_up(host)
 
+    def ports_named(self, host: str) -> Set[int]:
+        """Return the ports of a host that the current rules name."""
+        return self.serving().ports_named(host)
+
+    async def serve_also(self, listener: socket.socket) -> asyncio.Server:
+        """Serve the clients of one more listener, which is taken over. The caller closes the server."""
+        return await asyncio.get_running_loop().create_server(
+            lambda: self.serving().connection(), sock=listener, backlog=BACKLOG
+        )
+
     def serving(self) -> ProxyService:
         """Return the ProxyService, created on first use."""
         if self._serving is None:
@@ -104,9 +114,7 @@ async def serve(
             running = RunningProxy(port, lambda: _serving(config, table, port, parts, tasks))
             if any(route.tls != NO_IDENTITY for route in config.routes):
                 running.serving()  # reads the identity files now, while an error can be reported
-            server = await asyncio.get_running_loop().create_server(
-                lambda: running.serving().connection(), sock=bound, backlog=BACKLOG
-            )
+            server = await running.serve_also(bound)
             tasks.start_soon(running.get_ready)
             try:
                 yield running

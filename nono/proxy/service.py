@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Set
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -57,7 +57,7 @@ class ProxyService:
             dialer.context(identity)
         self._initial = _initial_dispatcher(config, routes, port)
         self._live_endpoints = config.live_endpoints
-        self._judge_look_up = config.judge_look_up
+        self._judge_look_up, self._ports_named = config.judge_look_up, config.ports_named
         self._renewal_grace_s = config.renewal_grace_s
         # No memo with captured logins: the set of valid login phantoms changes during a run.
         memo: Callable[[Judge], Judge] = (lambda judge: judge) if config.logins.logins else VerdictMemo
@@ -109,6 +109,11 @@ class ProxyService:
         if not isinstance(verdict, Refuse) or (self.context.asks_hosts and may_be_asked(verdict, host)):
             return None
         return verdict
+
+    def ports_named(self, host: str) -> Set[int]:
+        """Return the ports of a host that rules and routes name."""
+        assert self._ports_named is not None  # as above
+        return self._ports_named(host) | self._initial.routes.ports_of(host)
 
     def connection(self) -> asyncio.Protocol:
         """Return the protocol for a new client connection."""

@@ -130,7 +130,7 @@ def _leave_network(
     capability over a user namespace that owns the network.
     """
     # Imported here, with socket: few runs have one.
-    from nono.sandbox.private_network import enter_private_network
+    from nono.sandbox.private_network import enter_private_network, stand_in_for_hosts
     from nono.sandbox.socket_maker import fork_socket_maker
 
     proxy_port = request["private_network"]
@@ -139,11 +139,8 @@ def _leave_network(
     with ExitStack() as stack:
         listener, holds_all = enter_private_network(proxy_port)
         stack.enter_context(listener)
-        maker = stack.enter_context(fork_socket_maker()) if request["makes_sockets"] else None
-        numbers: channel.Message = {
-            "proxy_listener": listener.fileno(),
-            "socket_maker": None if maker is None else maker.fileno(),
-        }
+        maker = stack.enter_context(fork_socket_maker(stand_in_for_hosts()))
+        numbers: channel.Message = {"proxy_listener": listener.fileno(), "socket_maker": maker.fileno()}
         channel.send(connection.fileno(), numbers)
         return channel.receive(connection.fileno()), holds_all
 

@@ -11,10 +11,9 @@ Protocol, each line one message of nono.sandbox.channel:
     launcher → supervisor   {"moved_to": PID}                   it goes on as that process; the old one ends
     supervisor → launcher   {"terminal": N}                     optional: take the terminal of the session,
                                                                 which is open under that number
-    supervisor → launcher   {"private_network": PORT, "makes_sockets": true|false}
-                                                                on the rung netns: leave this network
+    supervisor → launcher   {"private_network": PORT}           on the rung netns: leave this network
     launcher → supervisor   {"proxy_listener": N, "socket_maker": N}
-                                                                numbers, or null; open until the plan comes
+                                                                numbers; open until the plan comes
     supervisor → launcher   {"plan": ..., "command": ...}
     launcher → supervisor   {"restricted": true, "listener": N} the number of its listener, or null
     supervisor → launcher   {"go": true}                        the listener is taken, the start is recorded
@@ -131,19 +130,19 @@ class Launcher:
         self.settle()
         self._send({"terminal": number})
 
-    def leave_network(self, proxy_port: int, *, makes_sockets: bool) -> tuple[int, int | None]:
+    def leave_network(self, proxy_port: int) -> tuple[int, int]:
         """Move the launcher to its own network namespace. Return two descriptor numbers in the launcher.
 
-        They are a listener for the proxy, and the channel of a socket maker if `makes_sockets`. Call before
-        begin_restrict: the launcher closes both when the plan arrives. proxy_port 0 takes a free port.
+        They are a listener for the proxy, and the channel of a socket maker (nono.sandbox.socket_maker). Call
+        before begin_restrict: the launcher closes both when the plan arrives. proxy_port 0 takes a free port.
         """
         self.settle()
-        self._send({"private_network": proxy_port, "makes_sockets": makes_sockets})
+        self._send({"private_network": proxy_port})
         answer = self._receive()
         listener, maker = answer["proxy_listener"], answer["socket_maker"]
-        if not isinstance(listener, int) or makes_sockets != isinstance(maker, int):
+        if not isinstance(listener, int) or not isinstance(maker, int):
             raise LaunchError("the launcher sent no listener, or no socket maker")
-        return listener, maker if isinstance(maker, int) else None
+        return listener, maker
 
     def begin_restrict(self, plan: SandboxPlan, command: Command) -> None:
         """Send the plan and command.

@@ -34,10 +34,12 @@ _TENTATIVE_POLLS, _TENTATIVE_POLL_S = 500, 0.001
 _OF_LOOPBACK = (b"\x7f\0\0\1", b"\0" * 15 + b"\1")  # what it has anyway
 
 
-def fork_socket_maker() -> socket.socket:
+def fork_socket_maker(name_servers: Sequence[_socket.socket]) -> socket.socket:
     """Fork a process that makes sockets, and return the other end of its channel.
 
     It ends when the caller closes that.
+
+    name_servers: What bind_name_servers() has made: sent first, and closed.
     """
     # Imported here: the init of a command's namespaces needs neither.
     from socket import socketpair
@@ -46,6 +48,7 @@ def fork_socket_maker() -> socket.socket:
 
     ours, theirs = socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
     with theirs:
+        send_name_servers(theirs, name_servers)
         fork_orphan(lambda: _make_sockets(theirs.fileno()))
     return ours
 

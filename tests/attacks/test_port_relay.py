@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
-from nono.supervisor.port_relay import CONNECTIONS_MAX
+from nono.supervisor.private_network.port_relay import CONNECTIONS_MAX
 from support.nono_run import NonoRun, program
 from support.ports import unused_port
 

@@ -12,6 +12,7 @@ import pytest
 
 from nono.kernel import namespaces, process
 from nono.sandbox.socket_maker import (
+    NAME_SERVERS,
     REFUSED,
     TCP_IPV4,
     UDP_IPV4,
@@ -34,7 +35,8 @@ def beside_a_maker(uid: int) -> Any:
             os.setresuid(uid, uid, uid)
         process.set_dumpable(True)  # which it inherits
         process.become_subreaper()
-        with fork_socket_maker() as channel:
+        with fork_socket_maker([]) as channel:
+            assert channel.recv(1) == NAME_SERVERS
             channel.send(TCP_IPV4)
             said, made, _, _ = socket.recv_fds(channel, 1, 1)
             (pid,) = process.child_pids()

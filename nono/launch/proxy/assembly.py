@@ -108,6 +108,7 @@ def config_of(resolved: Resolved, token: SessionToken) -> ProxyConfig:
         hosts=judged,
         live_hosts=live,
         judge_look_up=judged.judge_look_up,
+        ports_named=judged.ports_named,
         live_endpoints=LiveEndpoints(),
         asks_hosts=settings is not None and settings.asks,
         also_intercepts=_also_intercepts(resolved.proxy),

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import _socket
 
     from nono.approval.broker import ApprovalBroker
+    from nono.audit.event import Recorder
     from nono.credentials.values.credential import LeakDetector
     from nono.launch.control.live import Live
     from nono.policy.environment.inheritance import Withheld
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
     from nono.supervisor.verdict.adjudicator import NetworkGrants
     from nono.supervisor.verdict.peer_registry import Destination, PeerAddress
     from nono.supervisor.verdict.virtual_addresses import VirtualAddresses
+
+
+# Serves what a private network has beside the proxy's listener. Takes what records refusals.
+ServePrivate = Callable[["Recorder"], AbstractAsyncContextManager[None]]
 
 
 class Network(NamedTuple):
@@ -38,13 +43,17 @@ def _not_kept(_peer: PeerAddress, _cookie: int, _destination: Destination | None
     """Ignore a connection: without a proxy its owner does not matter."""
 
 
+def no_private_network(_record: Recorder) -> AbstractAsyncContextManager[None]:
+    return nullcontext()
+
+
 class ServedNetwork(NamedTuple):
     """The network of one command, with or without a proxy, while it is served."""
 
     grants: NetworkGrants  # judge trapped calls
     approver: ApprovalBroker | None  # None: nothing may need approval
     live: Live
-    relayed: AbstractAsyncContextManager[None] = nullcontext()  # ports into and out of a private network
     connected: Connected = _not_kept  # takes each connection made to the proxy
     names: VirtualAddresses | None = None  # of the hosts that the command looks up; None: it looks up none
     bound: Bound | None = None  # told of listening sockets in a watched run
+    private_network: ServePrivate = no_private_network

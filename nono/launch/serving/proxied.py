@@ -4,40 +4,35 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import (
-    AbstractAsyncContextManager,
-    ExitStack,
-    asynccontextmanager,
-    closing,
-    contextmanager,
-    nullcontext,
-)
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager, closing, contextmanager, nullcontext
+from functools import partial
+from ipaddress import IPv4Address
 from typing import TYPE_CHECKING
 
-from nono.audit import event
-from nono.audit.event import Recorder
 from nono.disk.hosts_file import names_by_address
 from nono.kernel.sock_diag import SocketOwners
 from nono.launch.control.live import Live, LiveNetwork
 from nono.launch.proxy.engine import collaborators, served
 from nono.launch.proxy.same_user import same_user
 from nono.launch.serving.approver import approver_of
-from nono.launch.serving.network import ServedNetwork
+from nono.launch.serving.network import ServedNetwork, ServePrivate, no_private_network
 from nono.launch.start import RunContext
 from nono.policy.live.ports import LivePorts
 from nono.policy.live.sockets import LiveSockets
-from nono.policy.ports import OPEN_PORT, PortGrants, PortRange
+from nono.policy.ports import PortGrants
 from nono.sandbox.plan.enforcement import Rung
 from nono.supervisor.verdict.adjudicator import NetworkGrants, loopback
 from nono.supervisor.verdict.peer_registry import PeerRegistry
+from nono.supervisor.verdict.syscall_args import InetAddress
 from nono.supervisor.verdict.virtual_addresses import VirtualAddresses
 
 if TYPE_CHECKING:
     from nono.approval.broker import ApprovalBroker
     from nono.audit.traffic import Spent
     from nono.launch.proxy.front import Front
-    from nono.proxy.config import Address, Recognises
+    from nono.policy.hosts.host_filter import Refuse
+    from nono.proxy.config import Address, DestinationOf, Recognises
     from nono.proxy.conversation.run_turns import OnTurn
     from nono.proxy.server import RunningProxy
     from nono.proxy.upstream.dial import Resolver
@@ -56,6 +51,13 @@ async def with_proxy(
     # On the rung notify the supervisor makes every connection itself, and so knows its child's. On netns the
     # command is alone in the proxy's network. On the others only the user is known.
     rung = run.prepared.enforcement.rung
+
+    def judge(name: str) -> Refuse | None:
+        return proxy.judge_look_up(name)  # the proxy is there before the first look-up is answered
+
+    names = None
+    if rung in (Rung.NOTIFY, Rung.NETNS):
+        names = VirtualAddresses(judge, os.uname().nodename, names_by_address)
     admits = peers.take if rung is Rung.NOTIFY else None
     asks_user = rung not in (Rung.NOTIFY, Rung.NETNS)
     with (
@@ -66,14 +68,14 @@ async def with_proxy(
             admits=admits,
             is_ours=is_ours,
             recognises=recognises,
-            destination_of=peers.destination if rung is Rung.NOTIFY else None,
+            destination_of=_destinations(rung, peers, names),
             on_turn=_marks(run),
         )
         async with (
             approver_of(run) as approver,
             served(front, parts._replace(approver=approver)) as proxy,
         ):
-            yield _network(run, front, proxy, approver, peers, maker)
+            yield _network(run, front, proxy, approver, peers, names, maker)
     if run.traffic is not None:
         run.traffic.usage = proxy.usage_rows
 
@@ -84,6 +86,7 @@ def _network(
     proxy: RunningProxy,
     approver: ApprovalBroker | None,
     peers: PeerRegistry,
+    names: VirtualAddresses | None,
     maker: socket.socket | None,
 ) -> ServedNetwork:
     """Return what the command is granted of the network, and which of it may change during the run."""
@@ -105,11 +108,38 @@ def _network(
         ),
         approver,
         live,
-        _relayed(maker, capabilities.ports, run.session.record),
         peers.register,
-        VirtualAddresses(proxy.judge_look_up, os.uname().nodename, names_by_address) if is_notify else None,
+        names,
         None if watched is None else watched.bound,
+        _private_network(maker, names, proxy, capabilities.ports),
     )
+
+
+def _private_network(
+    maker: socket.socket | None, names: VirtualAddresses | None, proxy: RunningProxy, ports: PortGrants
+) -> ServePrivate:
+    if maker is None or names is None:
+        return no_private_network
+    # Imported here: few runs have one.
+    from nono.launch.serving.private_network import served
+
+    return partial(served, maker, names, proxy, ports)
+
+
+def _destinations(
+    rung: Rung | None, peers: PeerRegistry, names: VirtualAddresses | None
+) -> DestinationOf | None:
+    """Return what knows where a connection to the proxy was meant to lead; None if nothing does."""
+    if rung is Rung.NOTIFY:
+        return lambda client, _: peers.destination(client)
+    if rung is not Rung.NETNS or names is None:
+        return None
+
+    def by_address(_: Address, listener: Address) -> Address | None:
+        host, port = listener
+        return names.destination(InetAddress(IPv4Address(host), port))
+
+    return by_address
 
 
 def _marks(run: RunContext) -> OnTurn | None:
@@ -156,22 +186,3 @@ def _recognised(rung: Rung | None, peers: PeerRegistry) -> Iterator[Recognises |
             return owners[0].cookie(client, listener) == expected
 
         yield recognises
-
-
-def _relayed(
-    maker: socket.socket | None, ports: PortGrants, record: Recorder
-) -> AbstractAsyncContextManager[None]:
-    """Relay the granted ports between this host and the private network; does nothing without a maker."""
-    if maker is None:
-        return nullcontext()
-    # Imported here: few runs have one.
-    from nono.supervisor.port_relay import ADDRESS, relayed
-
-    def reached(port: int) -> None:
-        record(event.network(mode="connect", decision="allow", target=ADDRESS, port=port, rule=OPEN_PORT))
-
-    return relayed(_each(ports.listen), _each(ports.open), maker, reached)
-
-
-def _each(ranges: Sequence[PortRange]) -> list[int]:
-    return [port for each in ranges for port in range(each.first, each.last + 1)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 
 from nono.named_tuple import NamedTuple
 from nono.policy.hosts.hostname import METADATA_HOSTS, IpAddress, ip_literal, split_optional_port
@@ -129,10 +129,14 @@ class HostFilter(NamedTuple):
     def judge_look_up(self, name: str) -> Allow | Refuse:
         """Judge a look-up of a canonical name, which names no port: allowed if some port may be reached."""
         verdict = self.judge_name(name, _HTTPS)
-        ports = ((rule, rule.port) for rule in self.allow or ())
-        named = {port for rule, port in ports if port is not None and rule.matches(name, port)}
-        others = (self.judge_name(name, port) for port in (_NAMED_BY_NO_RULE, *sorted(named)))
+        ports = (_NAMED_BY_NO_RULE, *sorted(self.ports_named(name)))
+        others = (self.judge_name(name, port) for port in ports)
         return next((each for each in (verdict, *others) if isinstance(each, Allow)), verdict)
+
+    def ports_named(self, name: str) -> Set[int]:
+        """Return the ports on which an entry allows a canonical name, or raw tunnels to it."""
+        ports = ((rule, rule.port) for rule in (*(self.allow or ()), *self.raw_tunnels))
+        return {port for rule, port in ports if port is not None and rule.matches(name, port)}
 
     def judge_unresolved(self, host: str, port: int) -> Allow | Refuse:
         """Judge as far as that is possible without a look-up: an address, and `localhost`, wholly."""

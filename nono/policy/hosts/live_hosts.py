@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 
 from nono.named_tuple import NamedTuple
 from nono.policy.hosts.host_filter import Allow, HostFilter, HostRule, Refuse
@@ -29,6 +29,10 @@ class LiveHosts:
     def judge_look_up(self, name: str) -> Allow | Refuse:
         """Judge like HostFilter.judge_look_up."""
         return self.current.judge_look_up(name)
+
+    def ports_named(self, name: str) -> Set[int]:
+        """Answer like HostFilter.ports_named."""
+        return self.current.ports_named(name)
 
     def judge_addresses(self, host: str, port: int, addresses: Sequence[str]) -> Allow | Refuse:
         """Judge like HostFilter.judge_addresses."""

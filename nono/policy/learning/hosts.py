@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 
 from nono.named_tuple import NamedTuple
 from nono.policy.hosts.host_filter import Allow, HostFilter, Refuse
@@ -24,6 +24,10 @@ class LearningHosts(NamedTuple):
         """Judge like HostFilter.judge_look_up."""
         granted = self.granted.judge_look_up(name)
         return granted if isinstance(granted, Allow) else self.beyond.judge_look_up(name)
+
+    def ports_named(self, name: str) -> Set[int]:
+        """Answer like HostFilter.ports_named."""
+        return self.granted.ports_named(name)
 
     def judge_addresses(self, host: str, port: int, addresses: Sequence[str]) -> Allow | Refuse:
         """Judge like HostFilter.judge_addresses; only a granted name may resolve to a private address."""

@@ -90,9 +90,9 @@ class Entrance:
             return Cut() if 0 < self._limit < 2 * open_now else refusal.not_admitted()
         return self._refused_if_full()
 
-    def destination_of(self, peer: Address) -> Address | None:
+    def destination_of(self, peer: Address, local: Address) -> Address | None:
         """Return the host and port that the command meant; None: the proxy. Call before enter()."""
-        return None if self._destination_of is None else self._destination_of(peer)
+        return None if self._destination_of is None else self._destination_of(peer, local)
 
     def recognises(self, peer: Address, local: Address) -> bool:
         """Return True if the command made this connection for certain."""

@@ -90,7 +90,7 @@ class ClientConnection(asyncio.Protocol):
 
     def _enter(self, entrance: Entrance, transport: asyncio.Transport, peer: tuple[str, int]) -> None:
         local = transport.get_extra_info("sockname")
-        destination = entrance.destination_of(peer[:2])
+        destination = entrance.destination_of(peer[:2], local[:2])
         answer = entrance.enter(self, peer[:2], local[:2])
         try:
             watch(transport.get_extra_info("socket").fileno())

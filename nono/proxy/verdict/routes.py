@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
@@ -139,6 +139,11 @@ class RouteTable:
         if any(route.origin.covers(host, route.origin.port) for route in self.routes):
             return True
         return bool(self.scopes_of(host)) or self.logins.captures(host)
+
+    def ports_of(self, host: str) -> Set[int]:
+        """Return the ports of a canonical host that are the upstreams of routes."""
+        origins = (route.origin for route in self.routes)
+        return {origin.port for origin in origins if origin.covers(host, origin.port)}
 
     def scopes_of(self, host: str) -> Sequence[EndpointScope]:
         return [scope for scope in self.scopes if scope.covers(host)]

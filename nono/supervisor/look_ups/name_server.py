@@ -9,10 +9,10 @@ from contextlib import suppress
 
 from nono.audit.event import Event
 from nono.supervisor.verdict.audit_events import refused_look_up
-from nono.supervisor.verdict.dns_message import QUERY_BYTES_MAX, answer, parse_query
-from nono.supervisor.verdict.virtual_addresses import VirtualAddresses
+from nono.supervisor.verdict.dns_message import QUERY_BYTES_MAX, Query, answer, parse_query
+from nono.supervisor.verdict.virtual_addresses import Answered, VirtualAddresses
 
-_WAITING_BYTES = 1 << 20  # as far as net.core.rmem_max goes
+WAITING_BYTES = 1 << 20  # as far as net.core.rmem_max goes
 
 
 class LookUps:
@@ -24,6 +24,14 @@ class LookUps:
 
     def answer(self, message: bytes) -> bytes | None:
         """Return the answer to a message; None if it is no query, and gets none."""
+        judged = self.judge(message)
+        if judged is None:
+            return None
+        query, answered = judged
+        return answer(query, answered.code, answered.address)
+
+    def judge(self, message: bytes) -> tuple[Query, Answered] | None:
+        """Return a query and what is answered to it; None if the message is no query."""
         query = parse_query(message)
         if query is None:
             return None
@@ -31,7 +39,7 @@ class LookUps:
         if answered.refused is not None:
             with suppress(OSError):  # a refusal that cannot be recorded is a refusal all the same
                 self._record(refused_look_up(answered.refused))
-        return answer(query, answered.code, answered.address)
+        return query, answered
 
 
 class NameServer:
@@ -42,7 +50,7 @@ class NameServer:
         self._look_ups = look_ups
         self._sockets = [socket.socket(fileno=each) for each in descriptors]
         for each in self._sockets:
-            each.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _WAITING_BYTES)
+            each.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, WAITING_BYTES)
             asyncio.get_running_loop().add_reader(each.fileno(), self._on_readable, each)
 
     def close(self) -> None:

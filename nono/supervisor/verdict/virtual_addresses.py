@@ -9,11 +9,11 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address
 from nono.named_tuple import NamedTuple
 from nono.policy.hosts.host_filter import BUILT_IN, Refuse
 from nono.policy.hosts.hostname import HostError, canonical_host, ip_literal
+from nono.sandbox.plan.virtual_network import FIRST_ADDRESS, NETMASK
 from nono.supervisor.verdict.dns_message import AAAA, NAME_ERROR, NO_ERROR, REFUSED, A, Query
 from nono.supervisor.verdict.syscall_args import InetAddress
 
-# For tests of network equipment (RFC 2544, appendix C.2.2): no host of the internet has one of these.
-NETWORK = IPv4Network("198.18.0.0/15")
+NETWORK = IPv4Network(f"{FIRST_ADDRESS}/{NETMASK}", strict=False)
 NAMES_MAX = 16_384  # of one run; below a wildcard there are any number
 _TOO_MANY = Refuse(f"the run has looked up {NAMES_MAX:,} hosts: no more get an address", None, BUILT_IN, None)
 _DOMAIN_LABELS_MAX = 8  # of a search domain: each label costs a verdict
@@ -36,6 +36,7 @@ class Answered(NamedTuple):
 
     code: int  # of nono.supervisor.verdict.dns_message
     address: bytes | None = None
+    host: str | None = None  # that a virtual address stands for
     refused: Refused | None = None  # to be recorded
 
 
@@ -87,7 +88,7 @@ class VirtualAddresses:
         address = self._addresses.get(name) or self._assign(name)
         if address is None:
             return Answered(REFUSED, refused=Refused(name, _TOO_MANY))
-        return Answered(NO_ERROR, address.packed)
+        return Answered(NO_ERROR, address.packed, name)
 
     def destination(self, address: InetAddress) -> Destination | None:
         """Return the host that a connect to the address means; None if it stands for none.

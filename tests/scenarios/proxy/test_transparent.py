@@ -55,7 +55,7 @@ def led_to(
         proxy(
             admits=lambda _: True,
             recognises=lambda *_: is_the_commands,
-            destination_of=lambda _: (host, port),
+            destination_of=lambda _, __: (host, port),
             **more,  # type: ignore[arg-type]  # as proxy() takes them
         ) as ours,
         connected(ours, first) as client,

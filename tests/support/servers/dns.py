@@ -75,3 +75,9 @@ def dns_server(zone: Mapping[str, list[list[str]]], host: str = "127.0.0.1") -> 
             stop.sendto(b"", server.getsockname())
         thread.join()
         server.close()
+
+
+def query(name: str) -> bytes:
+    """Return a query for the IPv4 addresses of a host."""
+    labels = b"".join(bytes([len(each)]) + each for each in name.encode().split(b"."))
+    return struct.pack("!6H", 7, 0x0100, 1, 0, 0, 0) + labels + b"\0" + struct.pack("!2H", 1, 1)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
-import struct
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack, suppress
 from ipaddress import ip_address
@@ -19,13 +18,9 @@ from nono.supervisor.look_ups import tcp_name_server
 from nono.supervisor.look_ups.name_server import LookUps, NameServer
 from nono.supervisor.look_ups.tcp_name_server import TcpNameServer
 from nono.supervisor.verdict.virtual_addresses import VirtualAddresses
+from support.servers.dns import query
 
 REFUSAL = Refuse("not granted", None, None, "--allow-domain refused.test")
-
-
-def query(name: str) -> bytes:
-    labels = b"".join(bytes([len(each)]) + each for each in name.encode().split(b"."))
-    return struct.pack("!6H", 7, 0x0100, 1, 0, 0, 0) + labels + b"\0" + struct.pack("!2H", 1, 1)
 
 
 class Served:

@@ -13,12 +13,11 @@ import anyio
 
 from nono.errors import LaunchError
 from nono.sandbox.socket_maker import TCP_IPV4, TCP_IPV6
+from nono.supervisor.private_network.sockets import BACKLOG, PrivateNetwork
 
 ADDRESS = "127.0.0.1"
-BACKLOG = 512
 CONNECTIONS_MAX = 256  # on all ports together; further connections are reset
 BUFFER_BYTES = 64 * 1024
-MAKER_PATIENCE_S = 5.0  # for a socket: the command may stop or kill the socket maker
 CONNECT_PATIENCE_S = 10.0  # for a server inside whose backlog is full
 ACCEPT_PAUSE_S = 0.1  # after a failed accept; without free descriptors it would fail again at once
 
@@ -29,18 +28,19 @@ _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 @asynccontextmanager
 async def relayed(
-    inward: Sequence[int], outward: Sequence[int], maker: socket.socket, reached: Callable[[int], None]
+    inward: Sequence[int],
+    outward: Sequence[int],
+    inside: PrivateNetwork,
+    reached: Callable[[int], None],
 ) -> AsyncIterator[None]:
     """Relay ports until the block is left.
 
     inward: Ports on which this host reaches the command.
     outward: Ports of this host that the command reaches on the same ports of its own network.
-    maker: The channel of a socket maker; the caller closes it.
     reached: Called before each outward connection, which is not made if this raises OSError.
 
     Raises LaunchError if nothing can listen on a port.
     """
-    inside = _PrivateNetwork(maker)
     relay = _Relay()
 
     async def connect_inside(port: int) -> socket.socket:
@@ -52,7 +52,9 @@ async def relayed(
 
     with ExitStack() as stack:
         here = {port: stack.enter_context(_listen(port)) for port in dict.fromkeys(inward)}
-        there = {port: stack.enter_context(await inside.listen(port)) for port in dict.fromkeys(outward)}
+        there = {
+            port: stack.enter_context(await _listen_inside(inside, port)) for port in dict.fromkeys(outward)
+        }
         async with anyio.create_task_group() as tasks:
             for port, listener in here.items():
                 tasks.start_soon(relay.serve, listener, port, connect_inside)
@@ -142,53 +144,19 @@ async def _make_here(asked: bytes) -> socket.socket | None:
     return made
 
 
-class _PrivateNetwork:
-    """Sockets of the command's network, as the socket maker sends them."""
-
-    def __init__(self, maker: socket.socket) -> None:
-        self._maker = maker
-        self._maker.setblocking(False)
-        self._asking = anyio.Lock()
-
-    async def listen(self, port: int) -> socket.socket:
-        """Return a listener in the private network; the caller closes it. Raises LaunchError on failure."""
-        made = await self.make(TCP_IPV4)
-        if made is None:
-            raise LaunchError(f"--open-port {port}: the private network has no socket for it", exit_code=1)
-        try:
-            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            made.bind((ADDRESS, port))
-            made.listen(BACKLOG)
-        except OSError as error:
-            made.close()
-            raise LaunchError(
-                f"--open-port {port}: nothing can listen on {ADDRESS}:{port} of the private network: "
-                f"{error.strerror}",
-                exit_code=1,
-            ) from error
-        return made
-
-    async def make(self, asked: bytes) -> socket.socket | None:
-        """Return a socket of the private network, or None if none can be made there.
-
-        A late answer may arrive for the next request, so each answer names its family.
-        """
-        async with self._asking:
-            with anyio.fail_after(MAKER_PATIENCE_S):
-                self._maker.send(asked)
-                while True:
-                    await anyio.wait_readable(self._maker)
-                    said, descriptors, _, _ = socket.recv_fds(self._maker, 1, 1, socket.MSG_CMSG_CLOEXEC)
-                    if not said:
-                        raise ConnectionResetError(errno.ECONNRESET, "the socket maker has ended")
-                    made = [socket.socket(fileno=descriptor) for descriptor in descriptors]
-                    if made and said != asked:
-                        made[0].close()
-                        continue
-                    if not made:
-                        return None
-                    made[0].setblocking(False)
-                    return made[0]
+async def _listen_inside(inside: PrivateNetwork, port: int) -> socket.socket:
+    """Return a listener of the private network; the caller closes it. Raises LaunchError on failure."""
+    try:
+        listener = await inside.listen(ADDRESS, port)
+    except OSError as error:
+        raise LaunchError(
+            f"--open-port {port}: nothing can listen on {ADDRESS}:{port} of the private network: "
+            f"{error.strerror}",
+            exit_code=1,
+        ) from error
+    if listener is None:
+        raise LaunchError(f"--open-port {port}: the private network has no socket for it", exit_code=1)
+    return listener
 
 
 async def _splice(left: socket.socket, right: socket.socket) -> None:
