@@ -50,16 +50,20 @@ class Store:
         self.left_bytes = budget_bytes
         self._lock = threading.Lock()
         self._local = threading.local()
-        self._places: dict[bytes, Place] = {}
+        self._places: dict[bytes, Place]
+        self._indexes: set[str]  # the existing packs
         self._packs: dict[str, int] = {}
-        self._indexes = set[str]()  # the existing packs
         self._writer: PackWriter | None = None
-        self._at_begin = (budget_bytes, set[bytes]())
         self._can_clone = True
-        for name in sorted(os.listdir(directory)):
+        self._read_indexes()
+        self._at_begin = (budget_bytes, set(self._places))
+
+    def _read_indexes(self) -> None:
+        self._places, self._indexes = {}, set()
+        for name in sorted(os.listdir(self.directory)):
             if name.endswith((INDEX, FILES)):
                 self._indexes.add(name.removesuffix(INDEX))
-                self._places |= read_index(directory, name)
+                self._places |= read_index(self.directory, name)
 
     def close(self) -> None:
         for file in self._packs.values():
@@ -73,11 +77,20 @@ class Store:
         return name in self._indexes
 
     def begin(self, name: str) -> None:
-        """Begin a pack. Raises OSError."""
+        """Begin a pack. Raises OSError or ValueError."""
+        self._drop(name)
         self._at_begin = (self.left_bytes, set(self._places))
-        with suppress(FileNotFoundError):  # of a process that was killed before it wrote the index
-            os.unlink(name + PACK, dir_fd=self.directory)
         self._writer = PackWriter(self.directory, name)
+
+    def _drop(self, name: str) -> None:
+        """Drop a pack without a snapshot: the process was killed before writing that, or the disk full."""
+        is_left = False
+        for suffix in (INDEX, FILES, PACK):  # the pack last: an index must not name what is gone
+            with suppress(FileNotFoundError):
+                os.unlink(name + suffix, dir_fd=self.directory)
+                is_left = True
+        if is_left:
+            self._read_indexes()
 
     def commit(self) -> None:
         """Sync everything added since begin(). Raises OSError; nothing of it is kept then."""
@@ -90,11 +103,11 @@ class Store:
             raise
 
     def abandon(self) -> None:
-        """Drop everything added since begin(), if a pack was begun."""
+        """Drop everything added since begin(), also what was committed: its snapshot cannot be written."""
         if self._writer is not None:
             self._writer.discard()
             self._writer = None
-            self._forget()
+        self._forget()
 
     def _forget(self) -> None:
         self.left_bytes, known = self._at_begin

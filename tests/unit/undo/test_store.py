@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import random
 import subprocess
@@ -16,7 +17,7 @@ import pytest
 from nono.cli.commands.rollback import upkeep
 from nono.cli.commands.rollback.upkeep import Wish, cleanup
 from nono.errors import NonoError
-from nono.undo import kept
+from nono.undo import kept, recording, restoring
 from nono.undo.model.session import Weighed, outdated, stale
 from nono.undo.recording import Limits
 from support.forked import in_child
@@ -320,6 +321,47 @@ def test_a_mark_without_room_leaves_the_next_one_whole(stage: Stage) -> None:
         taken.finish(0)
     assert stage.restore(1) == []
     assert (stage.root / "file").read_bytes() == noise(50_000)
+
+
+def no_room(*_: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+SMALL_AND_LARGE = pytest.mark.parametrize("size", [50_000, 1_500_000])
+
+
+@SMALL_AND_LARGE
+def test_what_a_mark_without_a_snapshot_kept_is_kept_by_the_next(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    with stage.recorded(limits=Limits(10, 2_000_000)) as taken:
+        (stage.root / "file").write_bytes(noise(size))
+        with monkeypatch.context() as full:
+            full.setattr(recording, "write_snapshot", no_room)
+            with pytest.raises(OSError, match="No space left"):
+                taken.mark("before turn 2")
+        taken.finish(0)
+    with stage.kept() as session:
+        content = session.snapshots()[-1].trees[0].entries["file"].content
+        assert content is not None
+        assert session.store.content(content) == noise(size)
+
+
+@SMALL_AND_LARGE
+def test_a_restore_that_is_tried_again_keeps_what_it_replaces(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    (stage.root / "file").write_bytes(noise(size + 1))
+    stage.run(lambda: (stage.root / "file").write_text("by the run"))
+    (stage.root / "file").write_bytes(noise(size))
+    with monkeypatch.context() as full:
+        full.setattr(restoring, "write_snapshot", no_room)
+        with pytest.raises(NonoError, match="nothing was restored"):
+            stage.restore(force=True)
+    assert stage.restore(force=True) == []
+    assert (stage.root / "file").read_bytes() == noise(size + 1)
+    assert stage.restore(2) == []
+    assert (stage.root / "file").read_bytes() == noise(size)
 
 
 @pytest.mark.parametrize(
