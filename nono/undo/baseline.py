@@ -28,6 +28,7 @@ from nono.undo.walking import TooMuchError, Walk
 
 SHARE_OF_DISK = 20  # a twentieth
 RESERVE_BYTES = 4 << 20
+_TRIED = ".link"
 _FREE = "free space there, or drop old runs by nono rollback cleanup; "
 
 
@@ -177,7 +178,7 @@ def _tree(
     scope: Scope, info: Info, limits: Limits, progress: Progress, store: Store, earlier: Sequence[Kept]
 ) -> Tree:
     """Take the tree of one directory, reusing what an earlier session has kept of it."""
-    found = _last_look(scope, earlier)
+    found = _last_look(scope, earlier, store)
     before: Mapping[str, Entry] = {}
     if found is not None:
         has = found[0].store.has
@@ -200,12 +201,22 @@ def _tree(
     return tree
 
 
-def _last_look(scope: Scope, earlier: Sequence[Kept]) -> tuple[Kept, Tree] | None:
-    """Return the last tree that an earlier session has kept of a directory."""
+def _last_look(scope: Scope, earlier: Sequence[Kept], store: Store) -> tuple[Kept, Tree] | None:
+    """Return the last tree that an earlier session has kept of a directory, where `store` can share it."""
     for each in earlier:
-        if set(scope.covered) <= set(each.info.tracked_paths):
+        if set(scope.covered) <= set(each.info.tracked_paths) and _can_link(each.directory, store.directory):
             with suppress(OSError, ValueError):
                 snapshots = each.snapshots()
                 if snapshots:
                     return each, snapshots[-1].tree(scope.path)
     return None
+
+
+def _can_link(source: int, target: int) -> bool:
+    """Return False for directories on two file systems, or on one that knows no hard links."""
+    try:
+        os.link(kept.SESSION_FILE, _TRIED, src_dir_fd=source, dst_dir_fd=target)
+    except OSError:
+        return False
+    os.unlink(_TRIED, dir_fd=target)
+    return True

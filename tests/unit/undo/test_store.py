@@ -6,6 +6,7 @@ import ctypes
 import errno
 import os
 import random
+import shutil
 import subprocess
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -393,6 +394,28 @@ def test_snapshots_on_a_disk_that_is_not_mounted_are_not_forgotten(stage: Stage,
     (tmp_path / "away").rename(place)
     with kept.every(stage.environ) as found:
         assert [each.info.name for each in found] == ["run-2", "run-1"]
+
+
+@SMALL_AND_LARGE
+def test_what_another_disk_holds_is_kept_anew(
+    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+
+    for number in range(8):  # too many for a pack that is copied
+        (stage.root / f"file{number}").write_bytes(noise(size + number))
+        os.utime(stage.root / f"file{number}", ns=(1, 1))
+    before = stage.look()
+    stage.run(lambda: None)
+    monkeypatch.setattr(os, "link", refused)
+    with stage.recorded(elsewhere=str(tmp_path / "disk")) as taken:
+        for number in range(8):
+            (stage.root / f"file{number}").unlink()
+        taken.finish(0)
+    shutil.rmtree(tmp_path / "state/nono/rollbacks/0000000000000001")
+    assert stage.restore() == []
+    assert stage.look() == before
 
 
 def test_a_snapshot_is_the_same_in_whatever_order_they_are_looked_at(stage: Stage) -> None:
