@@ -51,6 +51,7 @@ class Carrier:
         self._retry_s = RETRY_S
         self._owes_others = True
         self._is_failing = False  # the collector took nothing last time
+        self._is_damage_told = False
 
     def live(self) -> None:
         """Send and anchor until the run is over."""
@@ -109,7 +110,7 @@ class Carrier:
         try:
             anchoring.anchor(timeout_s)
         except BrokenChainError as error:
-            self._say({"damaged": str(error)})
+            self._tell_damage(str(error))
         if self._orders.anchors:
             self._anchor_at = time.monotonic() + self._orders.anchor_every_s
 
@@ -131,7 +132,7 @@ class Carrier:
         if pumped.problem is None:
             self._is_failing = False
         elif not pumped.is_whole:
-            self._say({"damaged": pumped.problem})
+            self._tell_damage(pumped.problem)
         elif not self._is_failing:
             self._is_failing = True
             self._say({"not_sent": own.cursor.endpoint, "records": own.cursor.sent, "why": pumped.problem})
@@ -156,6 +157,12 @@ class Carrier:
                 if other is not None and other.finish(sender) is not None and other.is_held_up:
                     return True
         return False
+
+    def _tell_damage(self, why: str) -> None:
+        """Tell it once: the supervisor records it in that very log, which would be read and told of again."""
+        if not self._is_damage_told:
+            self._is_damage_told = True
+            self._say({"damaged": why})
 
     def _say(self, message: dict[str, Any]) -> None:
         with suppress(OSError):  # the supervisor is gone

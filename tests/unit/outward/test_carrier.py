@@ -18,6 +18,7 @@ from nono.audit import event
 from nono.audit.ledger import AuditLog
 from nono.kernel import inotify
 from nono.outward import carrier as module
+from nono.outward import events
 from nono.outward.carrier import Carrier
 from nono.outward.orders import Orders
 from support.outward.collector import Collector, collector
@@ -133,6 +134,20 @@ def test_a_log_that_is_cut_meanwhile_is_reported(log: AuditLog, clock: Authority
         assert said(channel)["head"]["records"] == 2
         os.truncate(log.path, 10)
         assert said(channel) == {"damaged": "the log was cut within its first 2 records"}
+
+
+def test_the_record_of_a_damage_is_not_told_of_as_another(
+    log: AuditLog, sink: Collector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "GATHER_S", 0.01)
+    with carrying(log, Orders(otlp=sink.url)) as channel:
+        sink.wait(lambda: len(sink.records) == 1)
+        os.truncate(log.path, 10)
+        damage = said(channel)["damaged"]
+        log.record(events.audit_altered(damage))
+        channel.settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            channel.recv(1)
 
 
 def test_the_rest_is_anchored_and_sent_when_the_run_is_over(
