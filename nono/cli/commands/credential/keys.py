@@ -38,10 +38,10 @@ def _ask(name: str) -> Secret:
     if sys.stdin.isatty():
         text = _typed(name)
     else:
-        text = sys.stdin.read(INPUT_BYTES_MAX + 1)
-        if len(text) > INPUT_BYTES_MAX:
+        content = sys.stdin.buffer.read(INPUT_BYTES_MAX + 1)
+        if len(content) > INPUT_BYTES_MAX:
             raise CredentialError(f"the value of '{name}' is longer than {INPUT_BYTES_MAX} bytes")
-        text = text.removesuffix("\n").removesuffix("\r")
+        text = content.removesuffix(b"\n").removesuffix(b"\r").decode("utf-8", "surrogateescape")
     if not text:
         raise CredentialError(f"the value of '{name}' is empty; nothing was stored")
     return Secret(text)

@@ -1,0 +1,55 @@
+"""A key that is read from standard input is stored, or refused in words."""
+
+from __future__ import annotations
+
+import io
+import sys
+from pathlib import Path
+
+import pytest
+
+from nono.cli.commands.credential.keys import set_key
+from nono.credentials.store.vault import Vault
+from nono.errors import CredentialError
+from nono.secret import Secret
+
+KEY = "sk-canary"
+
+
+@pytest.fixture
+def environ(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """Return an environment without a keyring, and with nothing that encrypts the store."""
+    nobody = {"PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring", "PATH": "/nonexistent"}
+    for name, value in nobody.items():
+        monkeypatch.setenv(name, value)
+    return {"HOME": str(tmp_path), **nobody}
+
+
+def piped(content: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let standard input be a pipe in a locale such as en_US.UTF-8."""
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content), "utf-8"))
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\r\n"], ids=["none", "line feed", "of Windows"])
+def test_a_key_is_stored_without_its_line_end(
+    environ: dict[str, str], monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    piped(f"{KEY}{end}".encode(), monkeypatch)
+    assert set_key("openai", environ) == 0
+    assert Vault(environ).get("openai") == Secret(KEY)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        pytest.param(KEY.encode("utf-16"), "the value is not UTF-8 text", id="another encoding"),
+        pytest.param(b"x" * 70_000, "is longer than 65536 bytes", id="too long"),
+        pytest.param(b"\n", "is empty; nothing was stored", id="empty"),
+    ],
+)
+def test_a_key_that_cannot_be_one_is_refused_in_words(
+    environ: dict[str, str], monkeypatch: pytest.MonkeyPatch, content: bytes, words: str
+) -> None:
+    piped(content, monkeypatch)
+    with pytest.raises(CredentialError, match=words):
+        set_key("openai", environ)
