@@ -133,7 +133,7 @@ class Observation:
             return
         if any(is_within(path, root) for root in self._whole):
             return
-        if len(self._made) < NEEDS_MAX:
+        if path in self._made or len(self._made) < NEEDS_MAX:
             self._made.add(path)
         else:
             self._dropped += 1
@@ -201,8 +201,14 @@ class Observation:
         self._add_port(self._open_ports if host.is_loopback else self._listen_ports, port)
 
     def _add_port(self, ports: set[int], port: int) -> None:
-        if len(ports) < PORTS_MAX:
+        if port in ports or len(ports) < PORTS_MAX:
             ports.add(port)
+        else:
+            self._dropped += 1
+
+    def _add_socket(self, path: str, *, is_bound: bool) -> None:
+        if path in self._sockets or len(self._sockets) < SOCKETS_MAX:
+            self._sockets[path] = is_bound or self._sockets.get(path, False)
         else:
             self._dropped += 1
 
@@ -236,10 +242,11 @@ class Observation:
         return place
 
     def _refuse(self, refused: Refused) -> None:
-        if len(self._refused) >= REFUSED_MAX:
+        key = (refused.what, refused.access)
+        if key in self._refused or len(self._refused) < REFUSED_MAX:
+            self._refused.setdefault(key, refused)
+        else:
             self._dropped += 1
-            return
-        self._refused.setdefault((refused.what, refused.access), refused)
 
     def _refuse_host(self, fields: Mapping[str, Any]) -> None:
         target, port = fields["target"], fields["port"]
@@ -257,9 +264,8 @@ class Observation:
             self._services.add(service)
             return
         rule, target = fields.get("rule"), fields["target"]
-        if rule in (UNIX_SOCKET, UNIX_SOCKET_BIND) and len(self._sockets) < SOCKETS_MAX:
-            path = target.removeprefix("unix:")
-            self._sockets[path] = rule == UNIX_SOCKET_BIND or self._sockets.get(path, False)
+        if rule in (UNIX_SOCKET, UNIX_SOCKET_BIND):
+            self._add_socket(target.removeprefix("unix:"), is_bound=rule == UNIX_SOCKET_BIND)
         if rule == OPEN_PORT and fields["port"] is not None:
             self._add_port(self._open_ports, fields["port"])
         if rule is not None or fields["method"] is None:

@@ -11,9 +11,10 @@ from nono.audit import event
 from nono.policy.capability import Access, Denial, Grant
 from nono.policy.files.denials import DenyRules
 from nono.policy.files.path_verdict import FilePolicy, GrantTable
+from nono.policy.files.unix_sockets import UNIX_SOCKET
 from nono.policy.learning import observation
 from nono.policy.learning.observation import Need, Observation, Refused, Site
-from nono.policy.ports import PortGrants
+from nono.policy.ports import OPEN_PORT, PortGrants
 
 PRIVATE = {"/srv/app/auth.json": "by its name"}
 
@@ -135,6 +136,36 @@ def test_refusals_are_bounded(watched: Observation, monkeypatch: pytest.MonkeyPa
         watched.used(f"/srv/{number}", Access.READ, is_dir=False)
     assert len(watched.learned().refused) == 3
     assert watched.learned().dropped == 2
+
+
+def refused(watched: Observation, number: int) -> None:
+    watched.used(f"/srv/{number}", Access.READ, is_dir=False)
+
+
+def connected(watched: Observation, number: int) -> None:
+    watched.recorded(request(mode="connect", port=number, rule=OPEN_PORT, method=None, path=None))
+
+
+def reached(watched: Observation, number: int) -> None:
+    socket = f"unix:/srv/{number}"
+    watched.recorded(request(target=socket, port=None, rule=UNIX_SOCKET, method=None, path=None))
+
+
+@pytest.mark.parametrize(
+    ("limit", "act"), [("REFUSED_MAX", refused), ("PORTS_MAX", connected), ("SOCKETS_MAX", reached)]
+)
+def test_only_what_is_left_out_is_counted(
+    watched: Observation,
+    monkeypatch: pytest.MonkeyPatch,
+    limit: str,
+    act: Callable[[Observation, int], None],
+) -> None:
+    monkeypatch.setattr(observation, limit, 3)
+    for number in (1, 2, 3, 1, 2, 3):
+        act(watched, number)
+    assert watched.learned().dropped == 0
+    act(watched, 4)
+    assert watched.learned().dropped == 1
 
 
 def test_requests_are_bounded(watched: Observation, monkeypatch: pytest.MonkeyPatch) -> None:
