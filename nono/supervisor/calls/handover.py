@@ -46,7 +46,8 @@ class HandoverThread:
 
         The result is that of Answers.hand_over(). Never cancel the future: the thread may be using the copy.
 
-        Raises OSError EINTR if too many callers are waited for, so that the call can be made again.
+        Raises OSError EINTR if too many callers are waited for, or the thread cannot be started: so that the
+        call can be made again.
         """
         if self._is_closed or self._waiting >= WAITING_MAX:
             raise InterruptedError(errno.EINTR, "too many callers are waited for")
@@ -62,9 +63,16 @@ class HandoverThread:
         except OSError:
             os.close(copy)
             raise
-        self._waiting += 1
         hand_over = partial(Answers(listener).hand_over, call, copy, close_on_exec=close_on_exec)
-        given = asyncio.get_running_loop().run_in_executor(self._waiter, hand_over)
+        try:
+            given = asyncio.get_running_loop().run_in_executor(self._waiter, hand_over)
+        except RuntimeError:  # the command has used up its user's limit of processes
+            self._waiter.shutdown(wait=False, cancel_futures=True)
+            self._waiter = None
+            os.close(copy)
+            os.close(listener)
+            raise InterruptedError(errno.EINTR, "no thread can be started") from None
+        self._waiting += 1
         given.add_done_callback(partial(self._given, (listener, copy)))
         return given
 

@@ -91,7 +91,7 @@ class FileOpens:
         self._arguments = PathArguments(command.root)
         # A separate thread, because an open may take long and must not use capabilities that the command
         # lacks. Capabilities belong to a thread, and this one drops them for good.
-        self._opener = ThreadPoolExecutor(1, "opener", capabilities.drop_dangerous)
+        self._opener = thread_of("opener")
 
     def close(self) -> None:
         """Stop answering. Call before the listener is closed; opens that still wait then fail with it."""
@@ -270,6 +270,16 @@ class FileOpens:
         if not wanted & os.O_NONBLOCK:
             fcntl.fcntl(opened, fcntl.F_SETFL, fcntl.fcntl(opened, fcntl.F_GETFL) & ~os.O_NONBLOCK)
         return opened
+
+
+def thread_of(name: str) -> ThreadPoolExecutor:
+    """Start a thread with no more rights than the command.
+
+    At once: later, the command may have used up its user's limit of processes.
+    """
+    executor = ThreadPoolExecutor(1, name, capabilities.drop_dangerous)
+    executor.submit(int)
+    return executor
 
 
 def _may_be_the_callers_own(call: OpenCall, found: Found) -> bool:

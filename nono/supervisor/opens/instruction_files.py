@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -18,7 +17,7 @@ from anyio.abc import TaskGroup
 from nono.audit.event import OF_INSTRUCTIONS, Recorder
 from nono.disk.regular_file import read_regular_file
 from nono.errors import reason_of
-from nono.kernel import capabilities, open_path
+from nono.kernel import open_path
 from nono.kernel.notify import Notification
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import Access
@@ -26,7 +25,7 @@ from nono.policy.files.path_verdict import FilePolicy
 from nono.printable import shell_word
 from nono.supervisor.calls.answers import Answers
 from nono.supervisor.calls.handover import HandoverThread
-from nono.supervisor.opens.handler import Command
+from nono.supervisor.opens.handler import Command, thread_of
 from nono.supervisor.opens.instruction_opens import AnsweredError, InstructionOpen, InstructionOpens
 from nono.supervisor.opens.judged_files import LEASE_S, JudgedFiles
 from nono.supervisor.opens.path_arguments import KEPT
@@ -86,8 +85,7 @@ class InstructionFiles:
         self._opens = InstructionOpens(command, files, checked, trees, leaves_ungranted=others is not None)
         self._waiting = 0
         self._judged = JudgedFiles()
-        # As in FileOpens: the reader has no more rights than the command.
-        self._reader = ThreadPoolExecutor(1, "reader", capabilities.drop_dangerous)
+        self._reader = thread_of("reader")
 
     def close(self) -> None:
         self._reader.shutdown()

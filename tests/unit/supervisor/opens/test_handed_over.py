@@ -17,6 +17,7 @@ import anyio
 import pytest
 from anyio.abc import TaskGroup
 
+from nono.approval.request import Answer, Request
 from nono.audit.event import Event, part
 from nono.kernel import notify
 from nono.kernel.notify import Notification
@@ -26,7 +27,7 @@ from nono.policy.files.denials import DenyRules
 from nono.policy.files.path_verdict import FilePolicy, GrantTable
 from nono.supervisor.calls import handover
 from nono.supervisor.calls.caller import caller_context
-from nono.supervisor.opens.handler import Command
+from nono.supervisor.opens.handler import Command, FileOpens
 from nono.supervisor.opens.instruction_files import InstructionFiles
 from nono.supervisor.opens.thread_names import ThreadNames
 from nono.trust.disk.check import Checked
@@ -239,3 +240,62 @@ def test_who_finds_no_place_to_wait_is_told_to_ask_again(monkeypatch: pytest.Mon
     with staged(monkeypatch) as stage:
         asyncio.run(play(stage))
         assert stage.answer == errno.EINTR
+
+
+def no_thread(_: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")
+
+
+class Agreeing:
+    """A person who says yes."""
+
+    async def __call__(self, _: Request, /) -> Answer:
+        return Answer("granted")
+
+
+@pytest.mark.parametrize("opened_by", ["instructions", "a person"])
+def test_a_command_that_has_taken_all_processes_ends_no_run_by_an_open(
+    opened_by: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "CLAUDE.md"
+    file.write_text("be good")
+
+    async def play(stage: Stage) -> None:
+        async with anyio.create_task_group() as tasks:
+            nothing = FilePolicy(GrantTable([]), DenyRules((), ()), (), GrantTable([]))
+            opens: _Opens = (
+                instruction_files(stage, tasks, tmp_path)
+                if opened_by == "instructions"
+                else FileOpens(
+                    *(stage.listener, stage.command, nothing, Agreeing(), stage.events.append, tasks, None)
+                )
+            )
+            with monkeypatch.context() as limited:
+                limited.setattr(threading.Thread, "start", no_thread)
+                await stage.open(opens, str(file), os.O_RDONLY)
+            assert stage.answer == (errno.EACCES if opened_by == "instructions" else None)
+            stage.given.clear()
+            await stage.open(opens, str(file), os.O_RDONLY)
+            assert stage.path == str(file)
+            opens.close()
+
+    with staged(monkeypatch) as stage:
+        asyncio.run(play(stage))
+
+
+def test_who_finds_no_thread_to_wait_is_told_to_ask_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def play(stage: Stage) -> None:
+        opens = ThreadNames(stage.listener, stage.command, stage.events.append, None)
+        before = {*os.listdir("/proc/self/fd")}
+        with monkeypatch.context() as limited:
+            limited.setattr(threading.Thread, "start", no_thread)
+            await stage.open(opens, "/proc/thread-self/comm", os.O_WRONLY)
+        assert stage.answer == errno.EINTR
+        assert {*os.listdir("/proc/self/fd")} == before
+        stage.given.clear()
+        await stage.open(opens, "/proc/thread-self/comm", os.O_WRONLY)
+        assert stage.path.endswith("/comm")
+        opens.close()
+
+    with staged(monkeypatch) as stage:
+        asyncio.run(play(stage))
