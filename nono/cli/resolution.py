@@ -187,6 +187,18 @@ def command_of(invocation: Invocation, resolved: Resolved) -> tuple[tuple[str, .
     return (*typed, *resolved.command_args), warning
 
 
+def refuse_unrecorded(given: Given, resolved: Resolved) -> None:
+    """Raise ConfigError for an option that leaves out the record the profile requires."""
+    leaving_out = [flag for flag in ("no_audit", "no_audit_integrity") if given.flag(flag)]
+    if resolved.audit_required and leaving_out:
+        flag = f"--{leaving_out[0].replace('_', '-')}"
+        raise ConfigError(
+            f"{flag}: this profile requires an audit log that shows whether it is complete "
+            "(security.audit_required).",
+            hint=f"leave {flag} out",
+        )
+
+
 def _others_could_change(path: str) -> str | None:
     """Return a warning if another user could change a profile."""
     # Imported here: few runs have a profile in a file.

@@ -81,6 +81,7 @@ class Resolved(NamedTuple):
     added_profiles: tuple[str, ...] = ()  # which a person agreed to for this project
     of_paths: tuple[PathWarning, ...] = ()  # to show even with --silent, once what the command sees is known
     is_workdir_agreed: bool = False  # a person agreed to share it, rather than to type --allow-cwd
+    audit_required: bool = False  # by the profile: nothing runs without an audit log
 
 
 class Asked(NamedTuple):
@@ -144,6 +145,7 @@ class Asked(NamedTuple):
             binary=path_context.expand_built_in(settings.binary) if settings.binary is not None else None,
             session_hooks=settings.session_hooks,
             rollback=settings.rollback,
+            audit_required=settings.security.audit_required,
             command_args=tuple(map(path_context.expand_built_in, settings.command_args)),
             warnings=(
                 *_deprecated_flags(request),

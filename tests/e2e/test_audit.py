@@ -298,6 +298,35 @@ def test_a_run_without_a_log_says_so(sandbox: NonoRun) -> None:
     assert len(records(sandbox.user)) == len(before) + 2
 
 
+UNRECORDED = (
+    ("run", "--no-audit", "--", "true"),
+    ("run", "--no-audit-integrity", "--", "true"),
+    ("shell", "--no-audit", "--shell=true"),
+    ("learn", "--no-audit", "--dry-run", "--", "true"),
+    ("wrap", "--", "true"),
+)
+
+
+@pytest.mark.parametrize("argv", UNRECORDED, ids=" ".join)
+def test_a_profile_that_requires_a_log_starts_nothing_without_one(
+    sandbox: NonoRun, argv: tuple[str, ...]
+) -> None:
+    mode, *rest = argv
+    base, above = sandbox.user.home / "base.json", sandbox.user.home / "above.json"
+    above.write_text(json.dumps({"extends": str(base), "security": {"audit_required": False}}))
+    base.write_text("{}")
+    assert nono(sandbox, mode, f"--profile={above}", *rest).returncode == 0
+    base.write_text('{"security": {"audit_required": true}}')
+    refused = nono(sandbox, mode, f"--profile={above}", *rest)
+    assert (refused.returncode, "(security.audit_required)" in refused.stderr) == (1, True), refused.stderr
+
+
+def test_a_profile_that_requires_a_log_gets_one(sandbox: NonoRun) -> None:
+    logs = len(list(audit_of(sandbox).iterdir()))
+    assert sandbox.run(["true"], profile={"security": {"audit_required": True}}).exit_code == 0
+    assert len(list(audit_of(sandbox).iterdir())) == logs + 1
+
+
 @pytest.mark.parametrize("variable", ["XDG_CONFIG_HOME", "XDG_STATE_HOME"])
 def test_a_relative_place_for_its_files_is_ignored_and_said(sandbox: NonoRun, variable: str) -> None:
     ran(sandbox, "true")

@@ -55,7 +55,9 @@ def run(argv: Sequence[str]) -> int:
 def _refuse_what_needs_a_supervisor(resolved: Resolved) -> None:
     """Raise ConfigError if the policy asks for something that only `nono run` can do."""
     capabilities, reason = resolved.capabilities, None
-    if capabilities.network is NetworkMode.PROXY:
+    if resolved.audit_required:
+        reason = "this profile requires an audit log (security.audit_required), and `nono wrap` writes none."
+    elif capabilities.network is NetworkMode.PROXY:
         reason = "this profile needs the credential proxy, and `nono wrap` has no supervisor to run it."
     elif capabilities.sandbox_policy is not SandboxPolicy.AUTO:
         reason = POLICY_OF_RUN

@@ -93,8 +93,8 @@ def _field(path: str, is_given: bool, base: Any, child: Any) -> Any:
     match path:
         case "network.network_profile":
             return child if is_given else base  # null clears the base's value
-        case "network.block" | "network.deny_private" | "network.allow_http2":
-            return bool(base) or bool(child)  # a child cannot unblock
+        case "network.block" | "network.deny_private" | "network.allow_http2" | "security.audit_required":
+            return bool(base) or bool(child)  # a child cannot unblock, nor leave the audit log out
         case "network.tls_intercept" if is_given and child is not None:
             return child
         case "network.allow_domain" if base and child:

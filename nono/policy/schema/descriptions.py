@@ -47,6 +47,7 @@ _BY_OBJECT: Mapping[str, Mapping[str, str]] = {
         "approval_backends": "Ways to ask for approval, by name.",
         "approval_defaults": "Which of them is asked when nothing names one.",
         "wsl2_proxy_policy": "What a proxy-only run does where nothing can hold it to the proxy.",
+        "audit_required": "Refuse --no-audit, --no-audit-integrity and nono wrap with this profile.",
     },
     "ApprovalBackendEntry": {
         "type": "A person at the terminal, an HTTP endpoint, or several of these.",

@@ -85,6 +85,7 @@ class Security(NamedTuple):
     approval_backends: Mapping[str, ApprovalBackendEntry] = {}
     approval_defaults: ApprovalDefaults | None = None
     wsl2_proxy_policy: Wsl2ProxyPolicy = Wsl2ProxyPolicy.ERROR
+    audit_required: bool = False  # refuse a run without an audit log, or without what proves it complete
 
 
 class Groups(NamedTuple):

@@ -36,7 +36,7 @@ KEPT = (
     ("network", "deny_domain"),
     ("environment", "deny_vars"),
 )
-SWITCHES = (("network", "block"), ("network", "deny_private"))
+SWITCHES = (("network", "block"), ("network", "deny_private"), ("security", "audit_required"))
 
 
 def section(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[Document]:
@@ -45,7 +45,7 @@ def section(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[Document]:
 
 SECTIONS: Mapping[str, st.SearchStrategy[Any]] = {
     "meta": section(name=WORDS, version=WORDS),
-    "security": section(signal_mode=WORDS, capability_elevation=st.booleans()),
+    "security": section(signal_mode=WORDS, capability_elevation=st.booleans(), audit_required=st.booleans()),
     "groups": section(include=LISTS, exclude=LISTS),
     "commands": section(allow=LISTS, deny=LISTS),
     "filesystem": section(allow=LISTS, read=LISTS, deny=LISTS, bypass_protection=LISTS, unix_socket=LISTS),

@@ -59,10 +59,11 @@ def prepare(call: Call, launch: Launch, orders: Orders | None) -> tuple[Prepared
 
 def _resolved(call: Call) -> Resolved:
     """Resolve the policy of the run. Raises ConfigError for options that it has no use for."""
-    from nono.cli.resolution import POLICY_OF_RUN, asker, resolve_given
+    from nono.cli.resolution import POLICY_OF_RUN, asker, refuse_unrecorded, resolve_given
 
     given, invocation = call.given, call.invocation
     resolved = resolve_given(invocation, call.environ, long_lived=True, ask=asker(invocation))
+    refuse_unrecorded(given, resolved)
     if given.ports("proxy_port") and resolved.capabilities.network is not NetworkMode.PROXY:
         raise ConfigError(
             "--proxy-port is for a run with a proxy, and nothing asks for one.",
