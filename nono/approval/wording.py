@@ -57,13 +57,19 @@ def in_short(request: Request) -> str:
     match request:
         case FileOpen(path, access):
             return harmless(f"{access.value} {path}")
-        case EndpointRequest(host, method, path, route):
+        case EndpointRequest(host, method, _, route):
             through = f" with the key of {route}" if route is not None else ""
-            return harmless(f"{method} {host}{path}{through}")
+            return harmless(f"{method} {host}{_path_without_values(request)}{through}")
         case HostRequest(host, port):
             return harmless(f"connect to {host}:{port}")
         case LimitRequest(service, _, reason):
             return harmless(f"{service}: {reason}")
+
+
+def _path_without_values(request: EndpointRequest) -> str:
+    """Return the path as the upstream gets it: on the way by a base URL, `path` begins with the service."""
+    sent, (path, *query) = request.target.partition("?")[0], request.path.partition("?")
+    return "".join((sent or path, *query))
 
 
 def target(request: Request) -> str:
@@ -76,8 +82,9 @@ def target(request: Request) -> str:
             found = path
         case HostRequest(host, port):
             found = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        case EndpointRequest(_, method, path, str(route)) if is_literal(path):
-            found = f"{route}:{method}:{path}"
+        # Not with a query: a rule for the path would cover every other query too.
+        case EndpointRequest(_, method, path, str(route), _, sent) if is_literal(sent or path):
+            found = f"{route}:{method}:{sent or path}"
         case _:
             return ""
     return found if harmless(found) == found else ""

@@ -108,6 +108,43 @@ def test_a_question_is_answered_for_a_time(sandbox: NonoRun) -> None:
     assert [each["decision"] for each in decisions(sandbox)][1] == "approve_granted"
 
 
+BY_A_BASE_URL = (
+    "import os, sys, urllib.error, urllib.request as u\n"
+    "for path in sys.argv[1:]:\n"
+    "    headers = {'Authorization': 'Bearer ' + os.environ['SHOP_KEY']}\n"
+    "    try: u.urlopen(u.Request(os.environ['SHOP_BASE_URL'] + path, b'', headers))\n"
+    "    except urllib.error.HTTPError as error: print(error.code, flush=True)\n"
+)
+# Nothing listens there, so what is let through ends with 502.
+SHOP = {
+    "network": {
+        "credentials": ["shop"],
+        "custom_credentials": {
+            "shop": {
+                "upstream": "http://127.0.0.1:9/v1",
+                "credential_key": "env://SHOP_REAL_KEY",
+                "env_var": "SHOP_KEY",
+                "endpoint_policy": {"default": "deny", "approve": [{"method": "POST", "path": "/v1/**"}]},
+            }
+        },
+    }
+}
+
+
+def test_an_endpoint_that_is_allowed_for_a_time_is_not_asked_about_again(sandbox: NonoRun) -> None:
+    argv = [sys.executable, "-u", "-c", BY_A_BASE_URL, "/pay", "/pay", "/repay"]
+    key = {"SHOP_REAL_KEY": "sk-shop-0123456789abcdef"}
+    with sandbox.started(argv, profile=SHOP, flags=["--name=web", "--ask"], environment=key) as run:
+        for what, *answer in (("/v1/pay", "allow", "--for", "5m"), ("/v1/repay", "deny")):
+            wait_until(lambda: questions(sandbox) != [], "nobody is asked")
+            (question,) = questions(sandbox)
+            assert question["what"] == f"POST 127.0.0.1{what} with the key of shop"
+            assert nono(sandbox, "approvals", answer[0], question["id"], *answer[1:]).returncode == 0
+        assert run.communicate(timeout=TIMEOUT_S)[0].split() == ["502", "502", "403"]
+    asked_about = [each["path"] for each in decisions(sandbox) if each["decision"] == "approve_requested"]
+    assert asked_about == ["/shop/pay", "/shop/repay"]
+
+
 def test_the_questions_are_answered_one_after_another_at_a_terminal(sandbox: NonoRun) -> None:
     with waiting(sandbox) as run:
         argv = sandbox.user.command([*NONO, "approvals", "answer"])

@@ -161,3 +161,24 @@ def test_a_long_kind_of_body_is_shown_to_its_end() -> None:
 @pytest.mark.parametrize(("length", "is_whole"), [(SHOWN_BYTES, True), (SHOWN_BYTES + 1, False)])
 def test_a_body_is_whole_while_all_of_it_is_shown(length: int, is_whole: bool) -> None:
     assert HeldBody(length, "0f" * 32, b"x" * SHOWN_BYTES).is_whole is is_whole
+
+
+@pytest.mark.parametrize(
+    ("path", "sent", "target"),
+    [
+        ("/shop/pay", "/v1/pay", "shop:POST:/v1/pay"),
+        ("/pay", "/pay", "shop:POST:/pay"),
+        ("/shop/pay?to=[REDACTED]", "/v1/pay?to=x", ""),
+        ("/shop/pay", "/v1/[PHANTOM]", ""),
+    ],
+)
+def test_a_rule_is_for_the_path_that_the_upstream_gets(path: str, sent: str, target: str) -> None:
+    rule = EndpointVerdict("approve", "endpoint_policy.default")
+    request = EndpointRequest("api.example", "POST", path, "shop", rule, sent)
+    assert wording.target(request) == target
+
+
+def test_a_line_about_a_request_has_the_path_that_the_upstream_gets_and_no_value_of_its_query() -> None:
+    rule = EndpointVerdict("approve", "endpoint_policy.default")
+    request = EndpointRequest("api.example", "POST", "/shop/pay?to=[REDACTED]", "shop", rule, "/v1/pay?to=x")
+    assert wording.in_short(request) == "POST api.example/v1/pay?to=[REDACTED] with the key of shop"
