@@ -8,6 +8,8 @@ import stat
 from contextlib import suppress
 from posixpath import dirname
 
+OTHERS_MAY_WRITE = "other users may write to the directory"
+
 
 def open_private_dir(path: str, *, create: bool) -> int:
     """Open the directory path, mode 0700 and owned by this user. Returns a close-on-exec descriptor.
@@ -33,7 +35,7 @@ def open_private_dir(path: str, *, create: bool) -> int:
         if status.st_uid != os.geteuid():
             raise PermissionError(errno.EPERM, f"the directory belongs to uid {status.st_uid}", path)
         if status.st_mode & 0o022:
-            raise PermissionError(errno.EPERM, "other users may write to the directory", path)
+            raise PermissionError(errno.EPERM, OTHERS_MAY_WRITE, path)
         if stat.S_IMODE(status.st_mode) != 0o700:
             os.fchmod(fd, 0o700)
     except BaseException:

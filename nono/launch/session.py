@@ -12,6 +12,8 @@ from nono.audit.ledger import BUDGET_BYTES, AuditLog
 from nono.audit.redact import USUAL, Redaction
 from nono.errors import NonoError, reason_of
 from nono.named_tuple import NamedTuple
+from nono.printable import shell_word
+from nono.private_dir import OTHERS_MAY_WRITE
 
 Warn = Callable[[str], None]
 Say = Callable[[list[str]], None]
@@ -63,6 +65,8 @@ def open_log(
         log = AuditLog(root, session_id, budget_bytes=budget_bytes, on_full=warn)
     except OSError as error:
         where = root if error.filename is None else os.path.join(root, "audit", error.filename)
+        if error.strerror == OTHERS_MAY_WRITE:
+            hint = f"chmod 700 {shell_word(where)}"
         raise NonoError(f"the audit log cannot be opened: {where}: {reason_of(error)}", hint=hint) from error
     parent = os.path.dirname(root)
     mode = os.stat(parent).st_mode

@@ -822,6 +822,20 @@ def test_a_run_that_cannot_be_recorded_is_not_started(here: Place, mode: str) ->
     assert list(state.iterdir()) == []
 
 
+@pytest.mark.parametrize("below", [".", "audit"])
+def test_a_state_that_others_may_write_is_told_the_mode_that_helps(here: Place, below: str) -> None:
+    assert here.run(ALONE, "true").returncode == 0
+    directory = (here.user.home / ".local/state/nono" / below).resolve()
+    directory.chmod(0o777)
+    refused = here.run(ALONE, "true")
+    directory.chmod(0o700)
+    assert refused.stderr.decode() == (
+        f"nono: the audit log cannot be opened: {directory}: other users may write to the directory\n"
+        f"hint: chmod 700 {directory}\n"
+    )
+    assert here.run(ALONE, "true").returncode == 0
+
+
 @pytest.mark.alone
 def test_a_run_that_cannot_be_recorded_does_not_wait_for_its_ca(here: Place) -> None:
     state = close_state(here)

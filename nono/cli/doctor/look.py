@@ -13,6 +13,7 @@ from nono.errors import reason_of
 from nono.kernel import landlock_rights
 from nono.kernel.filters.freeze import Comparison, compare
 from nono.named_tuple import NamedTuple
+from nono.private_dir import OTHERS_MAY_WRITE
 from nono.sandbox import probe
 from nono.sandbox.plan.facts import HostFacts
 from nono.supervisor.cgroup import cgroup, placement
@@ -71,7 +72,7 @@ def state_fault(root: str) -> StateFault | None:
         if found.st_uid != os.geteuid():
             return StateFault(path, f"the directory belongs to uid {found.st_uid}", "move")
         if found.st_mode & 0o022:
-            return StateFault(path, "other users may write to the directory", "narrow")
+            return StateFault(path, OTHERS_MAY_WRITE, "narrow")
     above = dirname(root)
     while not os.path.exists(above):
         above = dirname(above)
