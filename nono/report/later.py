@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
 from posixpath import basename
 
+from nono.named_tuple import NamedTuple
 from nono.policy.learning.steering import SteeringPaths
-from nono.report.model import RunsLater
+from nono.report.model import FileChange, RunsLater
 
+DELETED = "deleted"
 _CI = "the project's CI runs what it says"
 _BUILD = "a build, an install or a test outside runs what it holds"
 _AGENT = "an agent outside takes it for instructions"
@@ -47,6 +50,11 @@ _BELOW = {
 }  # fmt: skip
 # Settings of JavaScript's tools that are code, as eslint.config.mjs, which an editor runs for each file too.
 _CODE_OF_A_TOOL = re.compile(r"(?:\.config\.[cm]?[jt]s|^\.[\w-]+rc\.[cm]?[jt]s)\Z")
+# A directory in the state of an agent, such as ~/.codex/skills.
+_IN_STATE = re.compile(
+    r"(?P<directory>.*?/\.(?:agents|amp|claude|codex|cursor|gemini|kilo|kilocode|opencode|pi|qwen)/[^/]+)/"
+)
+_NAMED_MAX = 3  # files of such a directory that are named one by one
 # For projects without a record of changes: the search starts at these names.
 _BY_NAME = {name: reason for reason, names in _BELOW.items() for name in names if "/" not in name}
 _BY_TAIL = {name: reason for reason, names in _BELOW.items() for name in names if "/" in name}
@@ -58,22 +66,54 @@ LOOKED_AT = (
 )  # fmt: skip
 
 
+def left(files: Iterable[FileChange]) -> list[str]:
+    """Return the paths that the run did not remove again. files: turn by turn."""
+    last = {each.path: each.change for each in files}
+    return [path for path, change in last.items() if change != DELETED]
+
+
 def runs_later(
     changed: Iterable[str], steering: SteeringPaths, project: str, told: Sequence[RunsLater] = ()
 ) -> tuple[RunsLater, ...]:
     """Return those of the changed files, absolute paths, that programs outside will run or obey.
 
+    Those of the project come first: an agent writes many to its own state in every run.
+
     project: The working directory of the run. Its own name tells nothing about its contents.
     told: What the run itself reported, which is more precise than the path of a file.
     """
     found, known = [*told], {each.path for each in told}
+    below = project.rstrip("/") + "/"
     for path in changed:
         if path in known:
             continue
-        reason = steering.reason(path) or _of_project(path.removeprefix(project.rstrip("/") + "/"))
+        reason = steering.reason(path) or _of_project(path.removeprefix(below))
         if reason is not None:
             found.append(RunsLater(path, reason))
-    return tuple(sorted(found))
+    return tuple(sorted(found, key=lambda each: (not each.path.startswith(below), each)))
+
+
+class Together(NamedTuple):
+    """A file that runs later, or a directory in an agent's state with several of them."""
+
+    path: str
+    reason: str
+    files: int  # 0: it is a file itself
+
+
+def together(later: Iterable[RunsLater]) -> Iterator[Together]:
+    """Take the files of a directory in an agent's state together, in the order of `runs_later`."""
+    for (directory, reason), each in groupby(later, _directory_and_reason):
+        files = [*each]
+        if directory and len(files) > _NAMED_MAX:
+            yield Together(f"{directory}/", reason, len(files))
+        else:
+            yield from (Together(file.path, reason, 0) for file in files)
+
+
+def _directory_and_reason(later: RunsLater) -> tuple[str, str]:
+    found = _IN_STATE.match(later.path) if later.reason == _AGENT else None
+    return (found["directory"] if found else "", later.reason)
 
 
 def _of_project(path: str) -> str | None:

@@ -57,8 +57,17 @@ def changes(before: Snapshot, after: Snapshot, among: Among | None = None) -> li
 
 
 def shown(found: list[Change]) -> list[Change]:
-    """Drop changes that tell a person nothing: only times, or metadata of paths that were only touched."""
-    return [change for change in found if change.type is not ChangeType.TOUCHED]
+    """Return changes for a person, first those of the work.
+
+    Those of times alone are dropped. Git's own files and the state that programs keep in hidden directories
+    come last: a run of an agent changes a hundred of them, and lists are cut short.
+    """
+    told = [change for change in found if change.type is not ChangeType.TOUCHED]
+    return sorted(told, key=_is_beside_the_work)
+
+
+def _is_beside_the_work(change: Change) -> bool:
+    return ".git" in change.path.split("/") or any(part.startswith(".") for part in change.root.split("/"))
 
 
 def _changes(before: Tree, after: Tree, among: Among | None) -> Iterator[Change]:

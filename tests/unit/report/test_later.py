@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from nono.policy.learning.steering import SteeringPaths
-from nono.report.later import runs_later
-from nono.report.model import RunsLater
+from nono.report.later import left, runs_later, together
+from nono.report.model import FileChange, RunsLater
 
 PROJECT = "/home/ada/bin/work"  # its own name says nothing
 STEERING = SteeringPaths({"/home/ada/.bashrc": "a shell outside reads it when it starts"})
@@ -72,3 +72,32 @@ def test_what_the_run_found_stands_in_place_of_the_path_alone() -> None:
     found = runs_later([told.path, other], STEERING, PROJECT, [told])
     assert [each.path for each in found] == [other, told.path]
     assert told in found
+
+
+STATE = [f"/home/ada/.codex/skills/.system/{number}/SKILL.md" for number in range(30)]
+
+
+def test_files_of_the_project_come_before_those_of_an_agents_state() -> None:
+    found = runs_later([*STATE, f"{PROJECT}/Makefile", "/home/ada/.bashrc"], STEERING, PROJECT)
+    assert [each.path for each in found][:2] == [f"{PROJECT}/Makefile", "/home/ada/.bashrc"]
+    assert len(found) == 32
+
+
+def test_many_files_of_one_directory_of_an_agent_are_taken_together() -> None:
+    alone = ["/home/ada/.codex/config.toml", *(f"/home/ada/.codex/rules/{name}.rules" for name in "abc")]
+    shown = [*together(runs_later([*STATE, *alone], STEERING, PROJECT))]
+    assert [(each.path, each.files) for each in shown] == [
+        *((path, 0) for path in alone),
+        ("/home/ada/.codex/skills/", 30),
+    ]
+
+
+def test_files_that_run_for_other_reasons_are_named_one_by_one() -> None:
+    paths = [f"{PROJECT}/.github/workflows/{number}.yml" for number in range(9)]
+    shown = [*together(runs_later(paths, STEERING, PROJECT))]
+    assert [(each.path, each.files) for each in shown] == [(path, 0) for path in paths]
+
+
+def test_a_file_that_a_later_turn_removed_is_not_left() -> None:
+    changes = [("a", "created"), ("b", "created"), ("c", "deleted"), ("a", "deleted"), ("c", "created")]
+    assert left(FileChange(path, change) for path, change in changes) == ["b", "c"]

@@ -1,10 +1,10 @@
-"""nono.undo.model.changes: what a change says of itself."""
+"""nono.undo.model.changes: what a change says of itself, and which a person is shown first."""
 
 from __future__ import annotations
 
 import pytest
 
-from nono.undo.model.changes import Change, ChangeType
+from nono.undo.model.changes import Change, ChangeType, shown
 from nono.undo.model.entry import DIRECTORY, FILE, Entry
 
 
@@ -27,3 +27,22 @@ def test_only_the_content_of_files_counts_as_a_change_of_size(
     kind: ChangeType, before: Entry | None, after: Entry | None, delta: int | None
 ) -> None:
     assert Change("/p", "a", kind, before, after).size_delta == delta
+
+
+def test_what_an_agent_keeps_for_itself_and_git_come_after_the_work() -> None:
+    paths = [
+        ("/home/ada/.codex", "sessions/1"),
+        ("/home/ada/work", ".git/objects/12"),
+        ("/home/ada/work", ".github/workflows/ci.yml"),
+        ("/home/ada/work", "src/main.c"),
+        ("/home/ada/work", "vendor/lib/.git"),
+    ]
+    found = [Change(root, path, ChangeType.CREATED, None, entry(FILE, 1)) for root, path in paths]
+    touched = found[3]._replace(type=ChangeType.TOUCHED)
+    assert [change.path for change in shown([*found, touched])] == [
+        ".github/workflows/ci.yml",
+        "src/main.c",
+        "sessions/1",
+        ".git/objects/12",
+        "vendor/lib/.git",
+    ]

@@ -16,12 +16,12 @@ from nono.cli.commands.report.command import plain
 from nono.cli.commands.report.log import log_of, options_of
 from nono.cli.commands.report.period import started_within
 from nono.cli.commands.report.rules import under
-from nono.cli.commands.report.session import DELETED
 from nono.cli.commands.sessions.chosen import caller_environ, chosen
 from nono.cli.shapes.printed import printed
 from nono.cli.text.report.replay import text_of_result
 from nono.errors import NonoError, ProfileError, UsageError
 from nono.report.integrity import integrity_of
+from nono.report.later import DELETED
 from nono.report.replay.compare import Comparison
 from nono.report.replay.judge import Judging
 from nono.report.replay.tried import Log

@@ -26,12 +26,11 @@ from nono.printable import shell_word
 from nono.proxy.usage.prices import shipped_prices
 from nono.report.gather import Gathered, Numbered
 from nono.report.integrity import integrity_of, proved
-from nono.report.later import LOOKED_AT, runs_later
+from nono.report.later import LOOKED_AT, left, runs_later
 from nono.report.model import Denial, Integrity, Page, Session
 from nono.report.replay.judge import Judging
 from nono.sessions.record import Record
 
-DELETED = "deleted"
 LISTED_MAX = 200  # files of one directory that are examined
 
 
@@ -43,10 +42,7 @@ def read(record: Record, environ: Mapping[str, str]) -> Page:
     files = changed(record, environ)
     judged = judging(record, environ)
     places = PathContext(paths.home(environ), record.workdir, record.workdir, environ, os.getuid())
-    if files is None:
-        candidates = [*_newer(record)]
-    else:
-        candidates = [*dict.fromkeys(each.path for each in files if each.change != DELETED)]
+    candidates = [*_newer(record)] if files is None else left(files)
     steering = steering_paths(places, HostFilesystem())
     return Page(
         session_of(record),

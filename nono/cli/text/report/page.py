@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from nono.amounts import about, clock, moment, money, several, short, size
 from nono.cli.text.report.layout import Section, laid_out
 from nono.cli.text.run_report import spent, unusual
+from nono.report.later import Together, together
 from nono.report.model import FILES_MAX, CredentialUse, Denial, FileChange, Host, Page, Report, Turn, cost_of
 
 ENDPOINTS_MAX = 4  # endpoints of a host
@@ -16,6 +17,7 @@ NO_FILES = "Unknown: nono records them at the end of a run with --rollback only.
 NO_FILES_YET = "Known once the run has ended, if `nono run --rollback` keeps what it changes."
 UNCHANGED = "The run changed none."
 NO_HOSTS = "Nothing went through the proxy."
+EACH = "--html and --json name each file."
 BY_TIME = "Found by their times, so others may have changed them as well."
 
 
@@ -80,8 +82,8 @@ def sections(page: Page) -> Iterator[Section]:
     """Yield the tables of the terminal, starting with what a person must know first."""
     report = page.report
     if page.later:
-        later = [(inside(page, each.path), each.reason) for each in page.later]
-        note = BY_TIME if page.files is None else ""
+        later = [(_named(page, each), each.reason) for each in together(page.later)]
+        note = BY_TIME if page.files is None else EACH if len(later) < len(page.later) else ""
         yield Section("Runs outside the sandbox later", ("FILE", "WHY"), later, note)
     if page.denials:
         yield Section(
@@ -182,6 +184,12 @@ def moved(host: Host) -> str:
     if not (host.bytes_out or host.bytes_in):
         return ""
     return f" ({size(host.bytes_out)} out, {size(host.bytes_in)} in)"
+
+
+def _named(page: Page, together: Together) -> str:
+    """Return the path to show, of a directory with the number of its files."""
+    path = inside(page, together.path)
+    return f"{path} ({several(together.files, 'file')})" if together.files else path
 
 
 def inside(page: Page, path: str) -> str:
