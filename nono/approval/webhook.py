@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import ssl
 from contextlib import suppress
 
@@ -11,6 +13,9 @@ import httptools
 from nono import __version__
 from nono.approval import webhook_message
 from nono.approval.request import Answer, Question
+from nono.kernel.sock_diag import users_of_server
+from nono.policy.hosts.local_server import refused_server
+from nono.policy.hosts.upstream import is_loopback
 from nono.policy.services.approval import WebhookBackend
 
 _READ_BYTES = 16 * 1024
@@ -46,6 +51,8 @@ class Webhook:
             upstream.host, upstream.port, ssl=self._tls, server_hostname=server_name
         )
         try:
+            if self._tls is None:
+                _refuse_another_users(writer)
             head = (
                 f"POST {self._target} HTTP/1.1\r\nHost: {upstream.authority.decode()}\r\n"
                 f"User-Agent: nono/{__version__}\r\nContent-Type: application/json\r\n"
@@ -63,6 +70,15 @@ class Webhook:
             writer.close()
             with suppress(OSError):
                 writer.transport.abort()
+
+
+def _refuse_another_users(writer: asyncio.StreamWriter) -> None:
+    """Raise OSError if another user of this machine would answer."""
+    server, client = writer.get_extra_info("peername")[:2], writer.get_extra_info("sockname")[:2]
+    if is_loopback(server[0]):
+        refused = refused_server(users_of_server(server, client), os.geteuid())
+        if refused is not None:
+            raise PermissionError(errno.EPERM, refused)
 
 
 def _context() -> ssl.SSLContext:

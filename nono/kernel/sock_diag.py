@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Set
+from contextlib import closing
 
 from nono.kernel.uapi import inet_diag as uapi
 from nono.kernel.uapi import unix_diag as unix_uapi
@@ -17,12 +18,22 @@ _OPEN = frozenset((uapi.TCP_ESTABLISHED, uapi.TCP_CLOSE_WAIT))
 _SAID_ALL = frozenset((uapi.TCP_FIN_WAIT1, uapi.TCP_FIN_WAIT2))
 
 
+_EVERY_ADDRESS = ("0.0.0.0", "::")
+
+
 class Listener(NamedTuple):
     """A listening TCP socket of this network namespace."""
 
     host: str  # the local address, as inet_ntop writes it
     cookie: int  # SO_COOKIE: unique among all sockets of a network namespace, never reused
     inode: int  # st_ino of its descriptors: unique among the open sockets of the machine
+    uid: int  # of the user who created it, as seen from our user namespace
+
+
+class _Found(NamedTuple):
+    uid: int
+    cookie: int
+    inode: int  # 0: of a connection that nobody has accepted
 
 
 def _open() -> socket.socket:
@@ -80,10 +91,10 @@ class Listeners:
             if sequence == self._sequence:
                 if kind == uapi.NLMSG_DONE:
                     return True
-                _, _, _, _, sockid, _, _, _, _, inode = uapi.INET_DIAG_MSG.unpack_from(received, body)
+                _, _, _, _, sockid, _, _, _, uid, inode = uapi.INET_DIAG_MSG.unpack_from(received, body)
                 _, _, source, _, _, low, high = uapi.INET_DIAG_SOCKID.unpack(sockid)
                 host = source[:4] if family == socket.AF_INET else source
-                found.append(Listener(socket.inet_ntop(family, host), high << 32 | low, inode))
+                found.append(Listener(socket.inet_ntop(family, host), high << 32 | low, inode, uid))
             start += (size + 3) & ~3
         return False
 
@@ -108,7 +119,12 @@ class SocketOwners:
         know, or the socket is closed by now.
         """
         found = self._look_up(peer, local, _OPEN)  # for a closed one the kernel reports uid 0
-        return None if found is None else found[0]
+        return None if found is None else found.uid
+
+    def acceptor(self, server: Address, client: Address) -> int | None:
+        """Return the user of the program that has accepted a connection from us; None: nobody has yet."""
+        found = self._look_up(server, client, _OPEN)
+        return found.uid if found is not None and found.inode else None
 
     def cookie(self, peer: Address, local: Address) -> int | None:
         """Return the cookie (SO_COOKIE) of that socket, whose connection may be closed at its own end.
@@ -116,9 +132,9 @@ class SocketOwners:
         None: the kernel does not know it.
         """
         found = self._look_up(peer, local, _OPEN | _SAID_ALL)
-        return None if found is None else found[1]
+        return None if found is None else found.cookie
 
-    def _look_up(self, peer: Address, local: Address, states: Set[int]) -> tuple[int, int] | None:
+    def _look_up(self, peer: Address, local: Address, states: Set[int]) -> _Found | None:
         family = socket.AF_INET6 if ":" in peer[0] else socket.AF_INET
         sockid = uapi.INET_DIAG_SOCKID.pack(
             peer[1].to_bytes(2), local[1].to_bytes(2), *_packed(family, peer[0], local[0]), 0,
@@ -132,7 +148,7 @@ class SocketOwners:
         except OSError:
             return None
 
-    def _answer(self, sockid: bytes, states: Set[int]) -> tuple[int, int] | None:
+    def _answer(self, sockid: bytes, states: Set[int]) -> _Found | None:
         """Read the answer, which is available when sendto returns.
 
         Raises OSError EAGAIN if there is no answer.
@@ -145,12 +161,31 @@ class SocketOwners:
         start = uapi.NLMSGHDR.size
         if kind != uapi.SOCK_DIAG_BY_FAMILY or len(message) < start + uapi.INET_DIAG_MSG.size:
             return None
-        _, state, _, _, found, _, _, _, uid, _ = uapi.INET_DIAG_MSG.unpack_from(message, start)
+        _, state, _, _, found, _, _, _, uid, inode = uapi.INET_DIAG_MSG.unpack_from(message, start)
         # Without such a connection the kernel reports a listener on that port.
         if state not in states or found[:4] != sockid[:4]:
             return None
         _, _, _, _, _, low, high = uapi.INET_DIAG_SOCKID.unpack(found)
-        return int(uid), high << 32 | low
+        return _Found(uid, high << 32 | low, inode)
+
+
+def users_of_server(server: Address, client: Address) -> frozenset[int]:
+    """Return the users who may read what is sent on a connection of ours to an address of loopback.
+
+    That is who has accepted it; as long as nobody has, whoever listens there. Empty: the kernel does not say.
+    """
+    try:
+        with closing(Listeners()) as listeners, closing(SocketOwners()) as owners:
+            # In this order: while nobody has accepted it, who listened when it was made still does.
+            listening = listeners.on(server[1])
+            acceptor = owners.acceptor(server, client)
+    except OSError:
+        return frozenset()
+    if acceptor is not None:
+        return frozenset((acceptor,))
+    there = [each for each in listening if each.host.removeprefix("::ffff:") == server[0]]
+    anywhere = [each for each in listening if each.host in _EVERY_ADDRESS]
+    return frozenset(each.uid for each in there or anywhere)
 
 
 def _packed(family: socket.AddressFamily, *addresses: str) -> list[bytes]:

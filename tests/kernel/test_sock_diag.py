@@ -11,7 +11,7 @@ from contextlib import closing, contextmanager
 
 import pytest
 
-from nono.kernel.sock_diag import SocketOwners
+from nono.kernel.sock_diag import SocketOwners, users_of_server
 from nono.launch.proxy.same_user import same_user
 from nono.supervisor.calls.trapped_call import cookie_of
 from support.ordinary_user import become
@@ -103,3 +103,53 @@ def test_where_the_kernel_does_not_say_nobody_is_refused(monkeypatch: pytest.Mon
     monkeypatch.setattr(SocketOwners, "__init__", missing)
     with connected("127.0.0.1") as accepted, same_user("127.0.0.1") as is_ours:
         assert is_ours(accepted.getpeername()[:2], accepted.getsockname()[:2]) is None
+
+
+SERVE = """
+import socket, sys
+address, accepts = sys.argv[1], sys.argv[2] == "accepts"
+family = socket.AF_INET6 if ":" in address else socket.AF_INET
+listener = socket.create_server((address, 0), family=family, dualstack_ipv6=address == "::")
+print(listener.getsockname()[1], flush=True)
+accepted = listener.accept() if accepts else None
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
+
+@contextmanager
+def server_of(uid: int, address: str, how: str) -> Iterator[socket.socket]:
+    """Yield a client that has connected to another user's server, which accepts it or does not."""
+    command = [*become(uid), sys.executable, "-I", "-S", "-c", SERVE, address, how]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            port = int(process.stdout.readline())
+            host = "::1" if address == "::1" else "127.0.0.1"
+            with socket.create_connection((host, port)) as client:
+                assert process.stdout.readline() == "ready\n"
+                yield client
+        finally:
+            process.kill()
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("how", ["accepts", "waits"])
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1", "0.0.0.0", "::"])
+def test_who_may_read_what_is_sent_is_known_before_and_after_it_is_accepted(address: str, how: str) -> None:
+    with server_of(OTHER, address, how) as client:
+        assert users_of_server(client.getpeername()[:2], client.getsockname()[:2]) == {OTHER}
+
+
+@pytest.mark.root
+def test_a_listener_at_another_address_of_loopback_is_not_asked() -> None:
+    with server_of(OTHER, "127.0.0.1", "waits") as client:
+        server, own = client.getpeername()[:2], client.getsockname()[:2]
+        with socket.create_server(("127.0.0.2", server[1])):
+            assert users_of_server(server, own) == {OTHER}
+
+
+def test_of_a_server_elsewhere_nothing_is_known() -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        assert users_of_server(unused.getsockname(), ("127.0.0.1", 1)) == frozenset()

@@ -99,6 +99,7 @@ class Exchange(Delivery[UpstreamConnection]):
             may_begin=self._record,
             server_name=key.host if key.scheme == "https" else None,
             tls=key.tls,
+            sends_key=key.identity is not None,
         )
 
     def _begin(self, reached: UpstreamConnection, *, reused: bool) -> None:

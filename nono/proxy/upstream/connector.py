@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -10,7 +11,10 @@ from functools import partial
 
 import anyio
 
+from nono.kernel.sock_diag import users_of_server
 from nono.policy.hosts.host_filter import Allow, Refuse
+from nono.policy.hosts.local_server import refused_server
+from nono.policy.hosts.upstream import is_loopback
 from nono.policy.schema.route_rules import NO_IDENTITY, TlsIdentity
 from nono.proxy.handshake.alpn import HTTP1, Alpn
 from nono.proxy.http import refusal
@@ -55,6 +59,7 @@ class Connector:
         server_name: str | None = None,
         tls: TlsIdentity = NO_IDENTITY,
         alpn: Alpn = HTTP1,
+        sends_key: bool = False,
     ) -> P | Refusal:
         """Return a connected protocol, whose transport the caller closes, or the reason why there is none.
 
@@ -63,6 +68,7 @@ class Connector:
         hosts: judges the name before any DNS query is sent, then every address.
         may_begin: called once, before the first connection attempt; records it and returns False to refuse.
         server_name, tls, alpn: as for Dialer.open.
+        sends_key: without TLS, another user's server on this machine is refused.
         """
         try:
             addresses = await self._vetted(host, port, hosts)
@@ -73,7 +79,8 @@ class Connector:
             connect = partial(self.dialer.open, protocol_factory, server_name=server_name, tls=tls, alpn=alpn)
             upstream_proxy = self._proxy_for(host, port)
             if upstream_proxy is None:
-                return await connect(addresses, port)
+                first = _refuse_another_users if sends_key and server_name is None else None
+                return await connect(addresses, port, first=first)
             return await self._connect_through(upstream_proxy, connect, host, port)
         except _TunnelRefused as refused:
             return chaining.rejected(host, refused.via, refused.reply)
@@ -148,6 +155,15 @@ class _TunnelRefused(Exception):  # noqa: N818  # an answer, not a fault
         self.reply = reply
 
 
+async def _refuse_another_users(connected: socket.socket) -> None:
+    """Raise DialError if another user of this machine would read what is sent on a connected socket."""
+    server, client = connected.getpeername()[:2], connected.getsockname()[:2]
+    if is_loopback(server[0]):
+        refused = refused_server(users_of_server(server, client), os.geteuid())
+        if refused is not None:
+            raise DialError(refused, "blocked")
+
+
 async def _ask_for_tunnel(
     upstream_proxy: UpstreamProxy, host: str, port: int, connected: socket.socket
 ) -> None:
@@ -155,6 +171,8 @@ async def _ask_for_tunnel(
 
     Bytes after the reply's head stay in the kernel's buffer: an upstream such as SSH may speak first.
     """
+    if upstream_proxy.authorization is not None:
+        await _refuse_another_users(connected)
     await asyncio.get_running_loop().sock_sendall(connected, upstream_proxy.request(host, port))
     begun = b""
     while True:

@@ -119,6 +119,7 @@ async def _connect(
         may_begin=may_begin,
         server_name=origin.host if origin.scheme == "https" else None,
         tls=tls,
+        sends_key=True,
     )
     if isinstance(reached, Refusal):
         raise FetchError(reached.error, reached.failure or "blocked")

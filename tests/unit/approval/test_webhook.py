@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from pathlib import Path
 
 import anyio
@@ -13,6 +15,8 @@ from nono.policy.capability import Access
 from nono.policy.endpoints.policy import EndpointVerdict
 from nono.policy.hosts.upstream import parse_upstream
 from nono.policy.services.approval import WebhookBackend
+from support.forked import child, in_child
+from support.ordinary_user import UNPRIVILEGED_ID
 from support.servers.webhook import Reply, ok, saying, webhook_server
 
 FILE = FileOpen("/outside/caf\udce9", Access.READWRITE, "file", truncates=True, pid=4)
@@ -135,3 +139,31 @@ def test_one_with_a_certificate_of_somebody_else_is_asked_nothing(
 def test_one_that_is_not_there_is_a_no() -> None:
     webhook = Webhook(WebhookBackend(parse_upstream("http://127.0.0.1:1"), "/"))
     assert anyio.run(webhook.ask, Question("1", FILE, "", "phone"), 1.0).outcome == "error"
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("uid", [UNPRIVILEGED_ID, 2000], ids=["its own", "another person's"])
+def test_another_persons_server_on_this_machine_answers_for_nobody(uid: int) -> None:
+    """Over http nothing but the port says whose a webhook is."""
+    body = b'{"decision": "allow"}'
+    reply = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+
+    def ask(port: int) -> list[object]:
+        os.setresuid(UNPRIVILEGED_ID, UNPRIVILEGED_ID, UNPRIVILEGED_ID)
+        webhook = Webhook(WebhookBackend(parse_upstream(f"http://127.0.0.1:{port}"), "/ask"))
+        return [*anyio.run(webhook.ask, Question("12ab", FILE, "s1", "phone"), 60.0)]
+
+    def serve(listener: socket.socket) -> None:
+        os.setresuid(uid, uid, uid)
+        with listener.accept()[0] as accepted:
+            accepted.recv(65536)
+            accepted.sendall(reply)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        os.fchown(listener.fileno(), uid, uid)
+        with child(lambda: serve(listener)):
+            outcome, reason, *_ = in_child(lambda: ask(listener.getsockname()[1]))
+    refused = (
+        "the webhook cannot be reached: the server there is another user's (uid 2000): nothing is sent to it"
+    )
+    assert (outcome, reason) == (("granted", "") if uid == UNPRIVILEGED_ID else ("error", refused))

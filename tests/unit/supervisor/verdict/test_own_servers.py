@@ -18,7 +18,7 @@ def inet(host: str, port: int = 5000) -> InetAddress:
 
 
 def judged(host: str, *listeners: tuple[str, int]) -> Standing:
-    found = [Listener(address, cookie, cookie) for address, cookie in listeners]
+    found = [Listener(address, cookie, cookie, 0) for address, cookie in listeners]
     return standing(inet(host), found, lambda each: each.cookie == OWN)
 
 
