@@ -10,6 +10,7 @@ import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain, zip_longest
 from typing import TYPE_CHECKING, cast
 
@@ -244,7 +245,11 @@ class Dialer:
         kept = self._contexts.get((identity, alpn))
         if kept is None:
             async with self._loading:  # an agent's first requests come together, and need the same context
-                kept = await anyio.to_thread.run_sync(self.context, identity, alpn, abandon_on_cancel=True)
+                load = partial(self.context, identity, alpn)
+                try:
+                    kept = await anyio.to_thread.run_sync(load, abandon_on_cancel=True)
+                except RuntimeError:  # the command has used up its user's limit of processes
+                    kept = load()
         return kept
 
     def context(self, identity: TlsIdentity, alpn: Alpn = HTTP1) -> ssl.SSLContext:

@@ -237,6 +237,20 @@ def test_roots_are_loaded_once_and_not_by_the_loop(monkeypatch: pytest.MonkeyPat
         anyio.run(main, server.port, backend_options={"use_uvloop": True})
 
 
+def test_roots_are_loaded_where_no_thread_can_be_started(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def no_thread(*_: object, **__: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    async def main(port: int) -> None:
+        assert await dial(Dialer(never_asked), port) == "tls"  # nobody trusts the server
+
+    monkeypatch.setattr(anyio.to_thread, "run_sync", no_thread)
+    with upstream(tls=Authority(str(tmp_path / "ca.pem")).server_context("api.test")) as server:
+        anyio.run(main, server.port, backend_options={"use_uvloop": True})
+
+
 def test_a_load_that_takes_too_long_is_a_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
     loads = Loads()
     monkeypatch.setattr(dial_module, "tls_context", loads)
