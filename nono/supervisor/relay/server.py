@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 from collections.abc import Callable
 from contextlib import suppress
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 HEAD_S = 2.0  # for a connection to send its request
 WAITING_MAX = 8  # connections that have not sent their request yet
+PAUSE_S = 1.0  # without a descriptor for the next connection
 
 
 # Takes over a connection and the bytes received on it.
@@ -44,27 +46,44 @@ class Server:
         self._relay = relay
         self._others = others
         self._waiting: list[_Visitor] = []
-        self._loop.add_reader(self._listener.fileno(), self._on_connection)
+        self._pause: Timer | None = None  # ends with it; nothing is accepted meanwhile
+        self._accept_on()
 
     def move_to(self, loop: Loop, others: Others) -> None:
         """Move to another loop, where `others` takes the requests that neither attach nor detach."""
-        self._loop.remove_reader(self._listener.fileno())
+        self._accept_no_more()
         for visitor in self._waiting:
             self._unwatch(visitor)
         self._loop, self._others = loop, others
-        loop.add_reader(self._listener.fileno(), self._on_connection)
+        self._accept_on()
         for visitor in self._waiting:
             visitor.timer = loop.call_later(HEAD_S, self._drop, visitor)
             self._watch(visitor)
 
     def close(self) -> None:
-        self._loop.remove_reader(self._listener.fileno())
+        self._accept_no_more()
         for visitor in (*self._waiting,):
             self._drop(visitor)
 
+    def _accept_on(self) -> None:
+        self._pause = None
+        self._loop.add_reader(self._listener.fileno(), self._on_connection)
+
+    def _accept_no_more(self) -> None:
+        self._loop.remove_reader(self._listener.fileno())
+        if self._pause is not None:
+            self._pause.cancel()
+
     def _on_connection(self) -> None:
-        with suppress(OSError):
+        try:
             descriptor, _ = self._listener._accept()  # type: ignore[attr-defined] # what socket.accept() calls
+        except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE):
+                # The connection that waits would wake the loop in every turn.
+                self._loop.remove_reader(self._listener.fileno())
+                self._pause = self._loop.call_later(PAUSE_S, self._accept_on)
+            return
+        with suppress(OSError):
             self._admit(socket.socket(fileno=descriptor))
 
     def _admit(self, connection: socket.socket) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 from collections.abc import Callable, Iterator
@@ -161,6 +162,43 @@ def test_who_waits_is_served_on_the_loop_it_was_moved_to(stage: Stage) -> None:
     stage.server.move_to(stage.loop, hand_over)
     person.send(said[10:])
     stage.run_until(lambda: moved == [said])
+
+
+class Refusing:
+    """A listener for whose connections there is no descriptor at first."""
+
+    def __init__(self, listener: socket.socket) -> None:
+        self._listener = listener
+        self.fails, self.failures = True, 0
+
+    def fileno(self) -> int:
+        return self._listener.fileno()
+
+    def _accept(self) -> tuple[int, object]:
+        if self.fails:
+            self.failures += 1
+            raise OSError(errno.EMFILE, "Too many open files")
+        connection, address = self._listener.accept()
+        return connection.detach(), address
+
+
+@pytest.mark.parametrize("is_moved", [False, True])
+def test_without_a_descriptor_a_connection_waits_and_the_loop_does_not_spin(
+    is_moved: bool, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "PAUSE_S", 0.02)
+    refusing = Refusing(stage.listener)
+    monkeypatch.setattr(stage.server, "_listener", refusing)
+    person = stage.comes(wire.request(INSPECT, "b-key"))
+    began = stage.loop.time()
+    stage.run_until(lambda: stage.loop.time() > began + 0.05)
+    assert 1 <= refusing.failures <= 3
+    if is_moved:
+        stage.loop = PollLoop()
+        stage.relay.move_to(stage.loop)
+        stage.server.move_to(stage.loop, lambda *_: None)
+    refusing.fails = False
+    assert wire.status_of(stage.answer(person)) == wire.DENIED
 
 
 def test_a_server_without_a_terminal_has_none_to_show(stage: Stage) -> None:
