@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import fcntl
 import os
 import random
 import shutil
@@ -146,6 +147,26 @@ def test_a_cleanup_drops_what_a_killed_supervisor_left(
     assert capsys.readouterr().out.split()[:2] == ["Removed:", killed.info.session_id]
     with kept.every(stage.environ) as left:
         assert [each.info.name for each in left] == ["run-1"]
+
+
+def test_no_run_waits_for_who_is_asked_whether_to_remove_all(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.run(lambda: (stage.root / "file").write_text("x"))
+
+    def agrees(_: object) -> bool:
+        lock = os.open(Path(kept.root_of(stage.environ), kept.LOCK), os.O_RDWR)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        finally:
+            os.close(lock)
+        stage.run(lambda: (stage.root / "file").write_text("meanwhile"))
+        return True
+
+    monkeypatch.setattr(upkeep, "_agreed", agrees)
+    assert cleanup(Wish(None, None, all=True, is_dry=False, yes=False), stage.environ) == 0
+    with kept.every(stage.environ) as left:
+        assert [each.info.name for each in left] == ["run-2"]
 
 
 def test_a_session_that_is_running_is_not_dropped() -> None:

@@ -12,6 +12,7 @@ from nono.clock import unix_ms
 from nono.errors import ConfigError, in_words
 from nono.named_tuple import NamedTuple
 from nono.settings.file import user_config
+from nono.settings.user_config import Rollback
 from nono.undo import kept
 from nono.undo.kept import Kept, chosen
 from nono.undo.model.entry import FILE
@@ -88,25 +89,16 @@ class Wish(NamedTuple):
 
 def cleanup(wish: Wish, environ: Mapping[str, str]) -> int:
     """Remove what is kept of old sessions."""
-    limits = user_config(environ).rollback
-    root = kept.root_of(environ)
-    with kept.all_locked(root):
-        found = kept.weighed(root)
-        broken = [each for each in found if not each.is_complete and not each.is_running]
-        sound = [each for each in found if each not in broken]
-        now_unix_ms = unix_ms()
-        if wish.all:
-            chosen_ones = [each for each in sound if not each.is_running]
-        elif wish.older_than is not None:
-            chosen_ones = older_than(sound, wish.older_than, now_unix_ms)
-        else:
-            most = limits.max_sessions if wish.keep is None else wish.keep
-            chosen_ones = stale(sound, limits.stale_grace_hours, now_unix_ms)
-            rest = [each for each in sound if each not in chosen_ones]
-            chosen_ones += outdated(rest, most, int(limits.max_storage_gb * (1 << 30)))
-        removed = [*broken, *chosen_ones]
-        if removed and wish.all and not wish.is_dry and not wish.yes and not _agreed(removed):
+    limits, root = user_config(environ).rollback, kept.root_of(environ)
+    agreed: set[str] | None = None
+    if wish.all and not wish.is_dry and not wish.yes:
+        # Before it is locked: runs with --rollback would wait for the answer.
+        agreed = {each.session_id for each in _unneeded(wish, limits, root)}
+        if agreed and not _agreed(len(agreed)):
             return 1
+    with kept.all_locked(root):
+        unneeded = _unneeded(wish, limits, root)
+        removed = [each for each in unneeded if agreed is None or each.session_id in agreed]
         for each in removed:
             if not wish.is_dry:
                 kept.remove(root, each.session_id)
@@ -117,9 +109,24 @@ def cleanup(wish: Wish, environ: Mapping[str, str]) -> int:
     return 0
 
 
-def _agreed(removed: list[Weighed]) -> bool:
+def _unneeded(wish: Wish, limits: Rollback, root: str) -> list[Weighed]:
+    found = kept.weighed(root)
+    broken = [each for each in found if not each.is_complete and not each.is_running]
+    sound = [each for each in found if each not in broken]
+    now_unix_ms = unix_ms()
+    if wish.all:
+        return [*broken, *(each for each in sound if not each.is_running)]
+    if wish.older_than is not None:
+        return [*broken, *older_than(sound, wish.older_than, now_unix_ms)]
+    most = limits.max_sessions if wish.keep is None else wish.keep
+    crashed = stale(sound, limits.stale_grace_hours, now_unix_ms)
+    rest = [each for each in sound if each not in crashed]
+    return [*broken, *crashed, *outdated(rest, most, int(limits.max_storage_gb * (1 << 30)))]
+
+
+def _agreed(count: int) -> bool:
     if not can_ask():
         raise ConfigError(
             "nobody can be asked here, so nothing was removed.", hint="--yes removes the undo of every run"
         )
-    return agrees(f"Remove the undo of {len(removed)} run(s)?")
+    return agrees(f"Remove the undo of {count} run(s)?")
