@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import _thread
 import errno
-import fcntl
 import os
 import stat
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
@@ -15,11 +13,11 @@ from functools import partial
 from nono.audit.proof.entries import Entry, aside_name, epoch_after, following, last_of, line_of
 from nono.digests import sha256
 from nono.disk.durable import unfinished
+from nono.disk.file_lock import locked_within
 
 LEDGER_FILE, LOCK_FILE = "ledger.ndjson", "ledger.lock"
 TAIL_BYTES = 4096  # verified at the end of a ledger before appending: some ten entries
 PATIENCE_S = 5.0
-_LOOK_EVERY_S = 0.005
 _OPEN = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
@@ -96,16 +94,8 @@ def _locked(directory: int) -> Iterator[None]:
     """Hold the lock of the ledger. Raises OSError EAGAIN if another process holds it for PATIENCE_S."""
     lock = _opened(directory, LOCK_FILE, os.O_CREAT)
     try:
-        deadline = time.monotonic() + PATIENCE_S
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    held = f"locked by another process for {PATIENCE_S:.0f} s"
-                    raise OSError(errno.EAGAIN, held, LOCK_FILE) from None
-                time.sleep(_LOOK_EVERY_S)
+        if not locked_within(lock, PATIENCE_S):
+            raise OSError(errno.EAGAIN, f"locked by another process for {PATIENCE_S:.0f} s", LOCK_FILE)
         yield
     finally:
         os.close(lock)  # also unlocks it, as the end of this process would

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import re
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from posixpath import basename, dirname, join
 from typing import Any
 
 from nono.cli import atomic_write
+from nono.disk.file_lock import locked_within
 from nono.errors import ProfileError
 from nono.named_tuple import NamedTuple
 from nono.policy.builtin import shipped
@@ -22,7 +21,6 @@ from nono.policy.profile.store import load_profile
 from nono.policy.why.saving import Addition, added
 
 LOCK_WAIT_S = 2.0
-_LOCK_PAUSE_S = 0.01
 
 
 class ChangedMeanwhileError(ProfileError):
@@ -137,16 +135,9 @@ def _locked(directory: str) -> Iterator[None]:
     """
     opened = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        deadline = time.monotonic() + LOCK_WAIT_S
-        while True:
-            try:
-                fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() >= deadline:
-                    held = f"another program has held a lock on {directory} for {LOCK_WAIT_S:g} s"
-                    raise ProfileError(f"{held}; nothing was saved.") from None
-                time.sleep(_LOCK_PAUSE_S)
+        if not locked_within(opened, LOCK_WAIT_S):
+            held = f"another program has held a lock on {directory} for {LOCK_WAIT_S:g} s"
+            raise ProfileError(f"{held}; nothing was saved.")
         yield
     finally:
         os.close(opened)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import stat
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from posixpath import join
@@ -14,11 +12,11 @@ from posixpath import join
 from nono.credentials.values.errors import CredentialUnavailable
 from nono.disk import durable
 from nono.disk.descriptor import read_at_most
+from nono.disk.file_lock import locked_within
 from nono.printable import shell_word
 from nono.private_dir import open_private_dir
 
 LOCK_WAIT_S = 5.0  # another nono holds the lock for a few fsync(2) at most
-_LOCK_PAUSE_S = 0.02
 
 Stamp = tuple[int, int, int]  # inode, size, mtime in ns; each replacement is a new inode
 
@@ -81,19 +79,11 @@ class PrivateFile:
             raise self._untrusted(error) from error
 
     def _take(self, lock_fd: int) -> None:
-        deadline = time.monotonic() + LOCK_WAIT_S
-        while True:
-            try:
-                fcntl.flock(lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if time.monotonic() >= deadline:
-                    raise CredentialUnavailable(
-                        f"{self.path}: another nono has held its lock for {LOCK_WAIT_S:g} s",
-                        hint=f"see who it is: fuser {shell_word(join(self._directory, self._lock))}",
-                    ) from None
-                time.sleep(_LOCK_PAUSE_S)
-            else:
-                return
+        if not locked_within(lock_fd, LOCK_WAIT_S):
+            raise CredentialUnavailable(
+                f"{self.path}: another nono has held its lock for {LOCK_WAIT_S:g} s",
+                hint=f"see who it is: fuser {shell_word(join(self._directory, self._lock))}",
+            )
 
     def _read_at(self, directory_fd: int) -> bytes | None:
         try:

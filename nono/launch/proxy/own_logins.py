@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from posixpath import basename, dirname, join
@@ -19,6 +18,7 @@ from nono.credentials.logins.agent_files import AGENT_FILES, INSIDE_LOGINS, Agen
 from nono.digests import sha256
 from nono.disk import json_text
 from nono.disk.descriptor import DIRECTORY_FLAGS
+from nono.disk.file_lock import locked_within
 from nono.disk.regular_file import read_regular_file
 from nono.errors import NonoError
 from nono.named_tuple import NamedTuple
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
 MAX_LOGIN_BYTES = 1 << 20
 LOCK_WAIT_S = 5.0  # another run holds the lock alone for a few system calls
-_PAUSE_S = 0.02
 
 
 def with_own_logins(resolved: Resolved, environ: Mapping[str, str]) -> Resolved:
@@ -151,7 +150,7 @@ def _held(path: str, above_fd: int, environ: Mapping[str, str]) -> Iterator[None
     place = _Place(basename(path), above_fd, f"{kept}.json")
     lock = _open_lock(f"{kept}.lock")
     try:
-        _take(lock, fcntl.LOCK_SH, path)
+        _take(lock, path)
         try:
             with suppress(FileExistsError):
                 os.symlink(place.written, place.name, dir_fd=above_fd)
@@ -225,19 +224,13 @@ def _open_lock(path: str) -> int:
         raise NonoError(f"{directory}: {error.strerror}", hint=f"ls -ld {shell_word(directory)}") from error
 
 
-def _take(lock: int, operation: int, path: str) -> None:
-    deadline = time.monotonic() + LOCK_WAIT_S
-    while True:
-        try:
-            fcntl.flock(lock, operation | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() >= deadline:
-                raise NonoError(f"another nono has held the lock of '{path}' for {LOCK_WAIT_S:g} s") from None
-            time.sleep(_PAUSE_S)
-        except OSError as error:
-            raise NonoError(f"'{path}' cannot be locked for the run: {error.strerror}") from error
-        else:
-            return
+def _take(lock: int, path: str) -> None:
+    try:
+        is_taken = locked_within(lock, LOCK_WAIT_S, fcntl.LOCK_SH)
+    except OSError as error:
+        raise NonoError(f"'{path}' cannot be locked for the run: {error.strerror}") from error
+    if not is_taken:
+        raise NonoError(f"another nono has held the lock of '{path}' for {LOCK_WAIT_S:g} s")
 
 
 def told(logins: LoginTable) -> Iterable[str]:
