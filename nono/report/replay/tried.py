@@ -131,8 +131,11 @@ class Log:
             self._add(tried, times, is_allowed=decision == "Granted")
 
     def wrote(self, path: str) -> None:
-        """Add a file that the run is known to have written."""
-        self._add(Tried(Kind.FILE, path, access=Access.WRITE), 1, is_allowed=True)
+        """Add a file that the run is known to have written, by its path as records spell it."""
+        if "\\" in path:
+            self._unjudged(ODD, 1)
+        else:
+            self._add(Tried(Kind.FILE, path, access=Access.WRITE), 1, is_allowed=True)
 
     def _add(self, tried: Tried, times: int, *, is_allowed: bool) -> None:
         known = self.allowed if is_allowed else self.refused

@@ -11,6 +11,7 @@ from nono.audit.event import Event, Unasked, UnaskedDecision
 from nono.policy.effective_policy import effective_policy_of
 from nono.policy.request import RunRequest
 from nono.policy.resolve import resolve
+from nono.printable import spelled
 from nono.report.replay import tried
 from nono.report.replay.compare import Comparison, Effect, Result
 from nono.report.replay.judge import Judging
@@ -165,6 +166,21 @@ def test_what_the_record_does_not_hold_is_said_and_not_judged(unjudged: Event, w
     result = replayed([unjudged], policy())
     assert result.differences == ()
     assert dict(result.unjudged) == {why: 7 if why == tried.MANY else 1}
+
+
+@pytest.mark.parametrize(
+    ("name", "differs", "unjudged"),
+    [("x", [("breaks", "/data/x (write)")], {}), ("\udcff", [], {tried.ODD: 1})],
+    ids=["UTF-8", "not UTF-8"],
+)
+def test_a_file_that_was_written_is_judged_unless_its_name_is_only_spelled_out(
+    name: str, differs: list[tuple[str, str]], unjudged: dict[str, int]
+) -> None:
+    comparison, found = Comparison(), Log()
+    found.wrote(spelled(f"/data/{name}"))
+    comparison.add(found, policy())
+    result = comparison.result()
+    assert (effects(result), dict(result.unjudged)) == (differs, unjudged)
 
 
 @pytest.mark.parametrize(
