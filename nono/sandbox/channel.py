@@ -8,7 +8,8 @@ import struct
 from nono.disk import json_text
 
 LENGTH = struct.Struct("=I")
-MESSAGE_BYTES_MAX = 8 * 1024 * 1024  # room for an environment and an argument list (ARG_MAX is 2 MiB)
+# Room for what execve(2) passes at most, 6 MiB: a byte that is not UTF-8 takes six in JSON.
+MESSAGE_BYTES_MAX = 40 * 1024 * 1024
 
 Message = dict[str, object]
 

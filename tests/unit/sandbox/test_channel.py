@@ -27,6 +27,19 @@ def test_arguments_that_are_not_utf_8_arrive_as_they_were() -> None:
         assert channel.receive(theirs.fileno()) == {"argv": [odd]}
 
 
+def test_as_many_arguments_as_execve_passes_arrive() -> None:
+    message: channel.Message = {"argv": [os.fsdecode(b"\xff" * (128 * 1024 - 1))] * 48}
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        sender = threading.Thread(target=channel.send, args=(ours.fileno(), message))
+        sender.start()
+        try:
+            assert channel.receive(theirs.fileno()) == message
+        finally:
+            theirs.close()  # or the sender would wait
+            sender.join()
+
+
 def test_a_closed_channel_reads_as_the_end() -> None:
     ours, theirs = socket.socketpair()
     with theirs:
