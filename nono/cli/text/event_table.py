@@ -179,8 +179,10 @@ def _target(fields: Fields, path: str) -> str:
     if not fields.get("target"):
         return path or "a malformed request"
     target = f"{_text(fields.get('target'))}{f':{port}' if port else ''}"
-    # The target of a request to a service is the name of the service.
-    return target + path if upstream in (None, target) else f"{target}{path} at {upstream}"
+    if upstream in (None, target):
+        return target + path
+    # The target of a request to a service is the name of the service, with which its path begins.
+    return f"{target}{path.removeprefix(f'/{fields.get("target")}')} at {upstream}"
 
 
 def _end(outcome: Fields) -> str:

@@ -19,7 +19,7 @@ def rows(*events: dict[str, Any], table: Table | None = None) -> list[list[str]]
 
 def began(path: str = "/x", decision: event.NetworkDecision = "allow", **fields: Any) -> dict[str, Any]:
     return event.network(
-        mode="reverse", decision=decision, target="openai", port=443, method="GET", path=path,
+        mode="reverse", decision=decision, target="openai", port=443, method="GET", path=f"/openai{path}",
         upstream="api.openai.com:443", **fields,
     )  # fmt: skip
 
@@ -53,7 +53,7 @@ def test_a_malformed_request_has_no_target(method: str | None, path: str | None,
 
 def test_a_service_without_a_port_has_none_in_its_row() -> None:
     refused = event.network(
-        mode="reverse", decision="deny", target="openai", port=0, method="GET", path="/x",
+        mode="reverse", decision="deny", target="openai", port=0, method="GET", path="/openai/x",
         upstream="api.openai.com:443", reason="no rule",
     )  # fmt: skip
     assert rows(refused)[0] == [
