@@ -35,17 +35,21 @@ _BELOW = {
         "default.nix", "devenv.nix", "dodo.py", "fabfile.py", "pavement.py", "Procfile", "Vagrantfile",
         "Tiltfile", "Earthfile", "Gruntfile.js", "gulpfile.js", "deno.json", "bunfig.toml", ".rspec",
         "MODULE.bazel", "WORKSPACE", ".bazelrc", "gradle.properties", "gradle-wrapper.properties",
-        ".sbtopts", ".jvmopts", ".lefthook.yml",
+        ".sbtopts", ".jvmopts", ".lefthook.yml", "gradle-wrapper.jar", "settings.gradle.kts",
+        "pnpm-workspace.yaml", "bun.lockb", "deno.jsonc", "Pipfile", "Pipfile.lock", "pdm.lock", "go.work",
+        "Taskfile.yaml", ".justfile", "BUILD.bazel", "WORKSPACE.bazel", "build.sbt", "mix.exs", "devbox.json",
     ),
     _AGENT: (
         "CLAUDE.md", "CLAUDE.local.md", "AGENTS.md", "GEMINI.md", "QWEN.md", ".goosehints", ".cursorrules",
         ".cursor", ".windsurfrules", ".github/copilot-instructions.md", ".github/instructions",
         ".github/prompts", ".github/agents", ".github/skills", ".agents", ".claude", ".codex", ".gemini",
         ".qwen", ".opencode", ".pi", ".amp", ".kilo", ".kilocode", ".crush.json", "crush.json",
-        ".aider.conf.yml", "SKILL.md",
+        ".aider.conf.yml", "SKILL.md", ".clinerules", ".roo", ".windsurf", ".kiro", ".amazonq", ".continue",
+        ".junie",
     ),
     _CONTAINER: (
         "Dockerfile", "Containerfile", "compose.yml", "compose.yaml", "docker-compose.yml", ".devcontainer",
+        ".devcontainer.json",
     ),
 }  # fmt: skip
 # Settings of JavaScript's tools that are code, as eslint.config.mjs, which an editor runs for each file too.

@@ -32,6 +32,12 @@ STEERING = SteeringPaths({"/home/ada/.bashrc": "a shell outside reads it when it
         ".qwen/commands/x.toml",
         "QWEN.md",
         ".devcontainer/devcontainer.json",
+        ".devcontainer.json",
+        "gradle/wrapper/gradle-wrapper.jar",
+        "pnpm-workspace.yaml",
+        "lib/BUILD.bazel",
+        ".kiro/hooks/x.json",
+        ".roo/mcp.json",
         "Dockerfile.dev",
         "web/eslint.config.mjs",
         "vite.config.ts",
@@ -60,6 +66,8 @@ def test_a_file_that_runs_later_is_named_with_its_reason(path: str) -> None:
         "src/config.ts",
         "eslint.config.md",
         ".prettierrc.json",
+        "BUILD/devcontainer.json",
+        "lib/gradle.jar",
     ],
 )
 def test_an_ordinary_file_is_not_named(path: str) -> None:
