@@ -420,8 +420,9 @@ class ClientConnection(asyncio.Protocol):
         if self._active is None:
             self._limits.between_requests(in_head=self._intake.in_head)
         else:
-            is_complete = self._current is None or self._current.complete
-            self._limits.during_request(awaits_client=self._reading_paused or not is_complete)
+            current = self._current
+            awaits_body = current is not None and not (current.complete or current.waits_for_100)
+            self._limits.during_request(awaits_client=self._reading_paused or awaits_body)
 
     def _overdue(self) -> None:
         if self._transport is None:

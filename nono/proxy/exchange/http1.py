@@ -65,6 +65,7 @@ class Exchange(Delivery[UpstreamConnection]):
         if self._request.expects_continue:  # the upstream has received nothing, so it cannot send this
             self._client.send(b"HTTP/1.1 100 Continue\r\n\r\n")
             self._client.flush()
+            self._incoming.waits_for_100 = False
         self._hold_on()
         self._client.update_reading()
 
@@ -242,6 +243,8 @@ class Exchange(Delivery[UpstreamConnection]):
 
     def response_interim(self, head: ResponseHead) -> None:
         self._relay.interim(head)
+        if head.status == 100:
+            self._client_may_send()
 
     def response_started(self, head: ResponseHead) -> None:
         if self._course is not None:
@@ -257,6 +260,13 @@ class Exchange(Delivery[UpstreamConnection]):
             or self._verdict.websocket_key is not None
         )
         self._closes = self._relay.start(head, closes=closes, credentialed=self._verdict.credentialed)
+        self._client_may_send()
+
+    def _client_may_send(self) -> None:
+        """Limit the client's time for its body again, if it has waited to be asked for it."""
+        if self._incoming.waits_for_100:
+            self._incoming.waits_for_100 = False
+            self._client.update_reading()
 
     def response_body(self, piece: bytes) -> None:
         if self._course is not None:

@@ -77,6 +77,7 @@ class LoginExchange(Attempt):
         if head.expects_continue:  # the provider has received nothing, so it cannot send this
             self._client.send(b"HTTP/1.1 100 Continue\r\n\r\n")
             self._client.flush()
+            self._incoming.waits_for_100 = False
         self.request_progress()
 
     @property

@@ -31,6 +31,7 @@ class Incoming:
     pieces: list[bytes] = field(default_factory=list)
     complete: bool = False
     fault: MessageError | None = None  # the body is malformed; complete stays False
+    waits_for_100: bool = False  # the client need not send the body before somebody asks for it
 
 
 class Unreadable(NamedTuple):
@@ -211,13 +212,14 @@ class RequestReader:
             raise
         self.in_head = False
         self._progress = True
-        self._last = Incoming(head)
+        self._last = Incoming(head, waits_for_100=head.expects_continue)
         self.queue.append(self._last)
 
     def on_body(self, piece: bytes) -> None:
         self._progress = True
         if self._last is not None:
             self._last.pieces.append(piece)
+            self._last.waits_for_100 = False
 
     def on_message_complete(self) -> None:
         self._progress = True

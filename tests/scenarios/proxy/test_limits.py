@@ -178,6 +178,33 @@ def test_only_a_stalled_upload_is_ended() -> None:
             assert client.response().status == 200
 
 
+@pytest.mark.parametrize("sends", [True, False], ids=["sends it", "stalls"])
+def test_a_client_has_time_for_its_body_once_it_was_asked_for_it(sends: bool) -> None:
+    proceed = threading.Event()
+
+    def handler(request: Received) -> None:
+        assert proceed.wait(TIMEOUT_S)
+        request.connection.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.read_body()
+        request.connection.respond(body=request.body)
+
+    with upstream(handler) as server, proxy(a_route(server.port)) as p, Client(p.port) as client:
+        client.send(
+            b"POST /alpha/x HTTP/1.1\r\n" + FIELDS + b"Expect: 100-continue\r\nContent-Length: 3\r\n\r\n"
+        )
+        server.received(1)
+        p.let_pass(300)  # the upstream's time
+        proceed.set()
+        assert client.head()[0] == 100
+        if sends:
+            p.let_pass(119)
+            client.send(b"abc")
+            assert client.response().body == b"abc"
+        else:
+            p.let_pass(121)
+            assert client.is_closed()
+
+
 def test_a_response_under_way_is_finished_when_the_proxy_ends() -> None:
     proceed = threading.Event()
 
