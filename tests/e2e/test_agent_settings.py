@@ -82,6 +82,7 @@ def test_what_copilot_cli_outside_runs_in_a_project_is_told(
         (".opencode/plugin/any.js", True),
         (".opencode/tools/any.js", True),
         (".opencode/agent/any.md", False),
+        (".opencode/node_modules/@opencode-ai/plugin/index.js", True),
     ],
 )
 def test_what_a_project_adds_to_an_agent_outside_is_told(person: NonoRun, where: str, is_told: bool) -> None:
@@ -151,6 +152,40 @@ def test_the_keys_that_a_person_keeps_in_variables_of_an_agent_are_not_read(
     ended = person.run(["sh", "-c", f"cat {file}; echo KEY=x > {file}"], profile=profile, flags=["-s"])
     assert ended.stdout == read
     assert file.read_text() == ("KEY=x\n" if read else "KEY=canary\n")
+
+
+@pytest.mark.parametrize(("name", "is_told"), [("oauth-keys.env", True), ("installs.env", False)])
+def test_variables_that_a_run_gives_aider_outside_are_told(person: NonoRun, name: str, is_told: bool) -> None:
+    """It takes all of them in every project, also AIDER_TEST_CMD and OPENAI_API_BASE."""
+    lines = told(person, f"echo AIDER_TEST_CMD=x > ~/.aider/{name}", {"extends": "aider"})
+    assert ["this run set AIDER_TEST_CMD in" in line for line in lines] == ([True] if is_told else [])
+
+
+@pytest.mark.parametrize(
+    ("where", "is_told"),
+    [(".aider.conf.yml", True), (".aider.model.settings.yml", True), (".aider.input.history", False)],
+)
+def test_what_aider_outside_runs_in_a_project_is_told(person: NonoRun, where: str, is_told: bool) -> None:
+    lines = told(person, f"echo 'test-cmd: x' > {where}")
+    assert ["this run set test-cmd in" in line for line in lines] == ([True] if is_told else [])
+
+
+@pytest.mark.parametrize(("kind", "is_told"), [("wellknown", True), ("api", False)])
+def test_a_host_that_tells_opencode_outside_its_settings_is_told(
+    person: NonoRun, kind: str, is_told: bool
+) -> None:
+    """It asks such a host at each start, in any project, and starts the servers that this names."""
+    login = f'{{"https://evil.test": {{"type": "{kind}", "key": "x", "token": "x"}}}}'
+    lines = told(person, f"echo '{login}' > ~/.local/share/opencode/auth.json", OPENCODE)
+    assert ["this run set https://evil.test in" in line for line in lines] == ([True] if is_told else [])
+
+
+@pytest.mark.parametrize(("choice", "is_told"), [("accepted", True), ("declined", False)])
+def test_a_yes_to_calls_of_sessions_elsewhere_is_told(person: NonoRun, choice: str, is_told: bool) -> None:
+    """Claude Code then runs what they ask for, with nobody there."""
+    file = "~/.claude/state/unattended-serving-consent.json"
+    lines = told(person, f'mkdir -p ~/.claude/state; echo \'{{"choice": "{choice}"}}\' > {file}')
+    assert ["this run set choice in" in line for line in lines] == ([True] if is_told else [])
 
 
 def test_the_program_with_which_codex_outside_runs_commands_is_told(person: NonoRun) -> None:
@@ -293,10 +328,12 @@ def test_a_program_that_an_agent_runs_outside_is_told_once_a_run_has_replaced_it
         (".config/opencode", "plugin/x.js", True),
         (".config/opencode", "tools/x.js", True),
         (".config/opencode", "themes/x.js", False),
+        (".config/opencode", "node_modules/@opencode-ai/plugin/index.js", True),
         (".config/goose", "custom_providers/openai.json", True),
         (".config/goose", "memory/openai.json", False),
         (".claude", "plugins/cache/x/y/1/hooks/hooks.json", True),
         (".claude", "plugins/data/x/hooks.json", False),
+        (".claude", "chrome/chrome-native-host", True),
         (".claude", "plugins/marketplaces/mk/plugins/x/hooks/hooks.json", True),
         (".claude", "plugins/marketplaces/mk/plugins/.git/x", True),
         (".claude", "plugins/marketplaces/mk/.git/logs/x", False),
@@ -309,6 +346,9 @@ def test_a_program_that_an_agent_runs_outside_is_told_once_a_run_has_replaced_it
         (".copilot", "logs/x/any.json", False),
         (".agents", "plugins/x/.mcp.json", True),
         (".agents", "skills/x/.mcp.json", False),
+        (".openclaw", "extensions/x/index.js", True),
+        (".openclaw", "hooks/x/handler.js", True),
+        (".openclaw", "logs/x/handler.js", False),
     ],
 )
 def test_what_extends_an_agent_outside_is_told_once_a_run_has_laid_it(
@@ -317,7 +357,8 @@ def test_what_extends_an_agent_outside_is_told_once_a_run_has_laid_it(
     """Gemini CLI and Qwen Code start what an extension names, opencode imports what it finds there.
 
     By a rule, Codex runs a command outside its own sandbox, and Gemini CLI any command; they ask nobody.
-    goose sends the key of a provider to the host in the file of its name.
+    goose sends the key of a provider to the host in the file of its name. Chrome starts the program by which
+    it talks to Claude Code.
     """
     profile = {"filesystem": {"state_dir": [f"~/{state}"]}}
     script = f"cd ~/{state}; mkdir -p {file.rpartition('/')[0]}; echo x > {file}"

@@ -1,7 +1,7 @@
 """Find what the settings of coding agents make them run, or send keys or prompts to, outside too.
 
-Sources: the settings of Claude Code, Codex, Gemini CLI (Qwen Code), opencode, Copilot CLI and goose. What a
-hook or a server that is named there does can change without its settings.
+Sources: the settings of Claude Code, Codex, Gemini CLI (Qwen Code), opencode, Copilot CLI, goose and aider.
+What a hook or a server that is named there does can change without its settings.
 """
 
 from __future__ import annotations
@@ -19,11 +19,12 @@ if TYPE_CHECKING:
 # Of agents, relative to the home directory.
 HOMES = (
     ".claude", ".codex", ".gemini", ".qwen", ".copilot", ".openclaw", ".config/opencode", ".cursor",
-    ".config/goose",
+    ".config/goose", ".local/share/opencode", ".aider",
 )  # fmt: skip
 # Where they are if a person has set these variables.
 MOVED = {
     ".agents": ("$GOOSE_PATH_ROOT/.agents",),
+    ".aider": (),
     ".cache/opencode": ("$XDG_CACHE_HOME/opencode",),
     ".claude": ("$CLAUDE_CONFIG_DIR",),
     ".codex": ("$CODEX_HOME",),
@@ -48,8 +49,14 @@ IN_HOMES = (
     "plugins/known_marketplaces.json", ".env",
     "config.yaml", "lsp-config.json", "scheduled_tasks.json", "daemon.json",
 )  # fmt: skip
-# By state: a file in each directory of one, which has a directory for each project of the person.
-OF_EACH_PROJECT = {".qwen": ("tmp/*/scheduled_tasks.json",)}
+# The same in one of them alone. An asterisk stands for each directory there, of which each project of the
+# person has one.
+IN_ONE_HOME = {
+    ".aider": ("oauth-keys.env",),
+    ".claude": ("state/unattended-serving-consent.json",),
+    ".local/share/opencode": ("auth.json",),
+    ".qwen": ("tmp/*/scheduled_tasks.json",),
+}
 # Variables of a person that name a file of settings.
 NAME_SETTINGS = ("OPENCODE_CONFIG",)
 IN_PROJECTS = (
@@ -59,26 +66,30 @@ IN_PROJECTS = (
     ".opencode/tui.json", ".gemini/.env", ".qwen/.env", ".github/copilot/settings.json",
     ".github/copilot/settings.local.json", ".github/lsp.json", ".github/mcp.json",
     ".config/goose/settings.json", ".config/goose/settings.local.json", ".claude/scheduled_tasks.json",
+    ".aider.conf.yml", ".aider.model.settings.yml",
 )  # fmt: skip
 # Directories of repositories, from whose files Claude Code and Codex install and update plugins.
 CLONES = "marketplaces"
 # Directories, each in one of state, with programs that an agent starts, code that it imports, hosts that it
 # sends a key to (a file of goose there takes the place of a provider that it brings), or rules by which it
-# runs what a model says and asks nobody.
+# runs what a model says and asks nobody. A browser starts what is in `chrome`; tools and plugins of opencode
+# import from `node_modules`.
 INSTALLED = (
     (".codex", "packages"), (".codex", "plugins"), (".codex", "rules"), (".codex", f".tmp/{CLONES}"),
     (".claude", "local"), (".claude", "plugins/cache"), (".claude", f"plugins/{CLONES}"),
+    (".claude", "chrome"),
     (".gemini", "extensions"), (".gemini", "policies"),
     (".qwen", "extensions"), (".cache/opencode", "bin"),
     (".config/opencode", "plugin"), (".config/opencode", "plugins"), (".config/opencode", "tool"),
-    (".config/opencode", "tools"), (".config/goose", "custom_providers"), (".copilot", "hooks"),
-    (".agents", "plugins"),
+    (".config/opencode", "tools"), (".config/opencode", "node_modules"),
+    (".config/goose", "custom_providers"), (".copilot", "hooks"), (".agents", "plugins"),
+    (".openclaw", "extensions"), (".openclaw", "hooks"),
 )  # fmt: skip
 # The same in a project. Copilot CLI reads hooks from every JSON file below its own; goose runs the hooks of
 # each plugin, and starts its servers.
 INSTALLED_IN_PROJECTS = (
-    ".agents/plugins", ".codex/rules", ".github/hooks", ".opencode/plugin", ".opencode/plugins",
-    ".opencode/tool", ".opencode/tools",
+    ".agents/plugins", ".codex/rules", ".github/hooks", ".opencode/node_modules", ".opencode/plugin",
+    ".opencode/plugins", ".opencode/tool", ".opencode/tools",
 )  # fmt: skip
 # The same with repositories in which an agent outside calls git, to keep what a project held or to look for
 # news, and how many levels below they are.
@@ -105,6 +116,10 @@ _TASKS, _TELLS = "scheduled_tasks.json", ("cron", "enabled", "prompt")
 _WORKERS = "daemon.json"
 # By marketplace, where Claude Code gets its plugins from.
 _MARKETPLACES, _COMES_FROM = "known_marketplaces.json", ("installLocation", "source")
+# A login of opencode of this type is a host that tells it settings at each start, servers among them.
+_LOGINS, _TELLS_SETTINGS = "auth.json", "wellknown"
+# By this answer Claude Code lets sessions elsewhere call its tools here, and asks nobody.
+_CONSENT = "unattended-serving-consent.json"
 # A file that Claude Code outside reads in place of ~/.claude.json, once it is there.
 _STANDS_IN = ".config.json"
 _RUNS = frozenset({
@@ -175,9 +190,9 @@ def _programs(name: str, content: bytes) -> dict[str, str]:
         return {}
     if sum(map(content.count, (b"[", b"{", b",", b"="))) > PARTS_MAX:
         raise ValueError("a document of too many parts")
-    if name == ".env":
+    if name.endswith(".env"):
         return _variables(content)
-    if name.endswith(".yaml"):
+    if name.endswith((".yaml", ".yml")):
         return _yaml(content)
     # Imported here: few runs change such a file.
     import json
@@ -211,7 +226,9 @@ def _variables(content: bytes) -> dict[str, str]:
 
 
 def _yaml(content: bytes) -> dict[str, str]:
-    """Return what a file of goose sets, by the names at its top. A change that means nothing may be found.
+    """Return what a file of goose or aider sets, by the names at its top.
+
+    A change that means nothing may be found.
 
     Raises ValueError if its names may not be those that begin its lines: in quotes or braces, indented, in a
     second document.
@@ -264,6 +281,18 @@ def _workers(document: Any) -> Iterator[tuple[str, Any]]:
     yield from ((kind, told) for kind, told in document.items() if told) if isinstance(document, dict) else ()
 
 
+def _logins(document: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the hosts that tell settings, with the names of the variables that they set."""
+    for host, login in document.items() if isinstance(document, dict) else ():
+        if isinstance(login, dict) and login.get("type") == _TELLS_SETTINGS:
+            yield host, login.get("key")
+
+
+def _consent(document: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(document, dict) and document.get("choice") == "accepted":
+        yield "choice", document
+
+
 def _settings(document: Any) -> Iterator[tuple[str, Any]]:
     """Yield each setting that is not empty, with its name. Raises ValueError if they are too large."""
     waiting: list[tuple[tuple[str, ...], dict[str, Any]]] = []
@@ -289,4 +318,6 @@ _READ: Mapping[str, Callable[[Any], Iterator[tuple[str, Any]]]] = {
     _MARKETPLACES: _marketplaces,
     _TASKS: _tasks,
     _WORKERS: _workers,
+    _LOGINS: _logins,
+    _CONSENT: _consent,
 }

@@ -13,6 +13,7 @@ from nono.named_tuple import NamedTuple
 from nono.policy.learning.agent_programs import (
     HOMES,
     IN_HOMES,
+    IN_ONE_HOME,
     IN_PROJECTS,
     INSTALLED,
     INSTALLED_IN_PROJECTS,
@@ -146,7 +147,11 @@ _ANYWHERE = {
 }  # fmt: skip
 # In the state directory of an agent, which a variable may move.
 _OF_AGENTS = {
-    state: (*(IN_HOMES if state in HOMES else ()), *(name for each, name in _INSTALLED if each == state))
+    state: (
+        *(IN_HOMES if state in HOMES else ()),
+        *(name for name in IN_ONE_HOME.get(state, ()) if "*" not in name),
+        *(name for each, name in _INSTALLED if each == state),
+    )
     for state in dict.fromkeys((*HOMES, *(state for state, _ in _INSTALLED)))
 }
 _BELOW_SYSTEM = (

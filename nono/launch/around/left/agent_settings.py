@@ -14,8 +14,8 @@ from nono.policy.files.grants import accesses
 from nono.policy.learning.agent_programs import (
     HOMES,
     IN_HOMES,
+    IN_ONE_HOME,
     IN_PROJECTS,
-    OF_EACH_PROJECT,
     differences,
     settings_files,
     state_directories,
@@ -48,7 +48,7 @@ def places_of(capabilities: CapabilitySet, paths: PathContext) -> dict[str, tupl
     """
     writing = [grant for grant in capabilities.grants if grant.access.writes]
     found: dict[str, tuple[str, ...]] = {
-        path: (*IN_HOMES, *OF_EACH_PROJECT.get(each, ()))
+        path: (*IN_HOMES, *IN_ONE_HOME.get(each, ()))
         for each in HOMES
         for path in state_directories(each, paths, os.path.realpath)
         if accesses(writing, path) is not None

@@ -104,6 +104,16 @@ LONG_NAMES = json.dumps({"a" * 1_000_000: {str(number): {"hooks": 1} for number 
             "scheduled", id="what the service of Claude does",
         ),
         pytest.param(".env", b"# of mine\nexport PATH = x\n", "PATH", id="variables of Codex"),
+        pytest.param("oauth-keys.env", b"AIDER_TEST_CMD=x\n", "AIDER_TEST_CMD", id="variables of aider"),
+        pytest.param(".aider.conf.yml", b"auto-lint: true\n", "auto-lint", id="settings of aider"),
+        pytest.param(
+            "auth.json", {"https://evil": {"type": "wellknown", "key": "X", "token": "x"}}, "https://evil",
+            id="a host that tells opencode settings",
+        ),
+        pytest.param(
+            "unattended-serving-consent.json", {"version": 1, "choice": "accepted"}, "choice",
+            id="Claude Code serves sessions elsewhere",
+        ),
     ],
 )  # fmt: skip
 def test_what_runs_something_is_told_when_it_comes_and_when_it_goes(
@@ -113,6 +123,20 @@ def test_what_runs_something_is_told_when_it_comes_and_when_it_goes(
     assert differences(name, b"", after) == Differences((told,), ())
     assert differences(name, after, after + b"\n") == NOTHING
     assert differences(name, after, b"") == Differences((), (told,))
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        pytest.param("auth.json", {"openai": {"type": "api", "key": "x"}}, id="a key"),
+        pytest.param("auth.json", [{"type": "wellknown"}], id="a list"),
+        pytest.param("auth.json", {"https://evil": "wellknown"}, id="a text"),
+        pytest.param("unattended-serving-consent.json", {"version": 1, "choice": "declined"}, id="no"),
+        pytest.param("unattended-serving-consent.json", ["accepted"], id="no object"),
+    ],
+)
+def test_a_login_that_tells_no_settings_and_a_no_are_not_told(name: str, content: object) -> None:
+    assert differences(name, b"", json.dumps(content).encode()) == NOTHING
 
 
 @pytest.mark.parametrize(

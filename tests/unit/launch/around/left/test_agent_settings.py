@@ -12,7 +12,7 @@ from nono.kernel import open_path
 from nono.launch.around.left.agent_settings import look, places_of, sentences
 from nono.launch.around.repository_files import ENTRIES_MAX
 from nono.policy.capability import Access, Grant
-from nono.policy.learning.agent_programs import IN_HOMES, IN_PROJECTS, OF_EACH_PROJECT
+from nono.policy.learning.agent_programs import IN_HOMES, IN_ONE_HOME, IN_PROJECTS
 from nono.policy.path_expansion import PathContext
 from support.host_facts import PROXIED
 
@@ -48,7 +48,7 @@ def test_settings_of_projects_are_looked_for_where_an_agent_may_be_started(
 def test_settings_of_a_person_are_looked_for_in_the_state_of_an_agent() -> None:
     grants = (granted(f"{HOME}/.claude", "profile"), granted(f"{HOME}/.other", "group:other"))
     capabilities = PROXIED._replace(workdir=WORK, grants=grants)
-    assert places_of(capabilities, PATHS) == {f"{HOME}/.claude": IN_HOMES}
+    assert places_of(capabilities, PATHS) == {f"{HOME}/.claude": (*IN_HOMES, *IN_ONE_HOME[".claude"])}
 
 
 @pytest.mark.parametrize("named", ["/data/x/mine.json", "/data/y/mine.json", ""])
@@ -62,14 +62,14 @@ def test_settings_are_looked_for_in_a_file_that_a_variable_names(named: str) -> 
 def test_more_projects_than_are_looked_into_are_told_of(tmp_path: Path, projects: int, is_told: bool) -> None:
     for number in range(projects):
         (tmp_path / f"tmp/{number}").mkdir(parents=True)
-    places = {str(tmp_path): OF_EACH_PROJECT[".qwen"]}
+    places = {str(tmp_path): IN_ONE_HOME[".qwen"]}
     said = [*sentences(places, look(places))]
     assert ["cannot tell what an agent outside runs now" in each for each in said] == [True] * is_told
 
 
 @pytest.mark.parametrize("is_inside", [True, False])
 def test_a_task_behind_a_link_is_told_of(tmp_path: Path, is_inside: bool) -> None:
-    places = {str(tmp_path / "state"): OF_EACH_PROJECT[".qwen"]}
+    places = {str(tmp_path / "state"): IN_ONE_HOME[".qwen"]}
     (tmp_path / "state/tmp").mkdir(parents=True)
     before = look(places)
     target = tmp_path / ("state/elsewhere" if is_inside else "elsewhere")
