@@ -403,6 +403,34 @@ def test_a_program_that_git_runs_in_a_snapshot_of_opencode_is_told(
     )
 
 
+@pytest.mark.parametrize(
+    ("setting", "is_told"), [("core.fsmonitor /tmp/x", True), ("user.name x", False)], ids=["program", "name"]
+)
+def test_a_program_that_git_runs_in_a_reference_of_opencode_is_told(
+    person: NonoRun, setting: str, is_told: bool
+) -> None:
+    """Opencode outside has git fetch there what the person's settings refer to (`references`)."""
+    clone = person.user.home / ".local/share/opencode/repos/github.com/a/b"
+    lay = f"git init -q {clone}; git -C {clone} config"
+    assert person.run(["sh", "-euc", f"{lay} core.fsmonitor false"], profile=OPENCODE).exit_code == 0
+    ended = person.run(["sh", "-euc", f"{lay} {setting}"], profile=OPENCODE, flags=["-s"])
+    assert ended.exit_code == 0, ended.stderr
+    said = f"this run set core.fsmonitor in {clone}/.git/config: git outside runs what it names"
+    assert (said in ended.stderr) is is_told
+
+
+@pytest.mark.parametrize(("leads_to", "is_told"), [("/tmp/x", True), ("/tmp/mine", False)])
+def test_a_worktree_of_opencode_that_leads_elsewhere_is_told(
+    person: NonoRun, leads_to: str, is_told: bool
+) -> None:
+    file = person.user.home / ".local/share/opencode/worktree/a/b/.git"
+    script = f"mkdir -p {file.parent}; echo gitdir:"
+    assert person.run(["sh", "-euc", f"{script} /tmp/mine > {file}"], profile=OPENCODE).exit_code == 0
+    ended = person.run(["sh", "-euc", f"{script} {leads_to} > {file}"], profile=OPENCODE, flags=["-s"])
+    assert ended.exit_code == 0, ended.stderr
+    assert (f"this run made {file} lead git to another repository" in ended.stderr) is is_told
+
+
 SERVES = """
 import os, socket, sys
 for path in (sys.argv[1], os.path.dirname(sys.argv[1])):

@@ -92,10 +92,11 @@ INSTALLED_IN_PROJECTS = (
     ".opencode/plugins", ".opencode/tool", ".opencode/tools",
 )  # fmt: skip
 # The same with repositories in which an agent outside calls git, to keep what a project held or to look for
-# news, and how many levels below they are.
+# news, and how many levels below they are. In `repos` some may be further below: groups in groups of GitLab.
 SNAPSHOTS = (
-    (".local/share/opencode", "snapshot", 2), (".local/share/kilo", "snapshot", 2), (".gemini", "history", 1),
-    (".claude", f"plugins/{CLONES}", 1),
+    (".local/share/opencode", "snapshot", 2), (".local/share/opencode", "repos", 3),
+    (".local/share/opencode", "worktree", 2),
+    (".local/share/kilo", "snapshot", 2), (".gemini", "history", 1), (".claude", f"plugins/{CLONES}", 1),
 )  # fmt: skip
 # Where an agent that runs finds what it obeys: its server, an editor that answers its questions or is a
 # command that it starts, scripts that each of its shells reads, commands that its service goes on with, the
@@ -132,8 +133,9 @@ _RUNS = frozenset({
     "shell_environment_policy", "statusLine", "subagentStatusLine", "telemetry", "toolCallCommand",
     "toolDiscoveryCommand",
 })  # fmt: skip
-# NODE_OPTIONS, whom a key is sent to, or where Codex has commands run.
-_RUNS_ON_TOP = frozenset({"env", "environments", "provider"})
+# NODE_OPTIONS, whom a key is sent to, where Codex has commands run, or in which repositories opencode calls
+# git.
+_RUNS_ON_TOP = frozenset({"env", "environments", "provider", "reference", "references"})
 # By these an agent runs whatever a model says, and asks nobody. What a person has allowed one by one, as by
 # an answer inside (permissions.allow, trust_level), is not among them: it would be told in most runs.
 _ASKS = frozenset({

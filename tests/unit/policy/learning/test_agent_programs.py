@@ -46,6 +46,10 @@ LONG_NAMES = json.dumps({"a" * 1_000_000: {str(number): {"hooks": 1} for number 
         ),
         pytest.param("lsp.json", {"lspServers": {"x": {"command": "x"}}}, "lspServers", id="Copilot CLI"),
         pytest.param("opencode.json", {"mcp": {"x": {"command": ["x"]}}}, "mcp", id="opencode"),
+        pytest.param(
+            "opencode.json", {"references": {"x": {"repository": "a/b"}}}, "references",
+            id="where opencode calls git",
+        ),
         pytest.param("config.toml", b'notify = ["x"]\n', "notify", id="notify of Codex"),
         pytest.param("config.toml", b'[mcp_servers.x]\ncommand = "x"\n', "mcp_servers", id="server of Codex"),
         pytest.param(

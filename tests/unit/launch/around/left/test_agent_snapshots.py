@@ -132,13 +132,20 @@ def test_a_file_in_the_place_of_snapshots_is_told_of_if_the_run_has_made_it(tmp_
     assert told(tmp_path / "snapshot", lambda _: None) == []
 
 
+OF_OPENCODE = ("snapshot", "repos", "worktree")
+
+
 @pytest.mark.parametrize(
     ("path", "access", "found"),
     [
-        ("/data/opencode", Access.READWRITE, ["/data/opencode/snapshot"]),
+        ("/data/opencode", Access.READWRITE, [f"/data/opencode/{each}" for each in OF_OPENCODE]),
         ("/data/opencode/snapshot", Access.READWRITE, ["/data/opencode/snapshot"]),
         ("/data/opencode", Access.READ, []),
-        ("/home/ada/.local/share/opencode", Access.READWRITE, ["/home/ada/.local/share/opencode/snapshot"]),
+        (
+            "/home/ada/.local/share/opencode",
+            Access.READWRITE,
+            [f"/home/ada/.local/share/opencode/{each}" for each in OF_OPENCODE],
+        ),
         ("/data/kilo", Access.READWRITE, ["/data/kilo/snapshot"]),
         ("/home/ada/.gemini", Access.READWRITE, ["/home/ada/.gemini/history"]),
         ("/home/ada/.claude", Access.READWRITE, ["/home/ada/.claude/plugins/marketplaces"]),
@@ -160,4 +167,6 @@ def test_snapshots_are_watched_where_a_link_to_the_state_leads(tmp_path: Path) -
     for directory, is_watched in (("dotfiles", True), ("other", False)):
         path = str(tmp_path / directory)
         found = [*snapshots_of([Grant(path, Access.READWRITE, True, "profile", path)], paths)]
-        assert [place.path for place in found] == ([f"{path}/snapshot"] if is_watched else [])
+        assert [place.path for place in found] == (
+            [f"{path}/{each}" for each in OF_OPENCODE] if is_watched else []
+        )
