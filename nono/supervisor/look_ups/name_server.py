@@ -6,13 +6,17 @@ import asyncio
 import socket
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 
 from nono.audit.event import Event
 from nono.supervisor.verdict.audit_events import refused_look_up
 from nono.supervisor.verdict.dns_message import QUERY_BYTES_MAX, Query, answer, parse_query
 from nono.supervisor.verdict.virtual_addresses import Answered, VirtualAddresses
 
-WAITING_BYTES = 1 << 20  # as far as net.core.rmem_max goes
+# Takes an answer, and a function that sends it, which is called when the answer is true.
+WhenReady = Callable[[Answered, Callable[[], None]], None]
+
+_WAITING_BYTES = 1 << 20  # as far as net.core.rmem_max goes
 
 
 class LookUps:
@@ -42,15 +46,22 @@ class LookUps:
         return query, answered
 
 
+def at_once(_: Answered, send: Callable[[], None]) -> None:
+    send()
+
+
 class NameServer:
     """Serves UDP sockets on the loop, one query in each turn, until close()."""
 
-    def __init__(self, descriptors: Sequence[int], look_ups: LookUps) -> None:
+    def __init__(
+        self, descriptors: Sequence[int], look_ups: LookUps, when_ready: WhenReady = at_once
+    ) -> None:
         """Start. Call on the loop. descriptors: Sockets that are bound and do not block; taken over."""
         self._look_ups = look_ups
+        self._when_ready = when_ready
         self._sockets = [socket.socket(fileno=each) for each in descriptors]
         for each in self._sockets:
-            each.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, WAITING_BYTES)
+            each.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _WAITING_BYTES)
             asyncio.get_running_loop().add_reader(each.fileno(), self._on_readable, each)
 
     def close(self) -> None:
@@ -65,7 +76,13 @@ class NameServer:
             message, client = served.recvfrom(QUERY_BYTES_MAX)
         except OSError:  # the client of the last answer had closed its socket
             return
-        said = self._look_ups.answer(message)
-        if said is not None:
-            with suppress(OSError):
-                served.sendto(said, client)
+        judged = self._look_ups.judge(message)
+        if judged is not None:
+            query, answered = judged
+            said = answer(query, answered.code, answered.address)
+            self._when_ready(answered, partial(_send, served, said, client))
+
+
+def _send(served: socket.socket, said: bytes, client: tuple[str, int]) -> None:
+    with suppress(OSError):  # closed meanwhile, or the client is gone
+        served.sendto(said, client)

@@ -9,6 +9,7 @@ import anyio
 
 from nono.disk.resolv_conf import NAME_SERVERS_MAX
 from nono.sandbox.socket_maker import REQUEST_BYTES, TCP_IPV4
+from nono.watch import watch
 
 BACKLOG = 512
 MAKER_PATIENCE_S = 5.0  # for a socket: the command may stop or kill the socket maker
@@ -65,6 +66,7 @@ class PrivateNetwork:
 
     async def _receive(self) -> tuple[bytes, list[socket.socket]]:
         with anyio.fail_after(MAKER_PATIENCE_S):
+            watch(self._maker.fileno())
             await anyio.wait_readable(self._maker)
         said, descriptors, _, _ = socket.recv_fds(
             self._maker, REQUEST_BYTES, NAME_SERVERS_MAX, socket.MSG_CMSG_CLOEXEC

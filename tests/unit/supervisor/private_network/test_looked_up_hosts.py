@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import resource
 import socket
 from collections.abc import Awaitable, Callable, Set
 from typing import NamedTuple
 
+import anyio
 import pytest
 
 from nono.audit.event import Event
@@ -15,7 +17,7 @@ from nono.audit.event import part as part_of
 from nono.policy.hosts.host_filter import Refuse
 from nono.supervisor.look_ups.name_server import LookUps
 from nono.supervisor.private_network import looked_up_hosts
-from nono.supervisor.private_network.looked_up_hosts import HOSTS_MAX, PORTS_MAX, answered
+from nono.supervisor.private_network.looked_up_hosts import LISTENERS_MAX, PORTS_MAX, answered
 from nono.supervisor.private_network.sockets import PrivateNetwork
 from nono.supervisor.verdict.virtual_addresses import VirtualAddresses
 from support.servers.dns import query
@@ -31,13 +33,15 @@ class Inside(PrivateNetwork):
         self.asked: list[tuple[str, int]] = []
         self.fails_with: Exception | None = None
         self.taken: Set[int] = frozenset()
+        self.goes_on = asyncio.Event()
+        self.goes_on.set()
 
     async def name_servers(self) -> list[socket.socket]:
         return [self._name_server]
 
     async def listen(self, host: str, port: int) -> socket.socket | None:
         self.asked.append((host, port))
-        await asyncio.sleep(0)
+        await self.goes_on.wait()
         if self.fails_with is not None:
             raise self.fails_with
         if port in self.taken:
@@ -79,7 +83,7 @@ def play(part: Callable[[Place], Awaitable[None]], ports: Set[int] = frozenset()
                 await part(place)
         return place
 
-    place = asyncio.run(main())
+    place = anyio.run(main, backend_options={"use_uvloop": True})
     assert place.listening() == 0
     return place
 
@@ -106,14 +110,19 @@ def test_no_other_name_has_a_listener(name: str) -> None:
     )
 
 
-def test_many_hosts_and_ports_take_a_bounded_number_of_descriptors(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(looked_up_hosts, "HOSTS_MAX", 3)
+@pytest.mark.parametrize("files", [400, 4000, 1 << 20])
+def test_many_hosts_and_ports_leave_most_descriptors_to_clients(
+    files: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (files, files))
+    most = min(files // 4, LISTENERS_MAX)
+    hosts = most // PORTS_MAX
 
     async def part(place: Place) -> None:
-        for number in range(6):
+        for number in range(hosts + 2):
             await place.look_up(f"{number}.granted.test")
             await place.look_up("0.granted.test")
-        assert place.listening() == 3 * PORTS_MAX
+        assert most - PORTS_MAX < place.listening() <= most
         place.inside.asked.clear()
         await place.look_up("0.granted.test")
         assert place.inside.asked == []  # it was never the oldest
@@ -121,14 +130,44 @@ def test_many_hosts_and_ports_take_a_bounded_number_of_descriptors(monkeypatch: 
         assert len(place.inside.asked) == PORTS_MAX
 
     play(part, frozenset(range(1000, 1100)))
-    assert HOSTS_MAX * PORTS_MAX < 4096
 
 
-@pytest.mark.parametrize("error", [OSError(errno.ECONNRESET, "it was killed"), TimeoutError()])
+def test_no_answer_waits_for_the_listeners_of_another_host() -> None:
+    async def part(place: Place) -> None:
+        await place.look_up("known.granted.test")
+        place.inside.goes_on.clear()
+        place.client.send(query("new.granted.test"))
+        for name in ("known.granted.test", "refused.test", "localhost"):
+            assert (await place.look_up(name)).startswith(query(name)[:2])
+        place.inside.goes_on.set()
+        answer = await asyncio.get_running_loop().sock_recv(place.client, 4096)
+        assert answer.endswith(bytes((198, 18, 0, 2)))
+
+    assert len(play(part).events) == 1
+
+
+def test_look_ups_that_wait_take_a_bounded_amount_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(looked_up_hosts, "WAITING_MAX", 2)
+
+    async def part(place: Place) -> None:
+        place.inside.goes_on.clear()
+        for number in range(3):
+            place.client.send(query(f"{number}.granted.test"))
+        await place.look_up("localhost")
+        place.inside.goes_on.set()
+        receive = asyncio.get_running_loop().sock_recv
+        assert {(await receive(place.client, 4096))[-1] for _ in range(2)} == {1, 2}
+        assert (await place.look_up("2.granted.test")).endswith(bytes((198, 18, 0, 3)))
+
+    play(part)
+
+
+@pytest.mark.parametrize("error", [ConnectionResetError(errno.ECONNRESET, "it was killed"), TimeoutError()])
 def test_a_maker_that_is_gone_ends_no_look_up(error: Exception) -> None:
     async def part(place: Place) -> None:
         place.inside.fails_with = error
         assert (await place.look_up("granted.test")).endswith(bytes((198, 18, 0, 1)))
+        assert len(place.inside.asked) == 1  # and not for each port, of which each may take seconds
         place.inside.fails_with = None
         await place.look_up("granted.test")
         assert place.listening() == 3
