@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -262,6 +263,7 @@ def test_claude_code_works_at_bedrock_with_keys_of_aws_that_it_does_not_hold() -
         asked = [each for each in stage.provider.requests if each.method == b"POST"]
         signers = {(each.value(b"authorization") or b"").partition(b"/")[0] for each in asked}
         assert signers == {b"AWS4-HMAC-SHA256 Credential=AKIACANARYOFTHEID123"}
+        assert re.search(r"bedrock +claude-", run.stderr), run.stderr  # the tokens of its models are counted
 
 
 GCLOUD = f"""#!/bin/sh

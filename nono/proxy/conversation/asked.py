@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from nono.named_tuple import NamedTuple
 from nono.proxy.conversation.outline import Listed, Outline, Wanted
-from nono.proxy.usage.shape import Provider
+from nono.proxy.usage.shape import Provider, bedrock_model
 
 # person: a person, or a model that gives another one a task. notice: a text that the agent inserted instead.
 # tools: the results of tools. "": nobody.
@@ -27,13 +27,15 @@ _CONVERSATION: Mapping[Provider, tuple[str, ...]] = {
     "anthropic": ("messages",),
     "openai": ("messages", "input"),
     "gemini": ("contents",),
+    "bedrock": ("messages",),
 }
 _FORMAT = ("response_format", "text", "output_config", "generationConfig")
 WANTED = Wanted(
     kept=frozenset(("model", "input", *_FORMAT)),
     lists=frozenset(("messages", "input", "contents")),
     counted=frozenset(("tools",)),
-    transparent=frozenset(("request",)),  # Code Assist, the API for logins with Google
+    # Code Assist, the API for logins with Google; Bedrock's Converse
+    transparent=frozenset(("request", "toolConfig")),
 )
 
 
@@ -60,7 +62,7 @@ class Asked(NamedTuple):
 
 
 def asked(provider: Provider, path: str, marked: Marked, outline: Outline) -> Asked:
-    """Classify a request. With Gemini, `path` names the model."""
+    """Classify a request. With Gemini and Bedrock, `path` names the model."""
     said = next((outline[name] for name in _CONVERSATION[provider] if name in outline), None)
     if isinstance(said, str):
         said = Listed(1, {"role": "user", "content": said})
@@ -68,7 +70,7 @@ def asked(provider: Provider, path: str, marked: Marked, outline: Outline) -> As
         said = Listed(0)
     tools = outline.get("tools")
     in_path = _IN_PATH.search(path)
-    model = outline.get("model") or (in_path[1] if in_path is not None else "")
+    model = outline.get("model") or (in_path[1] if in_path is not None else bedrock_model(path))
     return Asked(
         model=model if isinstance(model, str) and _MODEL.fullmatch(model) else "",
         speaker=_speaker(said.last),
@@ -144,7 +146,9 @@ def _kind(part: object) -> Speaker:
     if not isinstance(part, dict):
         return ""
     kind = part.get("type")
-    if "functionResponse" in part or (isinstance(kind, str) and kind.endswith("tool_result")):
+    if not part.keys().isdisjoint(("functionResponse", "toolResult")) or (
+        isinstance(kind, str) and kind.endswith("tool_result")
+    ):
         return "tools"
     text = part.get("text")
     return "notice" if isinstance(text, str) and _NOTICE.match(text) else "person"

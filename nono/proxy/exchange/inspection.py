@@ -110,7 +110,9 @@ class Inspection:
             self._tally.answered(head.status)
         if self._verdict.provider is not None and 200 <= head.status < 300:
             kinds = [value for name, value in head.headers if name.lower() == b"content-type"]
-            self._meter = UsageMeter(self._verdict.provider, kinds[0] if kinds else b"")
+            self._meter = UsageMeter(
+                self._verdict.provider, kinds[0] if kinds else b"", self._verdict.entry.path or ""
+            )
             taps.append(self._meter)
         if self._flow is not None:
             taps.append(_Recorded(self._flow))

@@ -12,6 +12,7 @@ class EventData:
     def __init__(self) -> None:
         self._start = b""  # the beginning of a line whose field is not known yet
         self._is_data: bool | None = None
+        self.is_broken = False  # as AwsEventStream may be
         self._in_event = False  # inside an event that has data
 
     def feed(self, piece: bytes) -> list[bytes | None]:

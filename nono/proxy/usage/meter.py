@@ -1,7 +1,8 @@
 """Read the token usage that a language model reports in its response, as the response streams past.
 
 Supported: OpenAI's completions, chat completions, embeddings and responses, Anthropic's messages, Gemini's
-generateContent and streamGenerateContent, each as one JSON text or as server-sent events.
+generateContent and streamGenerateContent, each as one JSON text or as server-sent events; Amazon Bedrock's
+InvokeModel and Converse, as one JSON text or as an event stream of AWS.
 """
 
 from __future__ import annotations
@@ -10,17 +11,43 @@ import re
 from collections.abc import Mapping, Sequence
 
 from nono.named_tuple import NamedTuple
+from nono.proxy.usage.aws_event_stream import MEDIA_TYPE, AwsEventStream
 from nono.proxy.usage.event_data import EventData
 from nono.proxy.usage.json_picker import EACH, JsonPicker, Path
-from nono.proxy.usage.shape import Provider
+from nono.proxy.usage.shape import Provider, bedrock_model
 
 UNKNOWN_MODEL = "unknown"
 MAX_EVENT_BYTES = 1024 * 1024  # of one event of a stream; providers send a few KiB
 _MAX_TOKENS = 10**12  # per response; larger numbers are ignored
 
-_COUNTS = re.compile(rb'"usage(?:Metadata)?"\s*:\s*\{|"message_stop"')
+_COUNTS = re.compile(rb'"usage(?:Metadata)?"\s*:\s*\{|"message_stop"|"amazon-bedrock-invocationMetrics"')
 _MODEL = re.compile(r"[\w./:@+-]{1,100}", re.ASCII)  # it is printed on a terminal
 
+_ANTHROPIC: Mapping[Path, str] = {
+    ("model",): "model",
+    ("usage", "input_tokens"): "input",
+    ("usage", "output_tokens"): "output",
+    ("usage", "cache_read_input_tokens"): "cached",
+    ("usage", "cache_creation_input_tokens"): "written to cache",
+    # The iterations exceed the total if the context was compacted, or another model gave advice.
+    ("usage", "iterations", EACH, "input_tokens"): "input, iterated",
+    ("usage", "iterations", EACH, "output_tokens"): "output, iterated",
+    ("usage", "iterations", EACH, "cache_read_input_tokens"): "cached, iterated",
+    ("usage", "iterations", EACH, "cache_creation_input_tokens"): "written to cache, iterated",
+}
+# The last event of Bedrock's streams reports one of these; other events may follow it.
+_CONVERSE: Mapping[Path, str] = {
+    ("usage", "inputTokens"): "input",
+    ("usage", "outputTokens"): "output",
+    ("usage", "cacheReadInputTokens"): "cached",
+    ("usage", "cacheWriteInputTokens"): "written to cache",
+}
+_INVOKE: Mapping[Path, str] = {
+    ("amazon-bedrock-invocationMetrics", "inputTokenCount"): "input",
+    ("amazon-bedrock-invocationMetrics", "outputTokenCount"): "output",
+    ("amazon-bedrock-invocationMetrics", "cacheReadInputTokenCount"): "cached",
+    ("amazon-bedrock-invocationMetrics", "cacheWriteInputTokenCount"): "written to cache",
+}
 _FIELDS: Mapping[Provider, Mapping[Path, str]] = {
     "openai": {
         ("model",): "model",
@@ -31,18 +58,8 @@ _FIELDS: Mapping[Provider, Mapping[Path, str]] = {
         ("usage", "prompt_tokens_details", "cached_tokens"): "cached",
         ("usage", "input_tokens_details", "cached_tokens"): "cached",
     },
-    "anthropic": {
-        ("model",): "model",
-        ("usage", "input_tokens"): "input",
-        ("usage", "output_tokens"): "output",
-        ("usage", "cache_read_input_tokens"): "cached",
-        ("usage", "cache_creation_input_tokens"): "written to cache",
-        # The iterations exceed the total if the context was compacted, or another model gave advice.
-        ("usage", "iterations", EACH, "input_tokens"): "input, iterated",
-        ("usage", "iterations", EACH, "output_tokens"): "output, iterated",
-        ("usage", "iterations", EACH, "cache_read_input_tokens"): "cached, iterated",
-        ("usage", "iterations", EACH, "cache_creation_input_tokens"): "written to cache, iterated",
-    },
+    "anthropic": _ANTHROPIC,
+    "bedrock": {**_ANTHROPIC, **_CONVERSE, **_INVOKE},
     "gemini": {
         ("modelVersion",): "model",
         ("usageMetadata", "promptTokenCount"): "input",
@@ -53,11 +70,18 @@ _FIELDS: Mapping[Provider, Mapping[Path, str]] = {
     },
 }
 # The object in which the first or last event of a stream wraps its state.
-_WRAPPED_IN: Mapping[Provider, str] = {"openai": "response", "anthropic": "message", "gemini": "response"}
-# Only Anthropic counts tokens read from or written to a cache separately from the input.
+_WRAPPED_IN: Mapping[Provider, str] = {
+    "openai": "response",
+    "anthropic": "message",
+    "gemini": "response",
+    "bedrock": "message",
+}
+# Only these count tokens read from or written to a cache separately from the input.
+_SEPARATELY = ("input", "cached", "written to cache")
 _INPUT: Mapping[Provider, tuple[str, ...]] = {
     "openai": ("input",),
-    "anthropic": ("input", "cached", "written to cache"),
+    "anthropic": _SEPARATELY,
+    "bedrock": _SEPARATELY,
     "gemini": ("input", "tools"),
 }
 _OUTPUT = ("output", "thoughts")
@@ -85,13 +109,18 @@ class UsageMeter:
     stream with an event above MAX_EVENT_BYTES is not read on, and counts as one that reports no usage.
     """
 
-    def __init__(self, provider: Provider, content_type: bytes) -> None:
-        """Choose the format: ``text/event-stream`` is parsed as events, any other type as one JSON text."""
+    def __init__(self, provider: Provider, content_type: bytes, path: str = "") -> None:
+        """Choose the format: streams of two types are parsed as events, any other type as one JSON text.
+
+        path: of the request. Bedrock's names the model.
+        """
         self._provider = provider
         fields, wrapper = _FIELDS[provider], _WRAPPED_IN[provider]
         wrapped = {(wrapper, *path): name for path, name in fields.items()}
         self._fields = {**fields, **wrapped, ("type",): "type"}
         self._said: dict[str, str | int] = {}
+        if provider == "bedrock" and (model := bedrock_model(path)):
+            self._said["model"] = model
         self._event_start = b""  # of the event being read
         self._has_total = False  # an event after the first reported output tokens
         self._has_end = False  # the last event of a stream has arrived
@@ -101,13 +130,19 @@ class UsageMeter:
         self._event_bytes = 0
         self._gave_up = False
         media_type = content_type.partition(b";")[0].strip().lower()
-        self._events = EventData() if media_type == b"text/event-stream" else None
+        streams: Mapping[bytes, type[EventData | AwsEventStream]] = {
+            b"text/event-stream": EventData,
+            MEDIA_TYPE: AwsEventStream,
+        }
+        self._events = streams[media_type]() if media_type in streams else None
 
     def feed(self, piece: bytes) -> bytes:
         if self._events is None:
             self._picker.feed(piece)
         elif not self._gave_up:
             self._feed_events(self._events.feed(piece))
+            if self._events.is_broken:
+                self._gave_up = True
         return piece
 
     def _feed_events(self, parts: Sequence[bytes | None]) -> None:
@@ -149,7 +184,7 @@ class UsageMeter:
         """
         if self.usage is None or not (self._is_whole or self._has_end):
             return False
-        return self._provider != "anthropic" or self._has_total
+        return self._provider not in ("anthropic", "bedrock") or self._has_total
 
     @property
     def usage(self) -> Usage | None:
@@ -167,8 +202,9 @@ class UsageMeter:
     def _end_of_text(self) -> None:
         for path, value in self._picker.values.items():
             name = self._fields[path]
-            if path == ("usage", "output_tokens") and isinstance(value, int):
+            if name == "output" and path[0] != _WRAPPED_IN[self._provider] and isinstance(value, int):
                 self._has_total = True
+                self._has_end = self._has_end or path in _CONVERSE or path in _INVOKE
             if name == "type":
                 self._has_end = self._has_end or value in _LAST_EVENTS
             elif name == "model" and isinstance(value, str):

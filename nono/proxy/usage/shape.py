@@ -7,7 +7,7 @@ from typing import Literal
 
 from nono.policy.endpoints.path_readings import loose
 
-Provider = Literal["openai", "anthropic", "gemini"]
+Provider = Literal["openai", "anthropic", "gemini", "bedrock"]
 
 _READING = frozenset(("GET", "HEAD", "OPTIONS", "DELETE"))  # methods that run no model
 _OPENAI_CALLS = frozenset(("completions", "embeddings", "responses"))
@@ -15,6 +15,9 @@ _GEMINI_CALLS = (":generatecontent", ":streamgeneratecontent")
 _VERTEX_CLAUDE = ["publishers", "anthropic", "models"]  # Google Vertex AI passes Anthropic's messages on
 _VERTEX_CALLS = (":rawpredict", ":streamrawpredict")
 _VERTEX_COUNT = "count-tokens:rawpredict"
+# Amazon Bedrock: /model/MODEL/CALL. `invoke` answers as the model does: of these Anthropic's count tokens.
+_BEDROCK_CALLS = frozenset(("converse", "converse-stream", "invoke-with-response-stream"))
+_ORIGIN_OF_MODEL = re.compile(r"^(?:[a-z-]+\.)+", re.ASCII)  # of Bedrock's names: us.anthropic.
 _VERSION = re.compile(r"v\d\w*", re.ASCII)
 # Requests to a model's API that use no tokens, by the end of the path ("*": one segment).
 _FREE = (
@@ -29,6 +32,7 @@ _FREE = (
     ("uploads", "*", "complete"),
     ("uploads", "*", "cancel"),
     (*_VERTEX_CLAUDE, _VERTEX_COUNT),
+    ("model", "*", "count-tokens"),
 )
 _FREE_CALLS = (":counttokens", ":computetokens")
 
@@ -47,7 +51,22 @@ def provider_of(host: str, path: str) -> Provider | None:
         return "anthropic"
     if above[-3:] == _VERTEX_CLAUDE and call.endswith(_VERTEX_CALLS) and call != _VERTEX_COUNT:
         return "anthropic"
+    if above[-2:-1] == ["model"] and (
+        call in _BEDROCK_CALLS or (call == "invoke" and "anthropic." in above[-1])
+    ):
+        return "bedrock"
     return "gemini" if call.endswith(_GEMINI_CALLS) else None
+
+
+def bedrock_model(path: str) -> str:
+    """Return the name of the model in a path of Bedrock's as its maker has it; "" if there is none.
+
+    A profile of one's own (an ARN with an id) does not say which model it is for.
+    """
+    *_, marker, model, _ = ["", "", "", *_segments(path)]
+    if marker != "model" or ":application-inference-profile/" in model:
+        return ""
+    return _ORIGIN_OF_MODEL.sub("", model.rpartition("/")[2], count=1)
 
 
 def metered(method: str, host: str, path: str) -> Provider | None:

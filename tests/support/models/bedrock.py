@@ -33,7 +33,7 @@ class FakeBedrock(FakeAnthropic):
         if call == "invoke":
             answer(request, {**message, "content": blocks})
             return
-        frames = b"".join(_frame(event) for event in _data(events(message, blocks)))
+        frames = b"".join(chunk(event) for event in _data(events(message, blocks)))
         fields = [("Content-Type", "application/vnd.amazon.eventstream")]
         request.connection.respond(body=frames, fields=fields)
 
@@ -44,13 +44,18 @@ def _data(told: Iterator[str]) -> Iterator[dict[str, Any]]:
         yield json.loads(event.partition("data: ")[2])
 
 
-def _frame(event: dict[str, Any]) -> bytes:
+def chunk(event: dict[str, Any]) -> bytes:
+    """Return a message of InvokeModelWithResponseStream."""
+    return framed({"bytes": base64.b64encode(json.dumps(event).encode()).decode(), "p": "abcd"})
+
+
+def framed(document: object) -> bytes:
     """Return a message of the event stream encoding of AWS."""
     headers = b"".join(
         bytes([len(name)]) + name.encode() + struct.pack(">BH", _STRING, len(value)) + value.encode()
         for name, value in _HEADERS.items()
     )
-    payload = json.dumps({"bytes": base64.b64encode(json.dumps(event).encode()).decode()}).encode()
+    payload = json.dumps(document, separators=(",", ":")).encode()
     prelude = struct.pack(">II", 16 + len(headers) + len(payload), len(headers))
     checked = prelude + struct.pack(">I", zlib.crc32(prelude)) + headers + payload
     return checked + struct.pack(">I", zlib.crc32(checked))

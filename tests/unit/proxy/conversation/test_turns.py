@@ -226,6 +226,16 @@ def test_the_model_of_gemini_is_in_its_path() -> None:
     assert request.model == "gemini-2.5-pro"
 
 
+def test_a_conversation_at_bedrock_is_read() -> None:
+    path = "/model/us.anthropic.claude-opus-4-5-20251101-v1%3A0/converse-stream"
+    said = [{"role": "user", "content": [{"text": "Do it"}]}]
+    body = {"messages": said, "toolConfig": {"tools": [{"toolSpec": {"name": "bash"}}]}}
+    answer = {"role": "assistant", "content": [{"toolUse": {"name": "bash"}}]}
+    result = {"role": "user", "content": [{"toolResult": {"status": "success"}}]}
+    assert of("bedrock", path, {}, body).model == "claude-opus-4-5-20251101-v1:0"
+    assert turns(path, [({}, body), ({}, {**body, "messages": [*said, answer, result]})]) == [1, 0]
+
+
 def test_a_conversation_in_an_envelope_is_read() -> None:
     fields, body = gemini(PROMPT)
     request = of("gemini", "/v1internal:generateContent", fields, {"model": "m", "request": body})

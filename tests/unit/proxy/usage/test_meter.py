@@ -13,15 +13,22 @@ from hypothesis import strategies as st
 
 from nono.audit.traffic import Spent
 from nono.policy.schema.route_rules import UsageLimits
+from nono.proxy.usage.aws_event_stream import MAX_MESSAGE_BYTES
 from nono.proxy.usage.json_picker import JsonPicker
 from nono.proxy.usage.ledger import UsageLedger, UsageLimiter
 from nono.proxy.usage.meter import MAX_EVENT_BYTES, Usage, UsageMeter
 from nono.proxy.usage.prices import ModelPrices, Price, shipped_prices
-from nono.proxy.usage.shape import Provider, is_countable, metered, provider_of
+from nono.proxy.usage.shape import Provider, bedrock_model, is_countable, metered, provider_of
+from support.models.bedrock import chunk, framed
 
 JSON = b"application/json; charset=utf-8"
 EVENTS = b"text/event-stream; charset=utf-8"
+AWS_EVENTS = b"application/vnd.amazon.eventstream"
 VERTEX = "/v1/projects/p/locations/us-east5/publishers"
+AWS = "bedrock-runtime.us-east-1.amazonaws.com"
+ARN_AT_AWS = "/model/arn%3Aaws%3Abedrock%3Aus-east-1%3A1%3A"
+PROFILE_AT_AWS = f"{ARN_AT_AWS}application-inference-profile%2Fabc1"
+CLAUDE_AT_AWS = "/model/us.anthropic.claude-opus-4-5-20251101-v1%3A0"
 
 
 def _json(**members: object) -> bytes:
@@ -139,6 +146,25 @@ _gemini_chunks: list[dict[str, object]] = [
         "modelVersion": "gemini-2.5-flash",
     },
 ]
+_metrics = {"inputTokenCount": 10, "outputTokenCount": 55, "firstByteLatency": 2}
+BEDROCK_STREAM = b"".join(
+    chunk(event)
+    for event in (
+        *(json.loads(line[6:]) for line in ANTHROPIC_STREAM.splitlines()[:-3] if line.startswith(b"data: ")),
+        {"type": "message_stop", "amazon-bedrock-invocationMetrics": _metrics},
+    )
+)
+_converse_usage = {"inputTokens": 10, "outputTokens": 55, "totalTokens": 65, "cacheReadInputTokens": 3000}
+CONVERSE_STREAM = b"".join(
+    framed(event)
+    for event in (
+        {"p": "ab", "role": "assistant"},
+        {"contentBlockIndex": 0, "delta": {"text": FALSE_USAGE[0]}, "p": "abc"},
+        {"contentBlockIndex": 0, "p": "abc"},
+        {"p": "a", "stopReason": "end_turn"},
+        {"metrics": {"latencyMs": 900}, "p": "a", "usage": _converse_usage},
+    )
+)
 _gemini = Usage("gemini-2.5-flash", 10, 42, 4)
 
 RECORDED: dict[str, tuple[Provider, bytes, bytes, Usage | None]] = {
@@ -187,6 +213,32 @@ RECORDED: dict[str, tuple[Provider, bytes, bytes, Usage | None]] = {
     "gemini, streamed as events": ("gemini", EVENTS, _events(*_gemini_chunks, end="\r\n"), _gemini),
     "gemini, streamed as an array": ("gemini", JSON, json.dumps(_gemini_chunks, indent=1).encode(), _gemini),
     "gemini, wrapped": ("gemini", JSON, _json(response=_gemini_chunks[1]), _gemini),
+    "bedrock": ("bedrock", JSON, ANTHROPIC, Usage("claude-sonnet-4-5-20250929", 3210, 55, 3000)),
+    "bedrock, streamed": (
+        "bedrock",
+        AWS_EVENTS,
+        BEDROCK_STREAM,
+        Usage("claude-opus-4-5-20251101", 3210, 55, 3000),
+    ),
+    "bedrock, another maker's model, streamed": (
+        "bedrock",
+        AWS_EVENTS,
+        chunk({"generation": "hi"}) + chunk({"generation": "", "amazon-bedrock-invocationMetrics": _metrics}),
+        Usage("unknown", 10, 55),
+    ),
+    "bedrock, a conversation": (
+        "bedrock",
+        JSON,
+        _json(output={"message": {"content": [{"text": FALSE_USAGE[0]}]}}, usage=_converse_usage),
+        Usage("unknown", 3010, 55, 3000),
+    ),
+    "bedrock, a conversation, streamed": (
+        "bedrock",
+        AWS_EVENTS,
+        CONVERSE_STREAM,
+        Usage("unknown", 3010, 55, 3000),
+    ),
+    "bedrock, a stream that is none": ("bedrock", AWS_EVENTS, ANTHROPIC_STREAM, None),
     "an error": ("openai", JSON, _json(error={"message": "usage", "usage": {"prompt_tokens": 5}}), None),
     "no JSON": ("openai", b"text/html", b'<p class="usage">}}]] : "', None),
     "a negative count": ("openai", JSON, _json(usage={"prompt_tokens": -5}), Usage("unknown", 0, 0)),
@@ -330,6 +382,15 @@ def test_the_picker_survives_anything(text: bytes) -> None:
         ("aiplatform.googleapis.com", f"{VERTEX}/anthropic/models/count-tokens:rawPredict", None),
         ("aiplatform.googleapis.com", f"{VERTEX}/mistralai/models/m:rawPredict", None),
         ("aiplatform.googleapis.com", f"{VERTEX}/anthropic/models/c:predict", None),
+        (AWS, f"{CLAUDE_AT_AWS}/invoke", "bedrock"),
+        (AWS, f"{CLAUDE_AT_AWS}/invoke-with-response-stream", "bedrock"),
+        (AWS, "/model/meta.llama3-1-70b-instruct-v1%3A0/invoke", None),
+        (AWS, "/model/meta.llama3-1-70b-instruct-v1%3A0/invoke-with-response-stream", "bedrock"),
+        (AWS, "/model/amazon.nova-pro-v1%3A0/Converse", "bedrock"),
+        (AWS, f"{PROFILE_AT_AWS}/converse-stream", "bedrock"),
+        (AWS, f"{CLAUDE_AT_AWS}/count-tokens", None),
+        (AWS, f"{CLAUDE_AT_AWS}/async-invoke", None),
+        (AWS, "/models/us.anthropic.x/invoke", None),
         ("api.openai.com", "/v1/models", None),
         ("api.openai.com", "/v1/responses/resp_1", None),
         ("api.openai.com", "/v1/files", None),
@@ -353,6 +414,40 @@ def test_the_provider_is_told_by_host_and_path(host: str, path: str, provider: P
 
 
 @pytest.mark.parametrize(
+    ("path", "model"),
+    [
+        (f"{CLAUDE_AT_AWS}/invoke", "claude-opus-4-5-20251101-v1:0"),
+        (f"/bedrock{CLAUDE_AT_AWS}/converse?x=/", "claude-opus-4-5-20251101-v1:0"),
+        ("/model/meta.llama3.1-70b/converse", "llama3.1-70b"),
+        (f"{ARN_AT_AWS}inference-profile%2Feu.amazon.nova-pro-v1%3A0/converse", "nova-pro-v1:0"),
+        (f"{PROFILE_AT_AWS}/converse", ""),
+        ("/model/x", ""),
+        ("/model", ""),
+        ("", ""),
+    ],
+)
+def test_the_model_of_bedrock_is_in_its_path(path: str, model: str) -> None:
+    assert bedrock_model(path) == model
+    meter = UsageMeter("bedrock", JSON, path)
+    meter.feed(_json(usage=_converse_usage))
+    meter.finish()
+    assert meter.usage == Usage(model or "unknown", 3010, 55, 3000)
+
+
+@pytest.mark.parametrize("excess", [-100, 100])
+def test_a_message_beyond_a_mebibyte_leaves_its_stream_unmetered(excess: int) -> None:
+    long = framed({"x": "A" * (MAX_MESSAGE_BYTES + excess)})
+    assert _metered("bedrock", AWS_EVENTS, long, CONVERSE_STREAM) == (
+        None if excess > 0 else Usage("unknown", 3010, 55, 3000)
+    )
+
+
+@given(st.binary(max_size=200), st.integers(0, 200))
+def test_any_octets_pass_through_an_event_stream(octets: bytes, cut: int) -> None:
+    _metered("bedrock", AWS_EVENTS, octets[:cut], octets[cut:])
+
+
+@pytest.mark.parametrize(
     ("method", "path", "countable"),
     [
         ("POST", "/v1/messages", True),
@@ -365,6 +460,10 @@ def test_the_provider_is_told_by_host_and_path(host: str, path: str, provider: P
         ("POST", f"{VERTEX}/anthropic/models/count-tokens:rawPredict", True),
         ("POST", f"{VERTEX}/anthropic/models/count-tokens-2:rawPredict", True),
         ("POST", f"{VERTEX}/mistralai/models/count-tokens:rawPredict", False),
+        ("POST", f"{CLAUDE_AT_AWS}/invoke", True),
+        ("POST", f"{CLAUDE_AT_AWS}/count-tokens", True),
+        ("POST", "/model/meta.llama3-1-70b-instruct-v1%3A0/invoke", False),
+        ("POST", "/guardrail/g/version/1/apply", False),
         ("POST", "/v1/batches", False),
         ("POST", "/v1/messages/batches", False),
         ("PUT", "/v1/x", False),
@@ -392,10 +491,12 @@ _ends = pytest.mark.parametrize(
     ("provider", "content_type", "body"),
     [
         ("anthropic", EVENTS, ANTHROPIC_STREAM),
+        ("bedrock", AWS_EVENTS, BEDROCK_STREAM),
+        ("bedrock", AWS_EVENTS, CONVERSE_STREAM),
         ("openai", EVENTS, OPENAI_CHAT_STREAM),
         ("openai", EVENTS, OPENAI_RESPONSE_STREAM),
     ],
-    ids=["anthropic", "openai chat", "openai response"],
+    ids=["anthropic", "bedrock", "bedrock conversation", "openai chat", "openai response"],
 )
 
 
