@@ -80,12 +80,5 @@ def changed_names(queue: int) -> Iterator[str | None]:
 
     None: events were lost, anything may differ.
     """
-    try:
-        read = os.read(queue, READ_BYTES)
-    except BlockingIOError:
-        return
-    while read:
-        _, mask, _, length = uapi.EVENT.unpack_from(read)
-        name = read[uapi.EVENT.size : uapi.EVENT.size + length].rstrip(b"\0")
-        read = read[uapi.EVENT.size + length :]
-        yield None if mask & uapi.IN_Q_OVERFLOW else os.fsdecode(name)
+    for each in happened(queue):
+        yield None if each.mask & uapi.IN_Q_OVERFLOW else each.name
