@@ -211,6 +211,9 @@ class UnixCalls:
 
                 self._binder = ThreadPoolExecutor(1, "nono-bind", _own_directory_and_umask)
             self._binder.submit(_bind_in, duplicate, directory.descriptor, name, umask).result()
+        except RuntimeError:  # no thread can be started: its user's limit of processes is reached
+            self._binder = None
+            return errno.EAGAIN
         except OSError as error:
             return error.errno or errno.EACCES
         finally:

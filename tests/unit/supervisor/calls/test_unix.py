@@ -6,6 +6,7 @@ import errno
 import os
 import socket
 import stat
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -18,6 +19,7 @@ from nono.kernel.notify import Notification
 from nono.policy.capability import Access, Denial, Grant
 from nono.policy.files.denials import DenyRules
 from nono.policy.files.unix_sockets import UnixSocketRules
+from nono.policy.socket_grant import SocketGrant, SocketScope
 from nono.supervisor.calls import caller_paths
 from nono.supervisor.calls.caller import CallerContext, caller_context, open_root
 from nono.supervisor.calls.caller_paths import CallerPaths
@@ -146,6 +148,28 @@ def test_nothing_is_bound_in_a_directory_that_is_removed_meanwhile(
     assert isinstance(calls.bind(CALL, address), Refuse)
     gone_once_opened(monkeypatch, tmp_path / "denied")
     assert calls.bind(CALL, address) == errno.ENOENT
+
+
+def test_a_socket_is_bound_once_there_is_a_thread_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_thread(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    me, trapped = os.getpid(), Mock()
+    trapped.socket.side_effect = lambda _: socket.socket(socket.AF_UNIX)
+    rules = UnixSocketRules(
+        (SocketGrant(str(tmp_path), SocketScope.DIR_CHILDREN, True, "user", str(tmp_path)),)
+    )
+    paths = CallerPaths(caller_context(me), open_root(me))
+    with closing(UnixCalls(paths, rules, trapped, Mock(), Mock(), Mock(), Mock())) as calls:
+        address = UnixAddress(os.fsencode(tmp_path / "s"))
+        with monkeypatch.context() as limited:
+            limited.setattr(threading.Thread, "start", no_thread)
+            assert calls.bind(CALL, address) == errno.EAGAIN
+        assert not (tmp_path / "s").exists()
+        assert calls.bind(CALL, address) == 0
+        assert (tmp_path / "s").is_socket()
 
 
 def test_a_listening_socket_is_its_own_only_where_one_may_be_bound(tmp_path: Path) -> None:
