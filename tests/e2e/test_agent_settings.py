@@ -250,7 +250,16 @@ def test_what_the_service_of_claude_code_outside_does_is_told(person: NonoRun) -
     assert "/.claude/daemon.json" in line
 
 
-@pytest.mark.parametrize(("name", "is_told"), [("scheduled_tasks.json", True), ("logs.json", False)])
+@pytest.mark.parametrize(
+    ("name", "is_told"),
+    [
+        ("tmp/another/scheduled_tasks.json", True),
+        ("tmp/another/logs.json", False),
+        ("channels/cron.json", True),
+        ("channels/daemon/another/cron.json", True),
+        ("channels/daemon/another/jobs.json", False),
+    ],
+)
 def test_what_qwen_code_outside_does_in_another_project_with_nobody_there_is_told(
     person: NonoRun, name: str, is_told: bool
 ) -> None:
@@ -258,7 +267,7 @@ def test_what_qwen_code_outside_does_in_another_project_with_nobody_there_is_tol
     state = person.user.home / ".qwen"
     state.mkdir(exist_ok=True)
     person.give(state)
-    script = f"mkdir -p ~/.qwen/tmp/another; echo '[{TASK}]' > ~/.qwen/tmp/another/{name}"
+    script = f"mkdir -p ~/.qwen/{name.rpartition('/')[0]}; echo '[{TASK}]' > ~/.qwen/{name}"
     lines = told(person, script, {"filesystem": {"allow": ["~/.qwen"]}})
     assert ["this run set 'task 1' in" in line and name in line for line in lines] == [True] * is_told
 
@@ -325,6 +334,8 @@ def test_a_program_that_an_agent_runs_outside_is_told_once_a_run_has_replaced_it
         (".gemini", "extensions/x/gemini-extension.json", True),
         (".gemini", "history/x/gemini-extension.json", False),
         (".qwen", "extensions/x/qwen-extension.json", True),
+        (".qwen", "updates/npm/x/active.json", True),
+        (".qwen", "debug/npm/x/active.json", False),
         (".config/opencode", "plugin/x.js", True),
         (".config/opencode", "tools/x.js", True),
         (".config/opencode", "themes/x.js", False),
@@ -344,6 +355,7 @@ def test_a_program_that_an_agent_runs_outside_is_told_once_a_run_has_replaced_it
         (".gemini", "policies/any.toml", True),
         (".copilot", "hooks/x/any.json", True),
         (".copilot", "logs/x/any.json", False),
+        (".copilot", "pkg/linux-x64/9.9.9/app.js", True),
         (".agents", "plugins/x/.mcp.json", True),
         (".agents", "skills/x/.mcp.json", False),
         (".openclaw", "extensions/x/index.js", True),
@@ -357,6 +369,7 @@ def test_what_extends_an_agent_outside_is_told_once_a_run_has_laid_it(
     """Gemini CLI and Qwen Code start what an extension names, opencode imports what it finds there.
 
     By a rule, Codex runs a command outside its own sandbox, and Gemini CLI any command; they ask nobody.
+    Qwen Code starts the version of itself that a file in `updates` names, Copilot CLI one that is in `pkg`.
     goose sends the key of a provider to the host in the file of its name. Chrome starts the program by which
     it talks to Claude Code.
     """

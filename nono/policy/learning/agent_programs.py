@@ -55,7 +55,7 @@ IN_ONE_HOME = {
     ".aider": ("oauth-keys.env",),
     ".claude": ("state/unattended-serving-consent.json",),
     ".local/share/opencode": ("auth.json",),
-    ".qwen": ("tmp/*/scheduled_tasks.json",),
+    ".qwen": ("channels/cron.json", "channels/daemon/*/cron.json", "tmp/*/scheduled_tasks.json"),
 }
 # Variables of a person that name a file of settings.
 NAME_SETTINGS = ("OPENCODE_CONFIG",)
@@ -79,10 +79,11 @@ INSTALLED = (
     (".claude", "local"), (".claude", "plugins/cache"), (".claude", f"plugins/{CLONES}"),
     (".claude", "chrome"),
     (".gemini", "extensions"), (".gemini", "policies"),
-    (".qwen", "extensions"), (".cache/opencode", "bin"),
+    (".qwen", "extensions"), (".qwen", "updates"), (".cache/opencode", "bin"),
     (".config/opencode", "plugin"), (".config/opencode", "plugins"), (".config/opencode", "tool"),
     (".config/opencode", "tools"), (".config/opencode", "node_modules"),
-    (".config/goose", "custom_providers"), (".copilot", "hooks"), (".agents", "plugins"),
+    (".config/goose", "custom_providers"), (".copilot", "hooks"), (".copilot", "pkg"),
+    (".agents", "plugins"),
     (".openclaw", "extensions"), (".openclaw", "hooks"),
 )  # fmt: skip
 # The same in a project. Copilot CLI reads hooks from every JSON file below its own; goose runs the hooks of
@@ -111,8 +112,8 @@ DEPTH_MAX = 64  # of objects in objects
 NAMES_CHARACTERS_MAX = 16 << 20  # in all: each name has those of the objects around it
 TOML_STEPS_MAX = 20_000_000  # half a second
 
-# What Claude Code and Qwen Code do at a time, with nobody there.
-_TASKS, _TELLS = "scheduled_tasks.json", ("cron", "enabled", "prompt")
+# What Claude Code and Qwen Code do at a time, with nobody there; the second for who writes from a chat.
+_TASKS, _LOOPS, _TELLS = "scheduled_tasks.json", "cron.json", ("cron", "cwd", "enabled", "prompt")
 # The workers that the service of Claude Code starts: tasks at a time, in any directory, asking nobody.
 _WORKERS = "daemon.json"
 # By marketplace, where Claude Code gets its plugins from.
@@ -319,6 +320,7 @@ def _settings(document: Any) -> Iterator[tuple[str, Any]]:
 _READ: Mapping[str, Callable[[Any], Iterator[tuple[str, Any]]]] = {
     _MARKETPLACES: _marketplaces,
     _TASKS: _tasks,
+    _LOOPS: _tasks,
     _WORKERS: _workers,
     _LOGINS: _logins,
     _CONSENT: _consent,
