@@ -70,7 +70,7 @@ def answer(typed: str, home: Path) -> str:
     """Type a command line and return the answer."""
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        stdin, sys.stdin = sys.stdin, io.StringIO()
+        stdin, sys.stdin = sys.stdin, io.TextIOWrapper(io.BytesIO())
         try:
             status = nono(shlex.split(typed))
         finally:
