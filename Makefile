@@ -9,7 +9,7 @@ SIDE_BY_SIDE := --numprocesses=auto --dist=worksteal -rs
 unexport PYTHONDONTWRITEBYTECODE # each worker would compile all tests anew
 CHECKS := check-types check-style check-imports check-rules
 
-.PHONY: help setup demo test test-agents test-unit test-kernel test-kernels test-confined test-long test-image soak hunt check fmt bench docs check-workflows packages image pin-image picture release notes freeze-filters freeze-policy golden clean
+.PHONY: help setup demo test test-agents test-unit test-kernel test-kernels test-confined test-long test-image soak hunt check fmt bench docs check-workflows packages image pin-image picture prices release notes freeze-filters freeze-policy golden clean
 
 help: ## say what there is
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1  /p' Makefile
@@ -131,6 +131,9 @@ pin-image: ## pin the base of the image by the digest that its registry has toda
 
 picture: $(READY) ## draw docs/demo.svg anew, from what `make demo` shows
 	@PYTHONPATH=. $(BIN)/python packaging/picture.py
+
+prices: $(READY) ## write the list prices of models anew, from the table in a WHEEL of litellm
+	@$(BIN)/python packaging/prices.py $(WHEEL)
 
 release: $(READY) ## write the version that VERSION names, and the day, into code, pages and changelog (RELEASING.md)
 	@$(BIN)/python packaging/release.py $(VERSION)
