@@ -150,6 +150,10 @@ def refuse_idle_options(asked: NetworkRequest, request: RunRequest, mode: Networ
             "--allow-endpoint needs a credential service, and none is asked for.",
             hint="--credential SERVICE",
         )
+    if request.max_cost and not (asked.credentials or asked.optional_credentials):
+        raise ConfigError(
+            "--max-cost limits a credential service, and none is asked for.", hint="--credential SERVICE"
+        )
     if request.upstream_bypass and asked.upstream_proxy is None:
         raise ConfigError(
             "--upstream-bypass needs an upstream proxy, and there is none.", hint="--upstream-proxy HOST:PORT"
@@ -201,6 +205,7 @@ def _refuse_beside_allow_net(request: RunRequest) -> None:
         or request.deny_domain
         or request.credential
         or request.allow_endpoint
+        or request.max_cost
         or request.upstream_proxy is not None
         or request.upstream_bypass
         or request.allow_connect_port

@@ -16,7 +16,7 @@ from nono.policy.path_expansion import PathContext
 from nono.policy.request import RunRequest
 from nono.policy.schema.profile import Profile
 from nono.policy.services.credential_service import CredentialService, ignored_endpoints, resolve_services
-from nono.policy.services.named import names_of
+from nono.policy.services.named import names_of, parse_max_cost
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ def proxied_policy(
         profile.credential_capture,
         endpoints,
         required=names_of(text for text, _ in asked.credentials),
+        costs=[parse_max_cost(text) for text in request.max_cost],
     )
     scopes = scopes_of(asked.allow or (), asked.domains)
     hosts = host_rules.host_filter(asked, policy, scopes)

@@ -37,6 +37,7 @@ class RunRequest(NamedTuple):
     capability_elevation: bool = False
     ask: bool = False  # a person is asked about hosts that nothing allows
     allow_endpoint: tuple[str, ...] = ()  # SERVICE:METHOD:/path
+    max_cost: tuple[str, ...] = ()  # SERVICE=USD
     upstream_proxy: str | None = None
     upstream_bypass: tuple[str, ...] = ()
     allow_http2: bool = False

@@ -65,6 +65,7 @@ class ProxyService:
             LiveJudge(lambda: memo(self._dispatcher().judge)),
             LiveJudge(lambda: replace(self._dispatcher(), require_auth=False).judge),
         )
+        prices = shipped_prices()
         self.context = ProxyContext(
             dispatcher=self._initial,
             judge=self._judges[0],
@@ -74,8 +75,8 @@ class ProxyService:
             connector=Connector(dialer, port, config.upstream_proxy),
             pool=Pool(idle_timeout_s=config.pool_idle_timeout_s, max_idle_per_key=config.pool_max_idle),
             recorder=parts.recorder,
-            admission=Admission(config.routes, parts.approver, parts.alarm),
-            usage=UsageLedger(shipped_prices()),
+            admission=Admission(config.routes, parts.approver, parts.alarm, prices),
+            usage=UsageLedger(prices),
             flows=parts.flows,
             on_turn=parts.on_turn,
             server_context=config.server_context or no_authority,

@@ -139,6 +139,8 @@ OPTIONS: tuple[Option, ...] = (
            in_manifest=True, in_request=False),
     Option(("--allow-endpoint",), Kind.LIST, "allow only matching requests: SERVICE:METHOD:/path",
            (*SUPERVISED, WHY, PROXY), "RULE", in_manifest=True),
+    Option(("--max-cost",), Kind.LIST, "ask once a service has cost this much at list prices",
+           SUPERVISED, "SERVICE=USD", in_manifest=True),
     Option(("--upstream-proxy",), Kind.VALUE,
            "chain to another proxy, such as a corporate one", (*SUPERVISED, WHY, PROXY),
            "HOST:PORT", env="NONO_UPSTREAM_PROXY", deprecated=("--external-proxy",), in_manifest=True,

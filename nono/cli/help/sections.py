@@ -19,7 +19,7 @@ _SANDBOX: Mapping[str, str] = {
     "Undo": "--rollback --no-rollback --no-rollback-prompt --rollback-exclude --rollback-include "
     "--rollback-all --rollback-dest --undo --no-undo --undo-exclude --undo-include --undo-all "
     "--undo-dest --skip-dir",
-    "Limits": "--memory --max-processes",
+    "Limits": "--memory --max-processes --max-cost",
     "Unix sockets and devices": "--allow-unix-socket --allow-unix-socket-bind --allow-unix-socket-dir "
     "--allow-unix-socket-dir-bind --allow-unix-socket-subtree --allow-unix-socket-subtree-bind --allow-gpu",
     "Proxy": "--proxy-port --upstream-proxy --upstream-bypass --allow-http2 --proxy-ca-validity "

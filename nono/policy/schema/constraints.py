@@ -42,6 +42,7 @@ Duration = Annotated[str, Says({"pattern": "^0*[1-9][0-9]*[smhd]?$"})]
 DurationS = Annotated[int, Says({"minimum": 1})]
 NOT_NEGATIVE = Says({"minimum": 0})
 NotNegative = Annotated[int, NOT_NEGATIVE]
+Usd = Annotated[float, NOT_NEGATIVE]
 AbsolutePath = Annotated[str, Says({"pattern": "^/"})]
 CacheSeconds = Annotated[int, Says({"minimum": 0, "maximum": 3600})]
 Command = Annotated[tuple[Text, ...], Says({"minItems": 1})]

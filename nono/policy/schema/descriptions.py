@@ -186,6 +186,7 @@ _BY_OBJECT: Mapping[str, Mapping[str, str]] = {
         "requests": "Requests of one run.",
         "input_tokens": "Tokens sent to language models.",
         "output_tokens": "Tokens they answered with.",
+        "cost_usd": "What the tokens may cost, as estimated at list prices.",
         "on_limit": "At a limit requests are refused, or a person is asked for as much again.",
     },
     "UpgradeRule": {"path": "A path without a pattern."},

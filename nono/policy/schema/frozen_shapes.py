@@ -26,6 +26,7 @@ SHAPES: dict[type, dict[str, Parts]] = {
     PolicyEntry: {'default': (DefaultEntry,), 'deny': ((tuple, (RuleEntry,)),), 'approve': ((tuple, (RuleEntry,)),), 'allow': ((tuple, (RuleEntry,)),)},
     DefaultEntry: {'timeout_secs': (float,)},
     RateLimitEntry: {'requests_per_minute': (float,), 'max_delay_secs': (float,)},
+    UsageLimits: {'cost_usd': (float,)},
     TlsIntercept: {'ca_env_vars': ((tuple, ()),)},
     Diagnostics: {'suppress_system_services': ((tuple, ()),)},
     Linux: {'sandbox_policy': (SandboxPolicy,), 'namespaces': (Namespaces,)},

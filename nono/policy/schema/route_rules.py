@@ -11,7 +11,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Literal
 
-    from nono.policy.schema.constraints import AbsolutePath, AuthMethod, InjectMode, NotNegative, OnLimit
+    from nono.policy.schema.constraints import (
+        AbsolutePath,
+        AuthMethod,
+        InjectMode,
+        NotNegative,
+        OnLimit,
+        Usd,
+    )
 
 
 class Inject(NamedTuple):
@@ -47,12 +54,13 @@ class UsageLimits(NamedTuple):
     requests: NotNegative | None = None
     input_tokens: NotNegative | None = None
     output_tokens: NotNegative | None = None
+    cost_usd: Usd | None = None  # as estimated at list prices
     on_limit: OnLimit = "refuse"
 
     @property
     def is_set(self) -> bool:
         """True if anything is limited."""
-        return self.requests is not None or self.count_tokens
+        return self.requests is not None or self.count_usage
 
     @property
     def asks(self) -> bool:
@@ -63,6 +71,11 @@ class UsageLimits(NamedTuple):
     def count_tokens(self) -> bool:
         """True if tokens are limited, so a response that does not report its usage cannot be counted."""
         return self.input_tokens is not None or self.output_tokens is not None
+
+    @property
+    def count_usage(self) -> bool:
+        """True if tokens or what they cost are limited."""
+        return self.count_tokens or self.cost_usd is not None
 
 
 NO_LIMITS = UsageLimits()

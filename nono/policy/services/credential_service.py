@@ -109,15 +109,17 @@ def resolve_services(
     captures: Mapping[str, CaptureEntry] | None = None,
     endpoints: Iterable[tuple[str, EndpointRule]] = (),
     required: Container[str] | None = None,
+    costs: Iterable[tuple[str, float]] = (),
 ) -> tuple[CredentialService, ...]:
     """Build the services for pairs of SERVICE or SERVICE=URL and origin, each once.
 
     A profile's entry replaces a built-in one, and a URL either's address, of several the last.
     `endpoints` are the rules --allow-endpoint adds, by service.
     `required` are the names of services without which no run starts; None: all.
+    `costs` are what services may cost in USD, by name; a person is asked beyond that.
 
-    Raises ConfigError for an unknown service, an endpoint of a service not in use, a TLS file path that does
-    not expand to an absolute one, an unknown capture, or two services that share a variable.
+    Raises ConfigError for an unknown service, an endpoint or a cost of a service not in use, a TLS file path
+    that does not expand to an absolute one, an unknown capture, or two services that share a variable.
     """
     services: dict[str, CredentialService] = {}
     addresses: dict[str, str] = {}
@@ -141,14 +143,22 @@ def resolve_services(
         is_optional = required is not None and name not in required
         services[name] = services[name]._replace(named_as=each.text, is_optional=is_optional)
     for name, rule in endpoints:
-        if name not in services:
-            raise ConfigError(
-                f"--allow-endpoint: service '{name}' not found in active credentials "
-                f"({', '.join(services) or 'there are none'}).",
-                hint=did_you_mean(name, services) or f"--credential {shell_word(name)}",
-            )
-        services[name] = _with_rule(services[name], rule)
+        services[name] = _with_rule(_in_use(name, services, "--allow-endpoint"), rule)
+    for name, cost_usd in costs:
+        service = _in_use(name, services, "--max-cost")
+        limits = service.limits._replace(cost_usd=cost_usd, on_limit="ask")
+        services[name] = service._replace(limits=limits)
     return tuple(_with_variables_of_their_own(services.values()))
+
+
+def _in_use(name: str, services: Mapping[str, CredentialService], flag: str) -> CredentialService:
+    if name not in services:
+        raise ConfigError(
+            f"{flag}: service '{name}' not found in active credentials "
+            f"({', '.join(services) or 'there are none'}).",
+            hint=did_you_mean(name, services) or f"--credential {shell_word(name)}",
+        )
+    return services[name]
 
 
 def ignored_endpoints(

@@ -44,9 +44,9 @@ def problems_of(name: str, custom: CustomCredential) -> Iterator[Problem]:
         yield from policy_problems("endpoint_policy", custom.endpoint_policy)
     if custom.rate_limit is not None:
         yield from _rate_limit(custom.rate_limit)
-    for field in ("requests", "input_tokens", "output_tokens"):
+    for field in ("requests", "input_tokens", "output_tokens", "cost_usd"):
         limit = getattr(custom.limits, field)
-        if limit is not None and limit < 0:
+        if limit is not None and not (limit >= 0 and isfinite(limit)):
             yield f"limits.{field}", "expected a number from 0 up"
     yield from upgrade_problems("upgrades", custom.upgrades or ())
     if (custom.tls_client_cert is None) != (custom.tls_client_key is None):

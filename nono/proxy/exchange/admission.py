@@ -19,6 +19,7 @@ from nono.proxy.exchange.tally import Tally
 from nono.proxy.http import refusal
 from nono.proxy.http.refusal import Refusal, one_line
 from nono.proxy.usage.ledger import UsageLimiter
+from nono.proxy.usage.prices import ModelPrices
 from nono.proxy.verdict.routes import Route
 from nono.proxy.verdict.verdict import Forward
 
@@ -30,16 +31,16 @@ class Admitted(NamedTuple):
     """The request may go, with `injection` written into it; the caller settles `tally` when it has ended."""
 
     injection: Injection | None
-    tally: Tally | None = None  # only for a request whose tokens are counted
+    tally: Tally | None = None  # only for a request whose tokens or costs are counted
 
 
 class RouteState:
     """The state of a route that changes during a run."""
 
-    def __init__(self, route: Route) -> None:
+    def __init__(self, route: Route, prices: ModelPrices) -> None:
         self.route = route
         self.bucket = TokenBucket(route.rate_limit, time.monotonic()) if route.rate_limit else None
-        self.limiter = UsageLimiter(route.limits)
+        self.limiter = UsageLimiter(route.limits, prices)
         self.turns = anyio.Semaphore(1)  # taken in turn by requests whose tokens are limited
         self.frozen: str | None = None  # the reason why its credential is no longer used
         self.near_answers = 0  # answers that held a long beginning of the secret
@@ -60,8 +61,9 @@ class Admission:
         routes: Sequence[Route],
         approver: Approver | None,
         alarm: Callable[[str], None],
+        prices: ModelPrices,
     ) -> None:
-        self._states = {route.service: RouteState(route) for route in routes}
+        self._states = {route.service: RouteState(route, prices) for route in routes}
         self._approver = approver
         self._alarm = alarm
 
@@ -89,15 +91,18 @@ class Admission:
             return None
         credential = route.credential
         injection = None if credential is None else credential.at_hand(verdict.facts)
-        return None if injection is None else self._go(state, injection)
+        return None if injection is None else self._go(state, injection, verdict)
 
-    def _go(self, state: RouteState, injection: Injection) -> Admitted | Refusal:
+    def _go(self, state: RouteState, injection: Injection, verdict: Forward) -> Admitted | Refusal:
         """Check last: by now other requests may have used up the limit, or the upstream leaked the secret."""
         service = state.route.service
         if state.frozen is not None:
             return refusal.frozen(service, state.frozen)
         reason = state.limiter.start()
-        return Admitted(injection) if reason is None else refusal.limit_reached(service, reason)
+        if reason is not None:
+            return refusal.limit_reached(service, reason)
+        has_cost = verdict.provider is not None and state.route.limits.cost_usd is not None
+        return Admitted(injection, Tally(state.limiter, _hold_no_turn) if has_cost else None)
 
     async def _in_turn(self, state: RouteState, verdict: Forward) -> Admitted | Refusal:
         """Wait until the usage of the earlier requests is known, for a request whose tokens are limited.
@@ -164,7 +169,7 @@ class Admission:
             except (OSError, ValueError, CredentialError):  # the text could hold the secret: not passed on
                 return refusal.unavailable(route.service, verdict.origin.host)
             if not state.waits_at_limit:
-                return self._go(state, injection)
+                return self._go(state, injection, verdict)
             # Others have used up the limit meanwhile. What is acquired by now may be renewed while a person
             # is asked, and responses are searched for the newest values only: acquire it anew.
             if (reached := await self._beyond_limit(state)) is not None:
@@ -209,6 +214,9 @@ class Admission:
             return Answer(*await self._approver(request))  # TypeError if it is not an answer
         except Exception:
             return Answer("error", "asking failed")
+
+
+def _hold_no_turn() -> None: ...
 
 
 def _takes_turns(verdict: Forward, route: Route) -> bool:

@@ -149,7 +149,7 @@ class Inspection:
             self._flow.failed(reason)
 
     def settle(self) -> None:
-        """Count the usage reported so far. A tally accepts it only if it is the final count.
+        """Count the usage reported so far.
 
         Nothing of the response may follow.
         """
@@ -161,7 +161,7 @@ class Inspection:
         if usage is not None:
             self._on_usage(usage)
         if self._tally is not None:
-            self._tally.settle(usage if meter is not None and meter.is_final else None)
+            self._tally.settle(usage, is_final=meter is not None and meter.is_final)
 
 
 class _Recorded(NamedTuple):

@@ -1,4 +1,4 @@
-"""Hold a request's turn under a token limit until its usage is known (ADR 33)."""
+"""Count the usage of a request under a limit; under one of tokens hold its turn until then (ADR 33)."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ _GAVE_UP = frozenset((504, 524))
 class Tally:
     """The tokens of one request, counted once.
 
-    A sent request counts as using everything that is left, unless its response proves that it failed or
-    reports how many tokens it used in total.
+    A sent request counts as using every token that is left, unless its response proves that it failed or
+    reports how many it used in total.
     """
 
     __slots__ = ("_is_free", "_is_open", "_is_sent", "_limiter", "_release")
@@ -36,11 +36,14 @@ class Tally:
         """Note the final status: a request that failed uses nothing."""
         self._is_free = status >= 300 and status not in _GAVE_UP
 
-    def settle(self, usage: Usage | None) -> None:
-        """Count `usage`; None if the response did not report all of it. Later calls do nothing."""
+    def settle(self, usage: Usage | None, *, is_final: bool = True) -> None:
+        """Count `usage`; None if the response reported none. Later calls do nothing.
+
+        is_final: True if it is all that the response used.
+        """
         if not self._is_open:
             return
         self._is_open = False
         if usage is not None or (self._is_sent and not self._is_free):
-            self._limiter.add(usage)
+            self._limiter.add(usage, is_final=is_final)
         self._release()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import inf
 
 from nono.amounts import about, money, several, short
 from nono.audit.traffic import Spent
@@ -11,6 +12,8 @@ from nono.policy.schema.route_rules import UsageLimits
 from nono.proxy.usage.meter import UNKNOWN_MODEL, Usage
 from nono.proxy.usage.prices import ModelPrices
 
+_UNTOLD = "a response did not say how many tokens it used, or was left before that"
+_OF_OPENAI = "for OpenAI streams ask with stream_options.include_usage"
 _MAX_MODELS = 200  # for all credentials together, because an upstream can invent any number of names
 
 
@@ -49,7 +52,7 @@ class UsageLedger:
         if key not in self._totals and len(self._totals) >= _MAX_MODELS:
             key = (credential, UNKNOWN_MODEL)
         total = self._totals.get(key) or UsageTotal(*key)
-        cost = self._cost_usd(key[1], usage)
+        cost = self._prices.cost_usd(usage._replace(model=key[1]))
         self._totals[key] = UsageTotal(
             *key,
             responses=total.responses + 1,
@@ -97,32 +100,27 @@ class UsageLedger:
             rows.append([f"{about(sum(costs))} in all, {at_prices}"])
         return rows
 
-    def _cost_usd(self, model: str, usage: Usage) -> float | None:
-        price = self._prices.of(model)
-        if price is None:
-            return None
-        cached = min(usage.cached_input_tokens, usage.input_tokens)
-        return (
-            (usage.input_tokens - cached) * price.input
-            + cached * price.cached_input
-            + usage.output_tokens * price.output
-        ) / 1_000_000
-
 
 class UsageLimiter:
     """Decides whether the next request of a route may start.
 
     Tokens are known only when a response has ended, so the last request may exceed a token limit. Requests
-    that use tokens take turns (Tally), so that only one can. A limit of requests is never exceeded.
+    that use tokens take turns (Tally), so that only one can. A limit of requests is never exceeded. One of
+    costs, which are an estimate anyway, may be exceeded by all requests that are under way.
     """
 
-    def __init__(self, limits: UsageLimits) -> None:
+    def __init__(self, limits: UsageLimits, prices: ModelPrices) -> None:
         self._limits = limits
+        self._prices = prices
         self._is_set = limits.is_set
         self._requests = 0
         self._input_tokens = 0
         self._output_tokens = 0
+        self._cost_usd = 0.0
         self._unmetered = False
+        self._uncosted = ""  # why the costs are not known
+        self._goes_uncosted = False  # somebody has allowed that
+        self._costs_allowed = 1  # how many times the limit of costs was granted
         self.allowed_times = 1  # how many times the limits were granted
 
     def reason(self) -> str | None:
@@ -130,9 +128,16 @@ class UsageLimiter:
         return next(self._exceeded(), None) if self._is_set else None
 
     def extend(self) -> None:
-        """Raise the limits by their original amount."""
+        """Raise the limits by their original amount.
+
+        Where costs are unknown, those that cannot be known are free from now on, and the limit stays.
+        """
         self.allowed_times += 1
         self._unmetered = False
+        if self._uncosted and not self._has_cost_its_limit:
+            self._uncosted, self._goes_uncosted = "", True
+        else:
+            self._costs_allowed += 1
 
     def start(self) -> str | None:
         """Count a request about to be sent. Returns the reason for a 429 if it must not be sent."""
@@ -141,13 +146,30 @@ class UsageLimiter:
             self._requests += 1
         return reason
 
-    def add(self, usage: Usage | None) -> None:
-        """Add the usage of a request; None if it is unknown, which uses up everything left."""
-        if usage is None:
+    def add(self, usage: Usage | None, *, is_final: bool = True) -> None:
+        """Add the usage of a request; None if it is unknown, which uses up everything left.
+
+        is_final: False for what was reported until a client left. Of tokens that is unknown usage; of costs
+        it counts as it is, so that whoever interrupts an answer is not asked each time.
+        """
+        if usage is None or not is_final:
             self._unmetered = True
         else:
             self._input_tokens += usage.input_tokens
             self._output_tokens += usage.output_tokens
+        cost = None if usage is None else self._prices.cost_usd(usage)
+        if cost is not None:
+            self._cost_usd += cost
+        elif not self._goes_uncosted:
+            self._uncosted = _UNTOLD if usage is None else f"no list price of {usage.model} is known"
+
+    @property
+    def _most_usd(self) -> float:
+        return inf if self._limits.cost_usd is None else self._limits.cost_usd * self._costs_allowed
+
+    @property
+    def _has_cost_its_limit(self) -> bool:
+        return self._cost_usd >= self._most_usd
 
     def _exceeded(self) -> Iterator[str]:
         limits = self._limits
@@ -160,7 +182,9 @@ class UsageLimiter:
             if most is not None and used >= most:
                 yield f"the limit of {most:,} {what} for this run is reached ({used:,} used)"
         if self._unmetered and limits.count_tokens:
-            yield (
-                "a response did not say how many tokens it used, or was left before that, so the limit of"
-                " tokens cannot be kept (for OpenAI streams ask with stream_options.include_usage)"
-            )
+            yield f"{_UNTOLD}, so the limit of tokens cannot be kept ({_OF_OPENAI})"
+        if self._has_cost_its_limit:
+            spent = about(self._cost_usd)
+            yield f"the limit of {money(self._most_usd)} for this run is reached ({spent} at list prices)"
+        if self._uncosted and limits.cost_usd is not None:
+            yield f"{self._uncosted}, so the limit of costs cannot be kept"

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from nono.named_tuple import NamedTuple
 from nono.policy.builtin import shipped
+from nono.proxy.usage.meter import Usage
 
 
 class Price(NamedTuple):
@@ -31,6 +32,18 @@ class ModelPrices(NamedTuple):
             if name[:end] in self.models and name[end : end + 1] in ("", "-", "@", ":"):
                 return self.models[name[:end]]
         return None
+
+    def cost_usd(self, usage: Usage) -> float | None:
+        """Estimate what a response has cost; None if its model has no known price."""
+        price = self.of(usage.model)
+        if price is None:
+            return None
+        cached = min(usage.cached_input_tokens, usage.input_tokens)
+        return (
+            (usage.input_tokens - cached) * price.input
+            + cached * price.cached_input
+            + usage.output_tokens * price.output
+        ) / 1_000_000
 
 
 def shipped_prices() -> ModelPrices:

@@ -244,7 +244,7 @@ class Judge:
 
 def is_open(route: Route) -> bool:
     """Return True if nothing about `route` depends on how a path is read, so unusual spellings may pass."""
-    return route.endpoints.allows_all and not route.upgrades and not route.limits.count_tokens
+    return route.endpoints.allows_all and not route.upgrades and not route.limits.count_usage
 
 
 def is_below(route: Route, path: bytes) -> bool:

@@ -49,9 +49,12 @@ def beyond_limits(
         error, rule, hint = what
         # Codex answers this status by trying HTTP; after any other it retries five times.
         return Refusal(426, error, host, rule, of, hint, category="unsupported_upgrade")
-    if not route.limits.count_tokens or is_countable(method, host, path):
+    if not route.limits.count_usage or is_countable(method, host, path):
         return None
-    error = f"nobody can count the tokens that {method} {path} uses, so the limit of tokens could not be kept"
+    limited = _counted(route)
+    error = (
+        f"nobody can count the tokens that {method} {path} uses, so the limit of {limited} could not be kept"
+    )
     hint = "call the model directly, or limit requests only"
     return Refusal(403, error, host, "limits", of, hint, category="endpoint_policy")
 
@@ -70,8 +73,9 @@ def _not_counted_on_a_websocket(route: Limited) -> tuple[str, str, str] | None:
     Models are used over WebSockets too, and one could last for the whole run with any number of messages.
     """
     hint = "use the same API over HTTP"
-    if route.limits.count_tokens:
-        error = "nobody counts the tokens of a WebSocket, so the limit of tokens could not be kept"
+    if route.limits.count_usage:
+        limited = _counted(route)
+        error = f"nobody counts the tokens of a WebSocket, so the limit of {limited} could not be kept"
         return error, "limits", f"{hint}, or limit requests only"
     if route.limits.is_set:
         error = "nobody counts the messages of a WebSocket, so the limit of requests could not be kept"
@@ -80,3 +84,7 @@ def _not_counted_on_a_websocket(route: Limited) -> tuple[str, str, str] | None:
         error = "nobody counts the messages of a WebSocket, so the rate limit could not be kept"
         return error, "rate_limit", f"{hint}, or list its path in the upgrades of the route"
     return None
+
+
+def _counted(route: Limited) -> str:
+    return "tokens" if route.limits.count_tokens else "costs"

@@ -8,6 +8,7 @@ from nono.policy.schema.route_rules import UsageLimits
 from nono.proxy.exchange.tally import Tally
 from nono.proxy.usage.ledger import UsageLimiter
 from nono.proxy.usage.meter import Usage
+from nono.proxy.usage.prices import ModelPrices
 
 REPORTED = Usage("m", 3, 4)
 
@@ -16,10 +17,10 @@ class Limiter(UsageLimiter):
     """What a tally adds."""
 
     def __init__(self) -> None:
-        super().__init__(UsageLimits())
+        super().__init__(UsageLimits(), ModelPrices("", {}))
         self.added: list[Usage | None] = []
 
-    def add(self, usage: Usage | None) -> None:
+    def add(self, usage: Usage | None, *, is_final: bool = True) -> None:
         self.added.append(usage)
 
 

@@ -639,26 +639,70 @@ def _until_refused(limiter: UsageLimiter, usage: Usage | None) -> Iterator[str]:
 def test_a_limit_refuses_the_request_after_it_is_reached(
     limits: UsageLimits, allowed: int, reason: str
 ) -> None:
-    *before, last = _until_refused(UsageLimiter(limits), Usage("m", 10, 5))
+    *before, last = _until_refused(UsageLimiter(limits, PRICES), Usage("m", 10, 5))
     assert before == ["allowed"] * allowed
     assert reason in last
 
 
 def test_no_limit_refuses_nothing() -> None:
-    assert list(_until_refused(UsageLimiter(UsageLimits()), Usage("m", 10**9, 10**9))) == ["allowed"] * 100
-    assert list(_until_refused(UsageLimiter(UsageLimits()), None)) == ["allowed"] * 100
+    assert (
+        list(_until_refused(UsageLimiter(UsageLimits(), PRICES), Usage("m", 10**9, 10**9)))
+        == ["allowed"] * 100
+    )
+    assert list(_until_refused(UsageLimiter(UsageLimits(), PRICES), None)) == ["allowed"] * 100
 
 
 def test_a_token_limit_refuses_after_a_response_without_usage() -> None:
-    *before, last = _until_refused(UsageLimiter(UsageLimits(output_tokens=1000)), None)
+    *before, last = _until_refused(UsageLimiter(UsageLimits(output_tokens=1000), PRICES), None)
     assert before == ["allowed"]
     assert "include_usage" in last
 
 
 def test_a_request_limit_needs_no_usage_of_the_responses() -> None:
-    assert len(list(_until_refused(UsageLimiter(UsageLimits(requests=50)), None))) == 51
+    assert len(list(_until_refused(UsageLimiter(UsageLimits(requests=50), PRICES), None))) == 51
 
 
 def test_requests_that_run_side_by_side_do_not_pass_a_limit_of_requests() -> None:
-    limiter = UsageLimiter(UsageLimits(requests=2))
+    limiter = UsageLimiter(UsageLimits(requests=2), PRICES)
     assert [limiter.start() is None for _ in range(4)] == [True, True, False, False]
+
+
+HALF_A_DOLLAR = Usage("gpt-4o-mini-x", 400_000, 100_000)  # at a dollar for a million of each
+
+
+def test_a_limit_of_costs_refuses_the_request_after_it_is_reached() -> None:
+    limiter = UsageLimiter(UsageLimits(cost_usd=1.5), PRICES)
+    *before, last = _until_refused(limiter, HALF_A_DOLLAR)
+    assert before == ["allowed"] * 3
+    assert last == "the limit of $1.50 for this run is reached (about $1.50 at list prices)"
+    limiter.extend()
+    assert len(list(_until_refused(limiter, HALF_A_DOLLAR))) == 4
+
+
+@pytest.mark.parametrize(
+    ("usage", "reason"),
+    [
+        (Usage("own-model", 1, 1), "no list price of own-model is known"),
+        (None, "a response did not say how many tokens it used, or was left before that"),
+    ],
+)
+def test_a_limit_of_costs_refuses_after_a_response_whose_costs_are_unknown(
+    usage: Usage | None, reason: str
+) -> None:
+    limiter = UsageLimiter(UsageLimits(cost_usd=100), PRICES)
+    *before, last = _until_refused(limiter, usage)
+    assert before == ["allowed"]
+    assert last == f"{reason}, so the limit of costs cannot be kept"
+    limiter.extend()  # by somebody who goes on without: nobody asks them for each answer
+    assert list(_until_refused(limiter, usage)) == ["allowed"] * 100
+    limiter.add(Usage("gpt-4o-mini", 10**8, 0))
+    assert str(limiter.reason()).startswith("the limit of $100.00 for this run is reached")
+
+
+@pytest.mark.parametrize("limits", [UsageLimits(cost_usd=100), UsageLimits(output_tokens=10**9)])
+def test_what_an_answer_reported_until_it_was_left_is_a_cost_and_no_number_of_tokens(
+    limits: UsageLimits,
+) -> None:
+    limiter = UsageLimiter(limits, PRICES)
+    limiter.add(HALF_A_DOLLAR, is_final=False)
+    assert (limiter.reason() is None) == (limits.cost_usd is not None)
