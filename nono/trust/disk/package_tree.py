@@ -48,8 +48,11 @@ def _lines(start: str) -> Iterator[str]:
             path = join(above, name)
             shown = path.removeprefix(f"{start}/")
             files += 1
-            if os.path.islink(path):
-                yield f"-> {os.readlink(path)}  {shown}\n"
+            target = os.readlink(path) if os.path.islink(path) else None
+            if "\n" in f"{shown}{target}":  # could pass for the lines of other files
+                raise ValueError("a line break in the name of a file")
+            if target is not None:
+                yield f"-> {target}  {shown}\n"
             elif name not in _OF_INSTALLATION:
                 content = read_regular_file(path, _FILE_BYTES_MAX)
                 size += len(content)

@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,25 @@ def test_each_file_of_a_package_counts(tmp_path: Path) -> None:
     (tmp_path / "_npx/0123/node_modules/mcp-x/run.js").unlink()
     (tmp_path / "_npx/0123/node_modules/mcp-x/run.js").symlink_to("elsewhere")
     assert b"-> elsewhere  mcp-x/run.js\n" in package_tree.read(str(tmp_path / "_npx/0123")).manifest
+
+
+@pytest.mark.parametrize("is_link", [False, True])
+def test_no_name_passes_for_the_lines_of_other_files(is_link: bool, tmp_path: Path) -> None:
+    tree = Path(npx(tmp_path))
+    modules = tree / "node_modules"
+    (modules / "mcp-x/use.js").write_text("2")
+    if is_link:
+        (modules / "a").symlink_to("elsewhere")
+    lines = package_tree.read(str(tree)).manifest.decode().splitlines()
+    shutil.rmtree(modules)
+    if is_link:
+        target, _, name = "\n".join(lines).removeprefix("-> ").rpartition("  ")
+        (modules / name).parent.mkdir(parents=True)
+        (modules / name).symlink_to(target)
+    else:
+        _write(modules, {f"mcp-x/run.js\n{lines[1]}": "1"})
+    with pytest.raises(ValueError, match="a line break"):
+        package_tree.read(str(tree))
 
 
 def test_one_package_has_one_digest_wherever_it_is_installed(tmp_path: Path) -> None:
