@@ -8,8 +8,9 @@ from nono.named_tuple import NamedTuple
 from nono.policy.capability import CapabilitySet, Grant
 from nono.policy.environment.inheritance import PHANTOM, Withheld
 from nono.policy.files.denials import DenyRules
+from nono.policy.files.grants import GrantTable
 from nono.policy.files.own_state import own_state
-from nono.policy.files.path_verdict import FilePolicy, GrantTable
+from nono.policy.files.path_verdict import FilePolicy
 from nono.policy.files.unix_sockets import UnixSocketRules
 from nono.policy.path_expansion import Filesystem
 from nono.policy.resolve import Resolved

@@ -174,26 +174,24 @@ def accesses(grants: Iterable[Grant], path: str) -> Access | None:
     return total
 
 
-class Held:
-    """What grants give on one path after another, as accesses() says of one.
-
-    A start asks for fifty caches among two hundred grants.
-    """
+class GrantTable:
+    """Grants by path: a lookup walks up from a path instead of trying all grants."""
 
     def __init__(self, grants: Iterable[Grant]) -> None:
-        self._below: dict[str, Access] = {}
-        self._at: dict[str, Access] = {}
+        self._files: dict[str, Access] = {}
+        self._directories: dict[str, Access] = {}
         for grant in grants:
-            held = self._below if grant.is_dir else self._at
-            known = held.get(grant.path, grant.access)
-            held[grant.path] = known.united(grant.access)
+            table = self._directories if grant.is_dir else self._files
+            held = table.get(grant.path)
+            table[grant.path] = grant.access if held is None else held.united(grant.access)
 
-    def on(self, path: str) -> Access | None:
-        total = self._at.get(path)
+    def accesses(self, path: str) -> Access | None:
+        """Return what accesses() does."""
+        total = self._files.get(path)
         for each in ancestry(path):
-            access = self._below.get(each)
-            if access is not None:
-                total = access if total is None else total.united(access)
+            held = self._directories.get(each)
+            if held is not None:
+                total = held if total is None else total.united(held)
         return total
 
 

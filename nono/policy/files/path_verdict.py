@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from posixpath import dirname
 
 from nono.named_tuple import NamedTuple
-from nono.policy.capability import Access, Denial, Grant
+from nono.policy.capability import Access, Denial
 from nono.policy.files.denials import DenyRules
+from nono.policy.files.grants import GrantTable
 from nono.policy.path_expansion import is_within
 
 
@@ -41,29 +41,6 @@ class Protected(NamedTuple):
 PROBED = frozenset({"/etc/locale.alias", "/proc/sys/vm/overcommit_memory"})
 
 PathVerdict = Granted | TooWeak | NotGranted | Denied | Protected
-
-
-class GrantTable:
-    """Grants by path, so a lookup walks the ancestors of a path instead of trying all grants."""
-
-    def __init__(self, grants: Iterable[Grant]) -> None:
-        self._files: dict[str, Access] = {}
-        self._directories: dict[str, Access] = {}
-        for grant in grants:
-            table = self._directories if grant.is_dir else self._files
-            held = table.get(grant.path)
-            table[grant.path] = grant.access if held is None else held.united(grant.access)
-
-    def accesses(self, path: str) -> Access | None:
-        """Return the total access that the grants give on `path`, which Landlock adds up; None for none."""
-        total = self._files.get(path)
-        while True:
-            held = self._directories.get(path)
-            if held is not None:
-                total = held if total is None else total.united(held)
-            if path in ("/", ""):
-                return total
-            path = dirname(path)
 
 
 class FilePolicy(NamedTuple):

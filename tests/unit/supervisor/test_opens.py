@@ -11,7 +11,8 @@ import pytest
 from nono.kernel.uapi import open as uapi
 from nono.policy.capability import Access, Denial, Grant
 from nono.policy.files.denials import DenyRules
-from nono.policy.files.path_verdict import PROBED, FilePolicy, GrantTable
+from nono.policy.files.grants import GrantTable
+from nono.policy.files.path_verdict import PROBED, FilePolicy
 from nono.supervisor.verdict.open_call import OpenCall, parse_open_how, registers
 from nono.supervisor.verdict.open_verdict import Ask, Found, Leave, Refuse, judge_open
 

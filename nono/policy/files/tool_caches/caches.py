@@ -15,7 +15,7 @@ from nono.paths import CACHES
 from nono.policy.capability import Access, Grant
 from nono.policy.environment.inheritance import EnvironmentRules
 from nono.policy.files.denials import DenyRules
-from nono.policy.files.grants import Held
+from nono.policy.files.grants import GrantTable
 from nono.policy.files.links import LinkGuard, Way
 from nono.policy.files.tool_caches.project_settings import project_keeps_its_own
 from nono.policy.path_expansion import Filesystem, PathContext, canonical_as_far, is_within
@@ -154,7 +154,7 @@ def own_caches(
     planted.
     """
     workdir = canonical_as_far(path_context.workdir, fs)
-    held = Held(grants)
+    held = GrantTable(grants)
     settled = {*environment.passed, *dict(environment.fixed), *(environment.allow or ())}
     tools = [
         tool
@@ -166,12 +166,12 @@ def own_caches(
     spelled = path_context.of_group(ROOT)
     root = canonical_as_far(spelled, fs)
     # If another run has a grant here, it could plant a link or fill another project's caches.
-    if not tools or held.on(root) is not None:
+    if not tools or held.accesses(root) is not None:
         return None
     guard = LinkGuard([(grant, Way(grant.path)) for grant in grants], path_context, fs)
     if guard.planted(Way(spelled)) is not None:
         return None
-    path = join(root, _name(workdir, held.on(workdir)))
+    path = join(root, _name(workdir, held.accesses(workdir)))
     # A denial below the caches would need a mask, and masks are already settled.
     if denials.covering(path) is not None or any(is_within(each.path, path) for each in denials.denials):
         return None
@@ -189,7 +189,7 @@ def own_caches(
 def _is_wanted(
     tool: _Tool,
     grants: tuple[Grant, ...],
-    held: Held,
+    held: GrantTable,
     path_context: PathContext,
     fs: Filesystem,
 ) -> bool:
@@ -201,7 +201,7 @@ def _is_wanted(
         return False  # the profile expects its program to find its cache there
     if tool is _STATE and any(is_within(grant.path, usual) for grant in grants):
         return False  # what is granted there is to be found, if only read: a profile of Nix, for instance
-    access = held.on(usual)
+    access = held.accesses(usual)
     return access is None if tool.reading_is_enough else access is not Access.READWRITE
 
 

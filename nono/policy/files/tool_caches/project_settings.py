@@ -8,7 +8,7 @@ from posixpath import join
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import Access
 from nono.policy.files.denials import DenyRules
-from nono.policy.files.grants import Held
+from nono.policy.files.grants import GrantTable
 from nono.policy.path_expansion import Filesystem, ancestry, canonical_as_far
 
 _TOML_STEPS_MAX = 1_000_000  # some 25 ms
@@ -37,7 +37,7 @@ _OF_VARIABLES: Mapping[str, _Settings] = {
 
 
 def project_keeps_its_own(
-    variable: str, workdir: str, held: Held, denials: DenyRules, fs: Filesystem
+    variable: str, workdir: str, held: GrantTable, denials: DenyRules, fs: Filesystem
 ) -> bool:
     """Return True if settings of the project name a cache that the run may write.
 
@@ -47,7 +47,7 @@ def project_keeps_its_own(
     if settings is None:
         return False
     for directory in sorted(ancestry(workdir), key=len, reverse=True):
-        if held.on(directory) is None:
+        if held.accesses(directory) is None:
             break
         for file, section in settings.files:
             text = fs.text(join(directory, file)) or ""
@@ -58,7 +58,7 @@ def project_keeps_its_own(
             base = directory if settings.is_relative_to_file else workdir
             place = canonical_as_far(join(base, named), fs)
             is_plain = not named.startswith("~") and "$" not in named
-            return is_plain and denials.covering(place) is None and held.on(place) is Access.READWRITE
+            return is_plain and denials.covering(place) is None and held.accesses(place) is Access.READWRITE
     return False
 
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nono.policy.capability import Access, Grant
-from nono.policy.files.grants import Held, accesses, covering
+from nono.policy.files.grants import GrantTable, accesses, covering
 from nono.policy.path_expansion import is_within
 
 NAMES = st.sampled_from(["a", "ab", "b", "..", "."])
@@ -29,8 +29,8 @@ def test_a_grant_covers_its_path_and_a_directory_what_is_below_it(grants: list[G
 
 
 @given(GRANTS, CANONICAL)
-def test_what_is_held_on_a_path_is_the_access_on_it(grants: list[Grant], path: str) -> None:
-    assert Held(grants).on(path) is accesses(grants, path)
+def test_a_table_of_grants_gives_the_same_access(grants: list[Grant], path: str) -> None:
+    assert GrantTable(grants).accesses(path) is accesses(grants, path)
 
 
 def test_access_adds_up_along_the_way_and_ends_at_a_sibling() -> None:

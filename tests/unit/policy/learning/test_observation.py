@@ -10,7 +10,8 @@ import pytest
 from nono.audit import event
 from nono.policy.capability import Access, Denial, Grant
 from nono.policy.files.denials import DenyRules
-from nono.policy.files.path_verdict import FilePolicy, GrantTable
+from nono.policy.files.grants import GrantTable
+from nono.policy.files.path_verdict import FilePolicy
 from nono.policy.files.unix_sockets import UNIX_SOCKET
 from nono.policy.learning import observation
 from nono.policy.learning.observation import Need, Observation, Refused, Site

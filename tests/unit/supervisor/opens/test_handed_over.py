@@ -24,7 +24,8 @@ from nono.kernel.notify import Notification
 from nono.kernel.uapi.open import AT_FDCWD
 from nono.policy.capability import Access, Grant
 from nono.policy.files.denials import DenyRules
-from nono.policy.files.path_verdict import FilePolicy, GrantTable
+from nono.policy.files.grants import GrantTable
+from nono.policy.files.path_verdict import FilePolicy
 from nono.supervisor.calls import handover
 from nono.supervisor.calls.caller import caller_context
 from nono.supervisor.opens.handler import Command, FileOpens
