@@ -23,7 +23,7 @@ def matches(pattern: str, fs: Filesystem, *, stays_inside: bool) -> tuple[str, .
     segments = [segment for segment in pattern.split("/") if segment]
     first = next(position for position, segment in enumerate(segments) if is_pattern(segment))
     root = "/" + "/".join(segments[:first])
-    found = sorted(set(_Search(pattern, fs).below(root, segments[first:])))
+    found = sorted(set(_Search(pattern, fs).matches(root, segments[first:])))
     if not stays_inside:
         return tuple(found)
     home = fs.canonical(root)
@@ -39,33 +39,31 @@ class _Search:
         self.fs = fs
         self.looked_at = 0
 
-    def below(self, directory: str, segments: list[str]) -> Iterator[str]:
+    def matches(self, root: str, segments: list[str]) -> Iterator[str]:
         """Yield the matches of `segments` in a directory, which need not exist."""
-        segment, rest = segments[0], segments[1:]
-        if segment == "**":
-            yield from self.below(directory, rest) if rest else ()
-            for path, is_directory in self._entries(directory):
+        pending = [(root, segments)]  # no recursion: a command can make directories as deep as it likes
+        while pending:
+            directory, (segment, *rest) = pending.pop()
+            if segment == "**" and rest:
+                pending.append((directory, rest))
+            if is_pattern(segment):
+                found = self._entries(directory, segment)
+            else:
+                found = self._entry(join(directory, segment))
+            for path, is_directory in found:
                 if not rest:
                     yield path
-                if is_directory:
-                    yield from self.below(path, segments)
-        elif not is_pattern(segment):
-            path = join(directory, segment)
-            entry = self.fs.entry(path)
-            if entry is not None and not rest:
-                yield path
-            elif entry is not None and entry.kind == "dir":
-                yield from self.below(path, rest)
-        else:
-            for path, is_directory in self._entries(directory):
-                if not _fits(path.rpartition("/")[2], segment):
-                    continue
-                if not rest:
-                    yield path
-                elif is_directory:
-                    yield from self.below(path, rest)
+                if is_directory and segment == "**":
+                    pending.append((path, [segment, *rest]))
+                elif is_directory and rest:
+                    pending.append((path, rest))
 
-    def _entries(self, directory: str) -> Iterator[tuple[str, bool]]:
+    def _entry(self, path: str) -> Iterator[tuple[str, bool]]:
+        entry = self.fs.entry(path)
+        if entry is not None:
+            yield path, entry.kind == "dir"
+
+    def _entries(self, directory: str, segment: str) -> Iterator[tuple[str, bool]]:
         names = self.fs.names(directory)
         self.looked_at += len(names)
         if self.looked_at > MAX_LOOKED_AT:
@@ -74,10 +72,8 @@ class _Search:
                 hint="name the directory further down, or fewer `**`",
             )
         for name in names:
-            path = join(directory, name)
-            entry = self.fs.entry(path)
-            if entry is not None:
-                yield path, entry.kind == "dir"
+            if _fits(name, segment):
+                yield from self._entry(join(directory, name))
 
 
 def _fits(name: str, segment: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from unittest.mock import Mock
 
 import pytest
 
@@ -53,6 +54,14 @@ def test_a_pattern_means_what_is_there(fs: Filesystem, pattern: str, found: list
 def test_a_denial_matches_a_link_that_leads_out_without_walking_it(fs: Filesystem) -> None:
     assert matches(f"{WORK}/o*", fs, stays_inside=False) == (f"{WORK}/out",)
     assert f"{WORK}/out/.env" not in matches(f"{WORK}/**/.env", fs, stays_inside=False)
+
+
+def test_directories_that_a_command_made_very_deep_are_searched() -> None:
+    fs = Mock()
+    fs.entry.side_effect = lambda path: Mock(kind="file" if path.endswith(".env") else "dir")
+    fs.names.side_effect = lambda path: ("d" if path.count("/") < 1500 else ".env",)
+    (found,) = matches("/**/*.env", fs, stays_inside=False)
+    assert found == f"{'/d' * 1500}/.env"
 
 
 def test_a_search_of_everything_is_refused(fs: Filesystem, monkeypatch: pytest.MonkeyPatch) -> None:
