@@ -211,9 +211,20 @@ def _texts(headers: Iterable[tuple[bytes, bytes]] | None) -> list[tuple[str, str
     return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers or ()]
 
 
-def connect(port: int, authority: str, ca_file: str, alpn: Sequence[str] = ("h2",)) -> ssl.SSLSocket:
+def connect(
+    port: int,
+    authority: str,
+    ca_file: str,
+    alpn: Sequence[str] = ("h2",),
+    *,
+    receive_buffer: int | None = None,
+) -> ssl.SSLSocket:
     """Return a TLS connection to authority (host:port) through the proxy."""
-    transport = socket.create_connection(("127.0.0.1", port), TIMEOUT_S)
+    transport = socket.socket()
+    if receive_buffer is not None:
+        transport.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+    transport.settimeout(TIMEOUT_S)
+    transport.connect(("127.0.0.1", port))
     transport.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     login = base64.b64encode(f"nono:{TOKEN}".encode()).decode()
     head = f"CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\nProxy-Authorization: Basic {login}\r\n\r\n"
@@ -239,9 +250,10 @@ def h2_client(
     acknowledges: bool = True,
     settings: dict[h2.settings.SettingCodes, int] | None = None,
     starts: bool = True,
+    receive_buffer: int | None = None,
 ) -> Iterator[Http2Client]:
     """Yield a client inside a CONNECT to authority that negotiated h2. starts: the preface has been sent."""
-    with connect(port, authority, ca_file) as transport:
+    with connect(port, authority, ca_file, receive_buffer=receive_buffer) as transport:
         assert transport.selected_alpn_protocol() == "h2"
         client = Http2Client(transport, authority, acknowledges=acknowledges)
         if starts:

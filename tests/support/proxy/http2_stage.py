@@ -53,6 +53,7 @@ class Stage:
         acknowledges: bool = True,
         settings: dict[h2.settings.SettingCodes, int] | None = None,
         starts: bool = True,
+        receive_buffer: int | None = None,
     ) -> AbstractContextManager[Http2Client]:
         return h2_client(
             self.proxy.port,
@@ -61,6 +62,7 @@ class Stage:
             acknowledges=acknowledges,
             settings=settings,
             starts=starts,
+            receive_buffer=receive_buffer,
         )
 
     def connections(self) -> list[Http2Connection]:

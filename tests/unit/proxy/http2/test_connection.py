@@ -45,6 +45,8 @@ from support.proxy.thread import (
     Hosts,
     Names,
     Recording,
+    narrow_listener,
+    wait_until,
 )
 from support.servers.http1 import Received
 from support.servers.http2 import Stream, h2_upstream
@@ -777,6 +779,31 @@ def test_an_idle_connection_is_closed_with_notice() -> None:
         stage.proxy.let_pass(121)
         client.wait_closed()
     assert client.goaway == 0
+
+
+def test_a_client_that_still_has_a_response_to_read_is_not_idle() -> None:
+    answered = threading.Event()
+
+    def handler(stream: Stream) -> None:
+        stream.head()
+        stream.send(b"x" * 20_000)  # more than the kernel holds here, and less than TLS is kept waiting for
+        stream.end()
+        answered.set()
+
+    with (
+        h2_stage(handler, options={"listener": narrow_listener()}) as (stage, _),
+        stage.client(receive_buffer=4096) as client,
+    ):
+        number = client.request(fields=[KEY])
+        assert answered.wait(TIMEOUT_S)
+        wait_until(lambda: not stage.connections()[0]._streams)
+        stage.proxy.let_pass(121)
+        stage.proxy.let_pass(121)
+        client.wait_until(lambda: client.answers[number].is_over)
+        assert client.answers[number].body == b"x" * 20_000
+        assert client.get(fields=[KEY]).status == 200
+        stage.proxy.let_pass(121)
+        client.wait_closed()  # now it is
 
 
 def test_a_client_without_a_preface_is_closed_in_time() -> None:

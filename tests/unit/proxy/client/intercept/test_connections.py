@@ -107,8 +107,9 @@ def test_a_slow_reader_gets_all_of_a_response(field: bytes) -> None:
         assert client.response().body == body
 
 
-def test_a_client_that_still_has_a_response_to_read_is_not_idle() -> None:
-    body = b"x" * 400_000
+@pytest.mark.parametrize("size", [20_000, 400_000], ids=["in the loop", "in TLS"])
+def test_a_client_that_still_has_a_response_to_read_is_not_idle(size: int) -> None:
+    body = b"x" * size
 
     def handler(request: Received) -> None:
         request.connection.respond(body=body if request.target == b"/large" else b"ok")
