@@ -49,7 +49,10 @@ if TYPE_CHECKING:
     from nono.sandbox.plan.private_view import PrivateView
     from nono.supervisor.cgroup.cgroup import Cgroup
 
-_UNRECORDED = "a run that cannot be recorded is not started; --no-audit starts it all the same"
+_UNRECORDED = (
+    "a run that cannot be recorded is not started; XDG_STATE_HOME=DIR nono ... keeps its records elsewhere, "
+    "--no-audit keeps none"
+)
 
 
 class _Enclosed(NamedTuple):

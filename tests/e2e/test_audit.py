@@ -209,6 +209,10 @@ def test_without_a_log_a_run_ends_well_where_its_state_is_read_only(sandbox: Non
     assert f"the audit log cannot be opened: {audit_of(sandbox)}/" in refused.stderr.replace("\n", " ")
     advised = sandbox.run(["echo", "fine"], profile=OPEN, flags=["--no-audit"], stage=stage)
     assert (advised.exit_code, advised.stdout) == (0, "fine\n"), advised.stderr
+    assert "XDG_STATE_HOME=DIR nono ..." in refused.stderr
+    elsewhere = {"XDG_STATE_HOME": str(sandbox.user.home / "elsewhere")}
+    kept = sandbox.run(["echo", "fine"], profile=OPEN, environment=elsewhere, stage=stage)
+    assert (kept.exit_code, kept.stdout) == (0, "fine\n"), kept.stderr
 
 
 def test_a_list_names_what_ran_by_its_directory(sandbox: NonoRun) -> None:
