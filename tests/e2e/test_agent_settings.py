@@ -345,6 +345,7 @@ def test_a_program_that_an_agent_runs_outside_is_told_once_a_run_has_replaced_it
         (".claude", "plugins/cache/x/y/1/hooks/hooks.json", True),
         (".claude", "plugins/data/x/hooks.json", False),
         (".claude", "chrome/chrome-native-host", True),
+        (".claude", "dev-mods/x/index.js", True),
         (".claude", "plugins/marketplaces/mk/plugins/x/hooks/hooks.json", True),
         (".claude", "plugins/marketplaces/mk/plugins/.git/x", True),
         (".claude", "plugins/marketplaces/mk/.git/logs/x", False),
@@ -458,6 +459,19 @@ server.listen()
 """
 
 
+@pytest.mark.parametrize(("directory", "read"), [("sessions", ""), ("logs", "canary\n")])
+def test_the_keys_to_a_running_claude_code_are_not_read(person: NonoRun, directory: str, read: str) -> None:
+    """Who has one writes to that session as another one of the person's does."""
+    key = person.user.home / ".claude" / directory / "4711.key"
+    key.parent.mkdir()
+    key.write_text("canary\n")
+    for path in (key.parent, key):
+        person.give(path)
+    ended = person.run(["sh", "-c", f"chmod 700 {key.parent} && cat {key}"], profile=PROFILE, flags=["-s"])
+    assert ended.stdout == read, ended.stderr
+    assert key.read_text() == "canary\n"
+
+
 @pytest.mark.parametrize(
     ("state", "where", "left"),
     [
@@ -471,6 +485,7 @@ server.listen()
         (".claude", "session-env", []),
         (".claude", "daemon", []),
         (".claude", "jobs", []),
+        (".claude", "sessions", []),
         (".claude", "teams", []),
         (".qwen", "ide", []),
         (".qwen", "beside", ["x.sock"]),
@@ -483,7 +498,7 @@ def test_a_run_has_its_own_directory_where_an_agent_outside_finds_what_it_obeys(
 
     Qwen Code starts what a file there names, and so does the service of Claude Code. The shells of Claude
     Code and Codex read the scripts there, and a team of Claude Code its leader's answers. Codex starts git
-    and its own sandbox from a directory below tmp.
+    and its own sandbox from a directory below tmp. Claude Code writes to other sessions that it finds there.
     """
     directory = person.user.home / state / where
     directory.mkdir(parents=True, exist_ok=True)

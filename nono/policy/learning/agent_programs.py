@@ -77,7 +77,7 @@ CLONES = "marketplaces"
 INSTALLED = (
     (".codex", "packages"), (".codex", "plugins"), (".codex", "rules"), (".codex", f".tmp/{CLONES}"),
     (".claude", "local"), (".claude", "plugins/cache"), (".claude", f"plugins/{CLONES}"),
-    (".claude", "chrome"),
+    (".claude", "chrome"), (".claude", "dev-mods"),
     (".gemini", "extensions"), (".gemini", "policies"),
     (".qwen", "extensions"), (".qwen", "updates"), (".cache/opencode", "bin"),
     (".config/opencode", "plugin"), (".config/opencode", "plugins"), (".config/opencode", "tool"),
@@ -101,11 +101,11 @@ SNAPSHOTS = (
 )  # fmt: skip
 # Where an agent that runs finds what it obeys: its server, an editor that answers its questions or is a
 # command that it starts, scripts that each of its shells reads, commands that its service goes on with, the
-# answers of a team's leader, and the first directory of its PATH.
+# answers of a team's leader, other sessions and the keys to them, and the first directory of its PATH.
 RENDEZVOUS = (
     (".codex", "app-server-control"), (".codex", "shell_snapshots"), (".codex", "tmp"),
     (".claude", "daemon"), (".claude", "ide"), (".claude", "jobs"), (".claude", "session-env"),
-    (".claude", "shell-snapshots"), (".claude", "teams"), (".qwen", "ide"),
+    (".claude", "sessions"), (".claude", "shell-snapshots"), (".claude", "teams"), (".qwen", "ide"),
 )  # fmt: skip
 PARTS_MAX = 1_000_000  # lists, objects and members; a document in memory is a hundred times as large
 DEPTH_MAX = 64  # of objects in objects
