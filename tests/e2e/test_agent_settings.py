@@ -214,6 +214,15 @@ def test_what_goose_outside_starts_or_sends_a_key_to_is_told(
     assert len(lines) == (1 if told_of else 0)
 
 
+@pytest.mark.parametrize(("name", "is_told"), [("work.config.toml", True), ("work.toml", False)])
+def test_what_a_profile_of_codex_outside_starts_is_told(person: NonoRun, name: str, is_told: bool) -> None:
+    """`codex --profile work` takes the settings in it."""
+    profile = {"filesystem": {"state_dir": ["~/.codex"]}}
+    lay = f"printf '[mcp_servers.x]\\ncommand = \"x\"\\n' > ~/.codex/{name}"
+    lines = told(person, lay, profile)
+    assert ["this run set mcp_servers in" in line for line in lines] == [True] * is_told
+
+
 @pytest.mark.parametrize(("table", "is_told"), [("otel", True), ("tui", False)])
 def test_a_host_to_which_codex_outside_sends_prompts_is_told(
     person: NonoRun, table: str, is_told: bool

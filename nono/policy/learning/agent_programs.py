@@ -50,10 +50,11 @@ IN_HOMES = (
     "config.yaml", "lsp-config.json", "scheduled_tasks.json", "daemon.json",
 )  # fmt: skip
 # The same in one of them alone. An asterisk stands for each directory there, of which each project of the
-# person has one.
+# person has one, or for the name that a person has given a profile of Codex (`codex --profile NAME`).
 IN_ONE_HOME = {
     ".aider": ("oauth-keys.env",),
     ".claude": ("state/unattended-serving-consent.json",),
+    ".codex": ("*.config.toml",),
     ".local/share/opencode": ("auth.json",),
     ".qwen": ("channels/cron.json", "channels/daemon/*/cron.json", "tmp/*/scheduled_tasks.json"),
 }

@@ -23,7 +23,7 @@ from nono.policy.learning.agent_programs import (
 from nono.policy.path_expansion import PathContext, ancestry
 from nono.printable import shell_word
 
-_EACH = "/*/"
+_EACH, _ENDING = "/*/", "/*."
 FILE_BYTES_MAX = 8 << 20  # Claude Code keeps its history beside its servers
 NAMES_MAX = 20  # a command can name any number of them
 
@@ -87,14 +87,19 @@ def look(places: Mapping[str, tuple[str, ...]]) -> Looked:
 
 
 def _spelled_out(files: RepositoryFiles, path: str) -> Iterator[str]:
-    """Yield the path; where it has an asterisk, one for each directory there."""
+    """Yield the path; where it has an asterisk, one for each directory there, or for each file so called."""
     directory, asterisk, name = path.partition(_EACH)
-    if not asterisk:
-        yield path
+    if asterisk:
+        for entry, status in files.listed(directory) or ():
+            if not stat.S_ISREG(status.st_mode):  # a link is left, and told of
+                yield join(directory, entry.name, name)
         return
-    for entry, status in files.listed(directory) or ():
-        if not stat.S_ISREG(status.st_mode):  # a link is left, and told of
-            yield join(directory, entry.name, name)
+    directory, asterisk, ending = path.partition(_ENDING)
+    if asterisk:
+        names = (entry.name for entry, _ in files.listed(directory) or ())
+        yield from (join(directory, name) for name in names if name.endswith(f".{ending}"))
+        return
+    yield path
 
 
 def sentences(places: Mapping[str, tuple[str, ...]], before: Looked) -> Iterator[str]:
@@ -104,7 +109,8 @@ def sentences(places: Mapping[str, tuple[str, ...]], before: Looked) -> Iterator
     except LookError as error:
         yield _NOT_LOOKED.format(reason=error.reason, paths=" ".join(map(shell_word, places)))
         return
-    listed = {join(place, name).partition(_EACH)[0] for place, names in places.items() for name in names}
+    named = [join(place, name) for place, names in places.items() for name in names]
+    listed = {path.partition(asterisk)[0] for path in named for asterisk in (_EACH, _ENDING)}
     for path, inode in after.unread.items():
         # Too many entries: a directory looks alike whatever is further below.
         if before.unread.get(path) != inode or (path in listed and stat.S_ISDIR(inode[0])):

@@ -67,6 +67,28 @@ def test_more_projects_than_are_looked_into_are_told_of(tmp_path: Path, projects
     assert ["cannot tell what an agent outside runs now" in each for each in said] == [True] * is_told
 
 
+@pytest.mark.parametrize(("files", "is_told"), [(ENTRIES_MAX, False), (ENTRIES_MAX + 1, True)])
+def test_more_files_than_are_looked_through_for_profiles_are_told_of(
+    tmp_path: Path, files: int, is_told: bool
+) -> None:
+    for number in range(files):
+        (tmp_path / str(number)).touch()
+    places = {str(tmp_path): IN_ONE_HOME[".codex"]}
+    said = [*sentences(places, look(places))]
+    assert ["cannot tell what an agent outside runs now" in each for each in said] == [True] * is_told
+
+
+@pytest.mark.parametrize("is_inside", [True, False])
+def test_a_profile_of_codex_behind_a_link_is_told_of(tmp_path: Path, is_inside: bool) -> None:
+    places = {str(tmp_path / "state"): IN_ONE_HOME[".codex"]}
+    (tmp_path / "state/sub").mkdir(parents=True)
+    before = look(places)
+    target = tmp_path / ("state/sub" if is_inside else ".") / "mine"
+    target.write_text('[mcp_servers.x]\ncommand = "x"\n')
+    (tmp_path / "state/work.config.toml").symlink_to(target)
+    assert len([*sentences(places, before)]) == 1
+
+
 @pytest.mark.parametrize("is_inside", [True, False])
 def test_a_task_behind_a_link_is_told_of(tmp_path: Path, is_inside: bool) -> None:
     places = {str(tmp_path / "state"): IN_ONE_HOME[".qwen"]}
