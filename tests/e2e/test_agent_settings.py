@@ -370,6 +370,7 @@ def test_a_program_that_an_agent_runs_outside_is_told_once_a_run_has_replaced_it
         (".agents", "skills/x/.mcp.json", False),
         (".openclaw", "extensions/x/index.js", True),
         (".openclaw", "hooks/x/handler.js", True),
+        (".openclaw", "npm/projects/x/node_modules/x/index.js", True),
         (".openclaw", "logs/x/handler.js", False),
     ],
 )

@@ -85,7 +85,7 @@ INSTALLED = (
     (".config/opencode", "tools"), (".config/opencode", "node_modules"),
     (".config/goose", "custom_providers"), (".copilot", "hooks"), (".copilot", "pkg"),
     (".agents", "plugins"),
-    (".openclaw", "extensions"), (".openclaw", "hooks"),
+    (".openclaw", "extensions"), (".openclaw", "git"), (".openclaw", "hooks"), (".openclaw", "npm"),
 )  # fmt: skip
 # The same in a project. Copilot CLI reads hooks from every JSON file below its own; goose runs the hooks of
 # each plugin, and starts its servers.
