@@ -120,6 +120,29 @@ def test_port_80_is_http_unless_it_is_a_raw_tunnel(is_raw: bool) -> None:
             assert ours.recording.decisions() == [("deny", "unsupported_upgrade")]
 
 
+@pytest.mark.parametrize(
+    ("first", "status", "decision"),
+    [
+        (b"GET / HTTP/1.1\r\nHost: refused.test\r\n\r\n", 400, ("deny", None)),
+        (b"GET http://refused.test/ HTTP/1.1\r\nHost: refused.test\r\n\r\n", 403, ("deny", "host_denied")),
+        (b"CONNECT refused.test:80 HTTP/1.1\r\nHost: refused.test\r\n\r\n", 403, ("deny", "host_denied")),
+        (b"GET / HTTP/1.1\r\nHost: host.test\r\n\r\n", 502, ("deny", "upstream_connect_failed")),
+    ],
+    ids=["field", "target", "tunnel", "its own"],
+)
+def test_no_request_on_port_80_reaches_a_host_that_is_refused(
+    first: bytes, status: int, decision: tuple[str, str | None]
+) -> None:
+    async def here(host: str, port: int) -> Sequence[str]:
+        assert (host, port) == (HOST, 80)
+        raise OSError(f"{host}:{port}")
+
+    hosts = Hosts(denied=frozenset({"refused.test"}))
+    with led_to(80, hosts=hosts, resolver=here, first=first) as (ours, client):
+        assert client.head()[0] == status
+        assert ours.recording.decisions()[-1:] == [decision]
+
+
 def test_what_is_neither_tls_nor_granted_as_it_is_never_leaves() -> None:
     with echoing() as port, led_to(port) as (ours, client):
         client.send(b"GET / HTTP/1.1\r\nHost: host.test\r\n\r\n")
