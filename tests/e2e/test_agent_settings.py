@@ -170,6 +170,15 @@ def test_what_aider_outside_runs_in_a_project_is_told(person: NonoRun, where: st
     assert ["this run set test-cmd in" in line for line in lines] == ([True] if is_told else [])
 
 
+@pytest.mark.parametrize(("setting", "is_told"), [("shell", True), ("username", False)])
+def test_the_program_with_which_opencode_outside_runs_commands_is_told(
+    person: NonoRun, setting: str, is_told: bool
+) -> None:
+    lay = f'echo \'{{"{setting}": "/tmp/x"}}\' > ~/.config/opencode/opencode.json'
+    lines = told(person, lay, OPENCODE)
+    assert [f"this run set {setting} in" in line for line in lines] == [True] * is_told
+
+
 @pytest.mark.parametrize(("kind", "is_told"), [("wellknown", True), ("api", False)])
 def test_a_host_that_tells_opencode_outside_its_settings_is_told(
     person: NonoRun, kind: str, is_told: bool

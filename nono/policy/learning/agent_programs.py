@@ -127,6 +127,7 @@ _CONSENT = "unattended-serving-consent.json"
 _STANDS_IN = ".config.json"
 _RUNS = frozenset({
     "additionalMarketplaces", "apiKeyHelper", "awsAuthRefresh", "awsCredentialExport", "callCommand",
+    "chatgpt_base_url",
     "disabledPlugins", "discoveryCommand", "enabledPlugins", "extraKnownMarketplaces", "fileSuggestion",
     "formatter",
     "gcpAuthRefresh", "hook", "hooks", "lsp", "lspServers", "marketplaces", "mcp", "mcpServers",
@@ -135,12 +136,16 @@ _RUNS = frozenset({
     "shell_environment_policy", "statusLine", "subagentStatusLine", "telemetry", "toolCallCommand",
     "toolDiscoveryCommand",
 })  # fmt: skip
-# NODE_OPTIONS, whom a key is sent to, where Codex has commands run, or in which repositories opencode calls
-# git.
-_RUNS_ON_TOP = frozenset({"env", "environments", "provider", "reference", "references"})
+# NODE_OPTIONS, whom a key is sent to, where Codex has commands run, or, of opencode, in which repositories it
+# calls git, what runs each command, to whom it listens and with whom it shares each conversation.
+_RUNS_ON_TOP = frozenset({
+    "autoshare", "enterprise", "env", "environments", "provider", "reference", "references", "server",
+    "share", "shell",
+})  # fmt: skip
 # By these an agent runs whatever a model says, and asks nobody. What a person has allowed one by one, as by
 # an answer inside (permissions.allow, trust_level), is not among them: it would be told in most runs.
 _ASKS = frozenset({
+    "allowUnattendedServing",
     "approvalMode", "approval_policy", "approvals_reviewer", "defaultMode", "default_permissions",
     "enableAllProjectMcpServers", "permission", "sandbox", "sandbox_mode", "sandbox_workspace_write",
     "skipDangerousModePermissionPrompt",

@@ -46,6 +46,17 @@ LONG_NAMES = json.dumps({"a" * 1_000_000: {str(number): {"hooks": 1} for number 
         ),
         pytest.param("lsp.json", {"lspServers": {"x": {"command": "x"}}}, "lspServers", id="Copilot CLI"),
         pytest.param("opencode.json", {"mcp": {"x": {"command": ["x"]}}}, "mcp", id="opencode"),
+        pytest.param("opencode.json", {"shell": "/tmp/x"}, "shell", id="what runs commands of opencode"),
+        pytest.param("opencode.json", {"server": {"hostname": "0.0.0.0"}}, "server", id="to whom it listens"),
+        pytest.param("opencode.json", {"share": "auto"}, "share", id="what it shares"),
+        pytest.param("opencode.json", {"enterprise": {"url": "http://x"}}, "enterprise", id="and where"),
+        pytest.param(
+            "config.toml", b'chatgpt_base_url = "http://x"\n', "chatgpt_base_url", id="whose login of Codex"
+        ),
+        pytest.param(
+            "settings.json", {"allowUnattendedServing": True}, "allowUnattendedServing",
+            id="Claude Code asks nobody for sessions elsewhere",
+        ),
         pytest.param(
             "opencode.json", {"references": {"x": {"repository": "a/b"}}}, "references",
             id="where opencode calls git",
