@@ -127,14 +127,12 @@ _CONSENT = "unattended-serving-consent.json"
 _STANDS_IN = ".config.json"
 _RUNS = frozenset({
     "additionalMarketplaces", "apiKeyHelper", "awsAuthRefresh", "awsCredentialExport", "callCommand",
-    "chatgpt_base_url",
-    "disabledPlugins", "discoveryCommand", "enabledPlugins", "extraKnownMarketplaces", "fileSuggestion",
-    "formatter",
-    "gcpAuthRefresh", "hook", "hooks", "lsp", "lspServers", "marketplaces", "mcp", "mcpServers",
-    "mcp_servers", "modelProviders", "model_providers", "notify", "openai_base_url", "otel",
-    "otelHeadersHelper", "pager", "plugin", "plugins", "processWrapper", "proxyAuthHelper",
-    "shell_environment_policy", "statusLine", "subagentStatusLine", "telemetry", "toolCallCommand",
-    "toolDiscoveryCommand",
+    "chatgpt_base_url", "disableAllHooks", "disabledPlugins", "discoveryCommand", "enabledPlugins",
+    "extraKnownMarketplaces", "fileSuggestion", "formatter", "gcpAuthRefresh", "hook", "hooks",
+    "hooksConfig", "lsp", "lspServers", "marketplaces", "mcp", "mcp_servers", "mcpServers",
+    "model_providers", "modelProviders", "notify", "openai_base_url", "otel", "otelHeadersHelper",
+    "pager", "plugin", "plugins", "processWrapper", "proxyAuthHelper", "shell_environment_policy",
+    "statusLine", "subagentStatusLine", "telemetry", "toolCallCommand", "toolDiscoveryCommand",
 })  # fmt: skip
 # NODE_OPTIONS, whom a key is sent to, where Codex has commands run, or, of opencode, in which repositories it
 # calls git, what runs each command, to whom it listens and with whom it shares each conversation.
@@ -145,9 +143,9 @@ _RUNS_ON_TOP = frozenset({
 # By these an agent runs whatever a model says, and asks nobody. What a person has allowed one by one, as by
 # an answer inside (permissions.allow, trust_level), is not among them: it would be told in most runs.
 _ASKS = frozenset({
-    "allowUnattendedServing",
-    "approvalMode", "approval_policy", "approvals_reviewer", "defaultMode", "default_permissions",
-    "enableAllProjectMcpServers", "permission", "sandbox", "sandbox_mode", "sandbox_workspace_write",
+    "allowUnattendedServing", "approval_policy", "approvalMode", "approvals_reviewer",
+    "default_permissions", "defaultApprovalMode", "defaultMode", "enableAllProjectMcpServers",
+    "folderTrust", "permission", "sandbox", "sandbox_mode", "sandbox_workspace_write",
     "skipDangerousModePermissionPrompt",
 })  # fmt: skip
 

@@ -35,6 +35,18 @@ LONG_NAMES = json.dumps({"a" * 1_000_000: {str(number): {"hooks": 1} for number 
         pytest.param("settings.json", HOOKS, "hooks", id="hooks"),
         pytest.param("settings.json", {"statusLine": {"command": "x"}}, "statusLine", id="status line"),
         pytest.param("settings.json", {"apiKeyHelper": "x"}, "apiKeyHelper", id="helper of a key"),
+        pytest.param("settings.json", {"disableAllHooks": True}, "disableAllHooks", id="no guard any more"),
+        pytest.param(
+            "settings.json", {"hooksConfig": {"enabled": False}}, "hooksConfig", id="nor one of Gemini CLI"
+        ),
+        pytest.param(
+            "settings.json", {"general": {"defaultApprovalMode": "auto_edit"}}, "general.defaultApprovalMode",
+            id="Gemini CLI edits and asks nobody",
+        ),
+        pytest.param(
+            "settings.json", {"security": {"folderTrust": {"enabled": False}}}, "security.folderTrust",
+            id="it trusts every folder",
+        ),
         pytest.param("settings.json", {"env": {"NODE_OPTIONS": "-r x"}}, "env", id="variables"),
         pytest.param("settings.json", {"enabledPlugins": {"x@y": True}}, "enabledPlugins", id="plugins"),
         pytest.param(".claude.json", SERVER, "mcpServers", id="server"),
