@@ -328,6 +328,27 @@ def test_clients_that_heed_no_proxy_reach_what_is_granted(name: str, place: Plac
     assert place.questions.names() <= {NAME}
 
 
+LISTENS = f"""
+import errno, socket
+socket.gethostbyname("{NAME}")
+for host in ("127.0.0.1", "0.0.0.0"):
+    try:
+        socket.create_server((host, 8443)).close()
+        print(host)
+    except OSError as error:
+        print(errno.errorcode[error.errno])
+"""
+
+
+@pytest.mark.parametrize("named", [8443, 8444])
+def test_a_server_of_the_commands_own_has_every_port_of_127_0_0_1(named: int, place: Place) -> None:
+    """On all addresses it meets who listens for a host on netns, if a rule names its port (ADR 121)."""
+    run = place.run(["/usr/bin/python3", "-c", LISTENS], {"allow_domain": [f"{NAME}:{named}"]})
+    is_taken = place.way == NETNS and named == 8443
+    assert run.stdout.split() == ["127.0.0.1", "EADDRINUSE" if is_taken else "0.0.0.0"], run.stderr
+    assert run.denied == []
+
+
 @pytest.mark.parametrize("granted", [LISTED, NAME])
 def test_a_granted_host_of_the_hosts_file_is_reached_by_its_address(granted: str, place: Place) -> None:
     if place.way == NETNS:
