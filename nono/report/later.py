@@ -54,9 +54,9 @@ _BELOW = {
 }  # fmt: skip
 # Settings of JavaScript's tools that are code, as eslint.config.mjs, which an editor runs for each file too.
 _CODE_OF_A_TOOL = re.compile(r"(?:\.config\.[cm]?[jt]s|^\.[\w-]+rc\.[cm]?[jt]s)\Z")
-# A directory in the state of an agent, such as ~/.codex/skills.
+# A directory in the state of an agent, such as ~/.codex/skills. What is in a worktree there is of a project.
 _IN_STATE = re.compile(
-    r"(?P<directory>.*?/\.(?:agents|amp|claude|codex|cursor|gemini|kilo|kilocode|opencode|pi|qwen)/[^/]+)/"
+    r"(?P<directory>.*?/\.(?:agents|amp|claude|codex|cursor|gemini|kilo|kilocode|opencode|pi|qwen)/(?!worktrees/)[^/]+)/"
 )
 _NAMED_MAX = 3  # files of such a directory that are named one by one
 # For projects without a record of changes: the search starts at these names.

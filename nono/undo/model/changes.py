@@ -59,15 +59,19 @@ def changes(before: Snapshot, after: Snapshot, among: Among | None = None) -> li
 def shown(found: list[Change]) -> list[Change]:
     """Return changes for a person, first those of the work.
 
-    Those of times alone are dropped. Git's own files and the state that programs keep in hidden directories
-    come last: a run of an agent changes a hundred of them, and lists are cut short.
+    Those of times alone are dropped. The state that programs keep in hidden directories comes after that,
+    and git's own files come last: a run of an agent changes a hundred of them, and lists are cut short.
     """
     told = [change for change in found if change.type is not ChangeType.TOUCHED]
-    return sorted(told, key=_is_beside_the_work)
+    return sorted(told, key=_rank)
 
 
-def _is_beside_the_work(change: Change) -> bool:
-    return ".git" in change.path.split("/") or any(part.startswith(".") for part in change.root.split("/"))
+def _rank(change: Change) -> int:
+    if ".git" in change.full_path.split("/"):
+        return 2
+    # Agents keep their worktrees in such a directory: /p/.claude/worktrees/NAME.
+    root = change.root.rpartition("/worktrees/")[2]
+    return int(any(part.startswith(".") for part in root.split("/")))
 
 
 def _changes(before: Tree, after: Tree, among: Among | None) -> Iterator[Change]:

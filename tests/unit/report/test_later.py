@@ -100,6 +100,17 @@ def test_many_files_of_one_directory_of_an_agent_are_taken_together() -> None:
     ]
 
 
+def test_files_of_a_worktree_are_not_those_of_the_agent_that_keeps_it() -> None:
+    tree = "/home/ada/work/.claude/worktrees/fix"
+    named = [f"{tree}/{directory}/AGENTS.md" for directory in "abcd"]
+    counted = [f"{tree}/.claude/skills/{number}/SKILL.md" for number in range(4)]
+    shown = [*together(runs_later([*named, *counted], STEERING, tree))]
+    assert [(each.path, each.files) for each in shown] == [
+        (f"{tree}/.claude/skills/", 4),
+        *((path, 0) for path in named),
+    ]
+
+
 def test_files_that_run_for_other_reasons_are_named_one_by_one() -> None:
     paths = [f"{PROJECT}/.github/workflows/{number}.yml" for number in range(9)]
     shown = [*together(runs_later(paths, STEERING, PROJECT))]

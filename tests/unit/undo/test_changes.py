@@ -46,3 +46,16 @@ def test_what_an_agent_keeps_for_itself_and_git_come_after_the_work() -> None:
         ".git/objects/12",
         "vendor/lib/.git",
     ]
+
+
+@pytest.mark.parametrize("work", ["/home/ada/work/.claude/worktrees/fix", "/home/ada/.dotfiles"])
+def test_work_in_a_hidden_directory_comes_before_gits_files(work: str) -> None:
+    paths = [(work, ".git/objects/12"), (work, "src/main.c"), ("/home/ada/work/.git/worktrees/fix", "index")]
+    found = [Change(root, path, ChangeType.CREATED, None, entry(FILE, 1)) for root, path in paths]
+    assert [change.path for change in shown(found)] == ["src/main.c", ".git/objects/12", "index"]
+
+
+def test_work_in_a_worktree_of_an_agent_comes_before_the_agents_state() -> None:
+    paths = [("/home/ada/.codex", "sessions/1"), ("/home/ada/.codex/worktrees/a1/work", "src/main.c")]
+    found = [Change(root, path, ChangeType.CREATED, None, entry(FILE, 1)) for root, path in paths]
+    assert [change.path for change in shown(found)] == ["src/main.c", "sessions/1"]
