@@ -293,3 +293,11 @@ def test_a_name_may_be_looked_up_if_a_connect_may_be_allowed(
     with proxy(route, hosts=Hosts(), judge_look_up=hosts.judge_look_up, asks_hosts=asks) as ours:
         refusal = ours.on_loop(lambda: ours.running.judge_look_up(name))
         assert isinstance(refusal, Refuse) is not may_be_looked_up
+
+
+@pytest.mark.parametrize(("name", "ports"), [(HOST, {5432}), ("route.test", {8443}), ("other.test", set())])
+def test_the_ports_of_a_host_are_those_of_rules_and_of_routes(name: str, ports: set[int]) -> None:
+    hosts = HostFilter((HostRule(HOST, 5432, "the test"),))
+    route = a_route(8443, host="route.test", scheme="https")
+    with proxy(route, hosts=Hosts(), ports_named=hosts.ports_named) as ours:
+        assert ours.on_loop(lambda: ours.running.ports_named(name)) == ports

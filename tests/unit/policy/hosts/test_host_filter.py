@@ -399,6 +399,24 @@ def test_a_name_is_looked_up_if_some_port_of_it_may_be_reached(
     assert isinstance(hosts.judge_look_up(name), Allow) is may_be_reached
 
 
+@pytest.mark.parametrize(
+    ("name", "ports"),
+    [
+        ("example.com", {443, 5432}),
+        ("a.example.com", {8443}),
+        ("raw.example.com", {8443, 6379}),
+        ("open.test", set()),
+        ("other.test", set()),
+    ],
+)
+def test_the_ports_of_a_host_are_those_of_its_rules_and_of_its_raw_tunnels(
+    name: str, ports: set[int]
+) -> None:
+    allowed = rules("example.com:443", "example.com:5432", "*.example.com:8443", "open.test")
+    hosts = HostFilter(allowed, raw_tunnels=rules("raw.example.com:6379"))
+    assert hosts.ports_named(name) == ports
+
+
 def test_a_look_up_is_judged_for_no_port_of_another_host() -> None:
     class Counting(HostFilter):
         judged: ClassVar[list[int]] = []

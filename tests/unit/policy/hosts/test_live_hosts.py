@@ -42,6 +42,12 @@ def test_a_grant_adds_to_the_list() -> None:
     assert [allows(hosts, name) for name in ("a.test", "b.test", "c.test")] == [True, True, False]
 
 
+def test_a_port_that_a_later_grant_names_is_named() -> None:
+    hosts = live(("a.test:443",))
+    hosts.put([parse_rule("a.test:8443", "now")], ())
+    assert (hosts.ports_named("a.test"), hosts.ports_named("b.test")) == ({443, 8443}, set())
+
+
 def test_each_change_replaces_the_one_before() -> None:
     hosts = live()
     hosts.put([parse_rule("a.test", "now")], ())

@@ -175,6 +175,21 @@ def test_a_maker_that_is_gone_ends_no_look_up(error: Exception) -> None:
     play(part)
 
 
+def test_a_listener_that_cannot_be_watched_ends_no_look_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_watch(_: int) -> None:
+        raise OSError(errno.ENOSPC, "the user has no epoll watch left")
+
+    async def part(place: Place) -> None:
+        with monkeypatch.context() as used_up:
+            used_up.setattr(looked_up_hosts, "watch", no_watch)
+            assert (await place.look_up("granted.test")).endswith(bytes((198, 18, 0, 1)))
+        assert place.listening() == 0
+        await place.look_up("granted.test")
+        assert place.listening() == 3
+
+    play(part)
+
+
 def test_a_port_that_the_command_has_taken_leaves_the_others() -> None:
     async def part(place: Place) -> None:
         place.inside.taken = {80}
