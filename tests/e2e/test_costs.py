@@ -77,7 +77,7 @@ def test_a_person_is_asked_once_a_service_has_cost_its_limit(
         assert len(model.requests) == 2
         assert nono(sandbox, "approvals", "allow" if yes else "deny", asked["id"]).returncode == 0
         said, told = run.communicate(timeout=TIMEOUT_S)
-    assert "beyond the limits of own" in told
+    assert "ask  beyond $0.30 of own, " in told
     assert len(model.requests) == (3 if yes else 2)
     assert said.startswith("200 200 200 " if yes else "200 200 429 "), told
     if not yes:

@@ -200,13 +200,22 @@ def approval(resolved: Resolved, chosen: Enforcement) -> list[str]:
     policies = [each.endpoints for each in resolved.services]
     policies += [each.endpoints for each in resolved.scopes]
     lines = [f"    ask  {rule}, {resolved.approval}" for policy in policies for rule in policy.approve]
-    at_limit = [each.name for each in resolved.services if each.limits.asks]
-    lines += [f"    ask  beyond the limits of {name}, {resolved.approval}" for name in at_limit]
+    at_limit = [each for each in resolved.services if each.limits.asks]
+    lines += [f"    ask  beyond {_most_of(each)}, {resolved.approval}" for each in at_limit]
     if resolved.proxy is not None and resolved.proxy.asks:
         lines.insert(0, f"    ask  hosts that nothing allows, {resolved.approval}, or nono approvals")
     if chosen.elevation:
         lines.insert(0, f"    ask  files beyond the grants, {resolved.approval}")
     return lines
+
+
+def _most_of(service: CredentialService) -> str:
+    cost_usd = service.limits.cost_usd
+    if cost_usd is None or service.limits.requests is not None or service.limits.count_tokens:
+        return f"the limits of {service.name}"
+    from nono.amounts import money
+
+    return f"{money(cost_usd)} of {service.name}"
 
 
 def _limits(limits: Limits) -> list[str]:
