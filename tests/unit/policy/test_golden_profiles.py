@@ -32,6 +32,7 @@ def test_no_shipped_profile_runs_unenforced_on_wsl2() -> None:
         assert shown["policy"]["network"] != "proxy" or "refused" in shown["wsl2"], name
 
 
+@pytest.mark.needs("mounts", "place for a listener", suite=True)
 def test_the_facts_of_wsl2_are_those_of_the_simulation() -> None:
     code = (
         "from nono.sandbox import probe; import json; facts = probe.host_facts(network=True);"
