@@ -118,7 +118,7 @@ BY_ABI = list({kernel.landlock_abi: kernel for kernel in reversed(KERNELS)}.valu
 CLOSED_ANYWHERE = {"mptcp": "EPERM", "private": "EACCES"}
 OPEN_ANYWHERE = {"project": "ok", "credential": "200"}
 REACH: dict[Rung, dict[str, str]] = {
-    Rung.NOTIFY: {"direct": "EACCES", "elsewhere": "EACCES", "unix": "EACCES", "abstract": "EACCES"},
+    Rung.NOTIFY: {"direct": "EACCES", "elsewhere": "EACCES", "unix": "EACCES", "abstract": "ECONNREFUSED"},
     Rung.NETNS: {
         "direct": "ECONNREFUSED",
         "elsewhere": "ECONNREFUSED",

@@ -80,6 +80,28 @@ for _ in $(seq 200); do [ -s answer ] && break; sleep 0.05; done
 cat answer
 tmux -S ./tmux.sock kill-server
 """
+# libxcb tries the abstract name first, and the path only if nobody listens on that name (_xcb_open).
+X_CLIENT = """
+import errno, os, socket, threading
+path = os.path.join(os.getcwd(), "X0")
+listeners = []
+for name in ("\\0" + path, path):
+    listener = socket.socket(socket.AF_UNIX)
+    try:
+        listener.bind(name); listener.listen()
+    except PermissionError:
+        continue  # as the X server, which goes on with the other
+    listeners.append(listener)
+    serve = lambda own=listener: own.accept()[0].sendall(b"served")
+    threading.Thread(target=serve, daemon=True).start()
+client = socket.socket(socket.AF_UNIX)
+try:
+    client.connect("\\0" + path)
+except OSError as error:
+    if error.errno not in (errno.ENOENT, errno.ECONNREFUSED): raise
+    client.connect(path)
+print(client.recv(9).decode())
+"""
 INTERFACES = 'console.log(Object.keys(require("os").networkInterfaces()).sort().join())'
 
 
@@ -107,6 +129,7 @@ CASES = {
     "multiprocessing.Manager": Case(("python3", "-c", MANAGER), "{'a': 1}"),
     "ssh-agent": Case(shell(SSH_AGENT), "The agent has no identities"),
     "gpg-agent": Case(shell(GPG_AGENT), "BEGIN PGP SIGNED MESSAGE"),
+    "a client of X11": Case(("python3", "-c", X_CLIENT), "served"),
     "tmux": Case(shell(TMUX), "42", {"none": "a terminal of its own takes namespaces"}),
     "node, interfaces": Case(("node", "-e", INTERFACES), "lo", {"netns": "netlink takes a supervisor"}),
 }

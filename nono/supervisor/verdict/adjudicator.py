@@ -33,6 +33,8 @@ from nono.supervisor.verdict.syscall_args import (
 # whichever layer refused it.
 REFUSED_ADDRESS = errno.EACCES
 REFUSED_CALL = errno.EPERM
+# The answer where nobody listens: clients of X11 then try the socket that has a path (ADR 115).
+REFUSED_ABSTRACT = errno.ECONNREFUSED
 
 # The names of the rules in the audit log.
 PROXY_ONLY, BLOCKED, STATIC_FILTER = "network.proxy_only", "network.block", "network.static_filter"
@@ -106,7 +108,7 @@ def judge_connect(address: Address, grants: NetworkGrants) -> Verdict:
         case UnixAddress():
             return refuse_unix(address, NOT_EXAMINED)
         case AbstractUnixAddress() | UnnamedUnixAddress():
-            return refuse_unix(address, _unnamed(address))
+            return _refuse_connect_by_name(address)
         case OtherAddress():
             reason = f"address family {address.family} is not one that a proxy-only run connects to"
     return Refuse(REFUSED_ADDRESS, str(address), None, reason, PROXY_ONLY)
@@ -242,7 +244,7 @@ def judge_unix_name(
     """
     if grants.unix.files is not None and (binds or grants.reaches_abstract):
         return PerformUnix(str(address), UNIX_SOCKET_BIND if binds else UNIX_SOCKET)
-    return refuse_unix(address, _unnamed(address))
+    return refuse_unix(address, _unnamed(address)) if binds else _refuse_connect_by_name(address)
 
 
 def judge_family(family: int) -> Refuse | None:
@@ -269,6 +271,12 @@ def judge_netlink(sockaddr: bytes, *, binds: bool, is_root: bool) -> Refuse | No
 
 def refuse_unix(address: Address, reason: str) -> Refuse:
     return Refuse(REFUSED_ADDRESS, str(address), None, reason, UNIX_SOCKET)
+
+
+def _refuse_connect_by_name(address: AbstractUnixAddress | UnnamedUnixAddress) -> Refuse:
+    refusal = refuse_unix(address, _unnamed(address))
+    is_abstract = isinstance(address, AbstractUnixAddress)
+    return refusal._replace(errno_value=REFUSED_ABSTRACT) if is_abstract else refusal
 
 
 def _unnamed(address: AbstractUnixAddress | UnnamedUnixAddress) -> str:

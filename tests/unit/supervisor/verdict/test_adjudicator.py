@@ -85,8 +85,22 @@ def test_the_proxy_is_reached() -> None:
 def test_nothing_beside_the_proxy_is_reached(address: Address) -> None:
     verdict = judge_connect(address, GRANTS)
     assert isinstance(verdict, Refuse)
-    assert verdict.errno_value == errno.EACCES
+    is_abstract = isinstance(address, AbstractUnixAddress)
+    assert verdict.errno_value == (errno.ECONNREFUSED if is_abstract else errno.EACCES)
     assert verdict.reason
+
+
+@pytest.mark.parametrize("rules", [UnixSocketRules(), UnixSocketRules(files=())], ids=["mediated", "left"])
+def test_a_connect_to_an_abstract_name_is_answered_as_if_nobody_listened(rules: UnixSocketRules) -> None:
+    grants = NetworkGrants(unix=rules)
+    verdict = judge_unix_name(AbstractUnixAddress(b"/tmp/.X11-unix/X0"), grants, binds=False)
+    assert isinstance(verdict, Refuse)
+    assert verdict.errno_value == errno.ECONNREFUSED
+    unnamed = judge_unix_name(UnnamedUnixAddress(), grants, binds=False)
+    bound = judge_unix_name(AbstractUnixAddress(b"name"), NetworkGrants(unix=UnixSocketRules()), binds=True)
+    for verdict in (unnamed, bound):
+        assert isinstance(verdict, Refuse)
+        assert verdict.errno_value == errno.EACCES
 
 
 def test_a_granted_port_is_served() -> None:
