@@ -104,7 +104,7 @@ def sections(page: Page) -> Iterator[Section]:
                 _delta(each.size_delta),
                 inside(page, each.path),
             )
-            for each in page.files
+            for each in sorted(page.files, key=lambda file: _is_beside_the_project(page, file.path))
         ]
         lines = f"nono rollback show {page.session.id} --diff shows their lines."
         note = more_files(page) or lines if files else UNCHANGED
@@ -184,6 +184,11 @@ def moved(host: Host) -> str:
     if not (host.bytes_out or host.bytes_in):
         return ""
     return f" ({size(host.bytes_out)} out, {size(host.bytes_in)} in)"
+
+
+def _is_beside_the_project(page: Page, path: str) -> bool:
+    below = inside(page, path)
+    return below == path or ".git" in below.split("/")
 
 
 def _named(page: Page, together: Together) -> str:

@@ -149,3 +149,19 @@ def test_the_text_of_a_terminal_keeps_to_80_columns() -> None:
 
 def test_markup_of_the_terminal_library_is_text() -> None:
     assert "[red]" in text_of(page("[red]"))
+
+
+def test_the_files_of_the_project_stand_first_in_the_table_of_changes() -> None:
+    state, git, work = "/home/ada/.codex/1", "/home/ada/work/.git/index", "/home/ada/work/main.c"
+    plain = page("plain")
+    shown = text_of(
+        plain._replace(
+            session=plain.session._replace(workdir="/home/ada/work"),
+            files=(
+                FileChange(state, "created"),
+                FileChange(git, "modified"),
+                FileChange(work, "created", 1, 2),
+            ),
+        )
+    )
+    assert shown.index("main.c") < min(shown.index(state), shown.index(".git/index"))
