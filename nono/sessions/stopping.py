@@ -76,6 +76,10 @@ def stop(registry: Registry, record: Record, *, force: bool, timeout_s: float) -
             _write_end(registry, record, by)
         return True
     finally:
+        if _ended(supervisor, 0):
+            # Its supervisor removes it, but may have ended before it was written.
+            with suppress(OSError):
+                registry.remove(record.session_id + STOP)
         os.close(supervisor)
 
 

@@ -1,4 +1,4 @@
-"""nono.sessions.stopping: which processes are killed."""
+"""nono.sessions.stopping: which processes are killed, and what is left of the request."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from nono.sessions import stopping
 from nono.sessions.processes import ProcessStat, process_stat
+from nono.sessions.registry import STOP, Registry, new_record
 
 
 @pytest.fixture
@@ -48,3 +50,29 @@ def test_a_stranger_that_has_its_number_by_then_is_not(
     assert now is not None
     end(sleeping.pid, monkeypatch, now._replace(started_ticks=now.started_ticks - 1))
     assert sleeping.poll() is None
+
+
+@pytest.mark.parametrize("force", [True, False])
+def test_a_request_that_comes_too_late_for_its_supervisor_is_not_left_behind(
+    sleeping: subprocess.Popen[bytes], force: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen, session_id = process_stat(sleeping.pid), "0123456789abcdef"
+    assert seen is not None
+    made = new_record(
+        session_id, name="calm-fern", child_pid=1, command=["true"], profile=None, network="allowed",
+        has_audit=True,
+    )  # fmt: skip
+    record = made._replace(supervisor_pid=sleeping.pid, started_epoch=seen.started_ticks)
+    with Registry({"HOME": str(tmp_path)}, create=True) as registry:
+        written, put = [], registry.put
+
+        def put_late(name: str, content: bytes) -> None:
+            sleeping.kill()
+            sleeping.wait()
+            put(name, content)
+            written.append(name)
+
+        monkeypatch.setattr(registry, "put", put_late)
+        assert stopping.stop(registry, record, force=force, timeout_s=5) is force
+        assert written == [session_id + STOP]
+        assert os.listdir(registry.fd) == []
