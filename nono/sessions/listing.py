@@ -142,9 +142,9 @@ def remove_own(path: str) -> None:
             os.unlink(path)
             return
         # Imported here: few sessions leave a directory.
-        from shutil import rmtree
+        from nono.disk.tree import remove_tree
 
-        rmtree(path, ignore_errors=True)
+        remove_tree(path)
 
 
 def forget(registry: Registry, record: Record) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+
+from nono.disk.tree import remove_tree
 
 DIRECTORY = "/tmp"  # whatever TMPDIR says, because the command may lack search access there
 
@@ -22,15 +24,4 @@ def temporary_directory(run_id: str) -> Iterator[str]:
     try:
         yield path
     finally:
-        _remove(path)
-
-
-def _remove(path: str) -> None:
-    with suppress(OSError):
-        os.rmdir(path)
-        return
-    # Imported here: most commands leave nothing.
-    from shutil import rmtree
-
-    # rmtree follows no link, whatever the command has left.
-    rmtree(path, ignore_errors=True)
+        remove_tree(path)

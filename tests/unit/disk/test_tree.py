@@ -1,0 +1,54 @@
+"""nono.disk.tree: nothing that a command leaves stays."""
+
+from __future__ import annotations
+
+import os
+import resource
+from pathlib import Path
+
+from nono.disk.tree import remove_tree
+
+
+def test_no_depth_keeps_a_directory(tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    top = directory = os.open(tmp_path, os.O_RDONLY)
+    for _ in range(1500):  # more than Python recurses, and than files may be open
+        os.mkdir("d", dir_fd=directory)
+        below = os.open("d", os.O_RDONLY, dir_fd=directory)
+        if directory != top:
+            os.close(directory)
+        directory = below
+    os.close(directory)
+    os.close(top)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, 256), hard))
+    try:
+        remove_tree(str(tmp_path))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert not tmp_path.exists()
+
+
+def test_read_only_directories_go_and_what_links_lead_to_stays(tmp_path: Path) -> None:
+    outside, top = tmp_path / "outside", tmp_path / "top"
+    outside.mkdir()
+    (outside / "kept").touch()
+    (top / "cache/module").mkdir(parents=True)
+    (top / "cache/module/file").touch()
+    (top / "cache/module/link").symlink_to(outside)
+    (top / "link").symlink_to(outside)
+    for each in ("cache/module", "cache", "."):
+        (top / each).chmod(0o555)
+    outside.chmod(0o755)
+    remove_tree(str(top))
+    assert not top.exists()
+    assert (outside / "kept").exists()
+    assert outside.stat().st_mode & 0o777 == 0o755
+
+
+def test_a_link_or_a_file_is_no_directory(tmp_path: Path) -> None:
+    (tmp_path / "directory").mkdir()
+    (tmp_path / "link").symlink_to("directory")
+    (tmp_path / "file").touch()
+    for name in ("link", "file", "nothing"):
+        remove_tree(str(tmp_path / name))
+    assert sorted(os.listdir(tmp_path)) == ["directory", "file", "link"]
