@@ -3,57 +3,72 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from itertools import count
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def remove_tree(path: str) -> None:
-    """Remove a directory as far as this user may, through no link and no mount.
+    """Remove a directory, through no link and no mount. Raises OSError, with `path`, if something stays.
 
     shutil.rmtree cannot remove one as deep as a command can make it, nor what is in a read-only directory.
     """
-    with suppress(OSError):
-        top = _entered(path)
-        try:
-            _empty(top)
-        finally:
-            os.close(top)
+    top = _entered(path)
+    try:
+        problem = _empty(top)
+    finally:
+        os.close(top)
+    try:
         os.rmdir(path)
+    except OSError as error:
+        first = problem or error
+        raise OSError(first.errno, first.strerror, path) from first
 
 
-def _empty(top: int) -> None:
-    """Remove the files of each directory, and move its directories to the top, so that none lies deep."""
+def _empty(top: int) -> OSError | None:
+    """Remove the files of each directory, and move its directories to the top, so that none lies deep.
+
+    Returns the first problem.
+    """
     name, numbers, waiting = os.urandom(8).hex(), count(), list[str]()
+    problem: OSError | None = None
+
+    @contextmanager
+    def noted() -> Iterator[None]:
+        nonlocal problem
+        try:
+            yield
+        except OSError as error:
+            problem = problem or error
 
     def empty(directory: int) -> None:
         for each in os.listdir(directory):
-            with suppress(OSError):
+            with noted():
                 try:
                     os.unlink(each, dir_fd=directory)
                 except IsADirectoryError:
                     os.close(_entered(each, directory))  # only one that may be written can be moved
-                    waiting.append(f"{name}{next(numbers)}")
-                    os.rename(each, waiting[-1], src_dir_fd=directory, dst_dir_fd=top)
+                    moved = f"{name}{next(numbers)}"
+                    os.rename(each, moved, src_dir_fd=directory, dst_dir_fd=top)
+                    waiting.append(moved)
 
     empty(top)
     while waiting:
-        with suppress(OSError):
+        with noted():
             directory = _entered(moved := waiting.pop(), top)
             try:
                 empty(directory)
             finally:
                 os.close(directory)
             os.rmdir(moved, dir_fd=top)
+    return problem
 
 
 def _entered(path: str, parent: int | None = None) -> int:
     """Open a directory, and let its owner change it."""
     directory = os.open(path, _DIRECTORY, dir_fd=parent)
-    try:
+    with suppress(OSError):  # another user's, which this one may yet be able to change
         os.fchmod(directory, 0o700)
-    except BaseException:
-        os.close(directory)
-        raise
     return directory

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from nono.disk.tree import remove_tree
 
@@ -24,4 +24,5 @@ def temporary_directory(run_id: str) -> Iterator[str]:
     try:
         yield path
     finally:
-        remove_tree(path)
+        with suppress(OSError):
+            remove_tree(path)

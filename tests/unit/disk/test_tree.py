@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 from pathlib import Path
+
+import pytest
 
 from nono.disk.tree import remove_tree
 
@@ -45,10 +48,17 @@ def test_read_only_directories_go_and_what_links_lead_to_stays(tmp_path: Path) -
     assert outside.stat().st_mode & 0o777 == 0o755
 
 
-def test_a_link_or_a_file_is_no_directory(tmp_path: Path) -> None:
+def test_what_stays_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(name: str, *, dir_fd: int) -> None:
+        raise IsADirectoryError if name == "directory" else PermissionError(errno.EACCES, "refused")
+
     (tmp_path / "directory").mkdir()
+    (tmp_path / "directory/file").touch()
     (tmp_path / "link").symlink_to("directory")
-    (tmp_path / "file").touch()
-    for name in ("link", "file", "nothing"):
-        remove_tree(str(tmp_path / name))
-    assert sorted(os.listdir(tmp_path)) == ["directory", "file", "link"]
+    for name in ("directory/file", "link"):
+        with pytest.raises(NotADirectoryError):
+            remove_tree(str(tmp_path / name))
+    monkeypatch.setattr("os.unlink", refused)
+    with pytest.raises(PermissionError, match=f"refused: '{tmp_path}'"):
+        remove_tree(str(tmp_path))
+    assert len([*tmp_path.glob("*/file")]) == 1

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import re
-import shutil
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -19,6 +18,7 @@ from nono.cli.console import agrees
 from nono.cli.text.wrap_text import wrapped
 from nono.credentials import resolver
 from nono.credentials.resolver import SYSTEM_KEYRING
+from nono.disk.tree import remove_tree
 from nono.errors import NonoError
 from nono.named_tuple import NamedTuple
 from nono.printable import printable_line
@@ -161,22 +161,10 @@ def _remove(kept: Kept) -> None:
             return
         for path in (join(root, name) for name in kept.removed):
             if os.path.isdir(path) and not os.path.islink(path):
-                _make_writable(path)
-                shutil.rmtree(path)
+                remove_tree(path)
             else:
                 os.unlink(path)
         if not kept.left:
             os.rmdir(root)
     except OSError as error:
         raise NonoError(f"{error.filename or root} cannot be removed: {error.strerror}") from error
-
-
-def _make_writable(path: str) -> None:
-    """Make directories writable so that they can be emptied: Go's module caches are read-only.
-
-    Works on descriptors, because a process left over from a run could replace a directory in its cache with a
-    link.
-    """
-    for _, _, _, directory in os.fwalk(path):
-        with suppress(OSError):
-            os.fchmod(directory, 0o700)
