@@ -134,22 +134,23 @@ class MountTable:
     def _sight(self, path: str) -> tuple[str, tuple[str, ...]]:
         """Return the path within the file system of `path`, and the other paths that show the same inode.
 
-        Derived from the parent directory, because many denied paths share one.
+        Derived from the directories above, because many denied paths share them.
         """
-        known = self._sights.get(path)
-        if known is None:
-            holder = self._holder(path)
-            if holder.point == path:
-                places = self._shown(holder.device, holder.root)
-                known = (holder.root, tuple(place for place in places if place != path))
-            else:
-                above, _, name = path.rpartition("/")
-                inside, places = self._sight(above or "/")
-                inside = _below(inside, name)
-                places = tuple(_below(place, name) for place in places if not self._is_hidden(place, name))
-                beside = self._index.covering.get((holder.device, inside), ())
-                known = (inside, (*places, *(mount.point for mount in beside)))
-            self._sights[path] = known
+        place, below = path, list[str]()  # no recursion: a command can make directories as deep as it likes
+        while (known := self._sights.get(place)) is None:
+            holder = self._holder(place)
+            if holder.point == place:
+                others = (each for each in self._shown(holder.device, holder.root) if each != place)
+                known = self._sights[place] = (holder.root, tuple(others))
+                break
+            below.append(place)
+            place = place.rpartition("/")[0] or "/"
+        for place in reversed(below):
+            name = place.rpartition("/")[2]
+            inside = _below(known[0], name)
+            others = (_below(each, name) for each in known[1] if not self._is_hidden(each, name))
+            beside = self._index.covering.get((self._holder(place).device, inside), ())
+            known = self._sights[place] = (inside, (*others, *(mount.point for mount in beside)))
         return known
 
     def _is_hidden(self, directory: str, name: str) -> bool:
@@ -182,10 +183,12 @@ class MountTable:
 
     def _holder(self, path: str) -> Mount:
         """Return the mount that `path` is in, following the mount points in the path as the kernel does."""
-        known = self._holders.get(path)
-        if known is None:
-            above = path.rpartition("/")[0] or "/"
-            known = self._holders[path] = self._top(self._holder(above), path)
+        place, below = path, list[str]()
+        while (known := self._holders.get(place)) is None:
+            below.append(place)
+            place = place.rpartition("/")[0] or "/"
+        for place in reversed(below):
+            known = self._holders[place] = self._top(known, place)
         return known
 
     def _top(self, here: Mount, point: str) -> Mount:

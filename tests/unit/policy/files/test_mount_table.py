@@ -204,3 +204,11 @@ def test_the_root_is_a_mount_on_itself_or_on_one_that_is_not_seen(above: int, is
         f"1 {above} 0:2 / / rw - rootfs rootfs rw\n20 1 0:2 /home /mnt rw - rootfs rootfs rw\n"
     ).aliases(KEY)
     assert found == (("/mnt/ada/.ssh",) if is_root else ())
+
+
+def test_paths_that_a_command_made_very_deep_have_others() -> None:
+    table = MountTable(
+        "20 1 8:1 / / rw - ext4 a rw\n21 20 8:2 / /home rw - ext4 b rw\n22 20 8:2 / /mnt rw - ext4 b rw\n"
+    )
+    deep = "/d" * 1500
+    assert table.aliases(f"/home{deep}") == (f"/mnt{deep}",)
