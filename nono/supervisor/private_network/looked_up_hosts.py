@@ -99,7 +99,6 @@ class _Listeners:
         """Listen at the address of a host on each port that its rules name, and on the usual ones."""
         async with self._opening:
             there = self._open.setdefault(address, {})
-            self._open.move_to_end(address)
             for port in self._missing(host, address):
                 try:
                     await self._listen(there, address, port)
@@ -107,6 +106,7 @@ class _Listeners:
                     break  # the maker has been killed, or stopped
                 except OSError:
                     continue  # a server of the command's own has the port
+            self._open.move_to_end(address)  # whatever was looked up meanwhile
             while self._number > self._number_max and len(self._open) > 1:
                 self._close(next(iter(self._open)))
 

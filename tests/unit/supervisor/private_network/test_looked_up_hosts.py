@@ -33,7 +33,7 @@ class Inside(PrivateNetwork):
         self.asked: list[tuple[str, int]] = []
         self.fails_with: Exception | None = None
         self.taken: Set[int] = frozenset()
-        self.goes_on = asyncio.Event()
+        self.is_asked, self.goes_on = asyncio.Event(), asyncio.Event()
         self.goes_on.set()
 
     async def name_servers(self) -> list[socket.socket]:
@@ -41,6 +41,7 @@ class Inside(PrivateNetwork):
 
     async def listen(self, host: str, port: int) -> socket.socket | None:
         self.asked.append((host, port))
+        self.is_asked.set()
         await self.goes_on.wait()
         if self.fails_with is not None:
             raise self.fails_with
@@ -144,6 +145,26 @@ def test_no_answer_waits_for_the_listeners_of_another_host() -> None:
         assert answer.endswith(bytes((198, 18, 0, 2)))
 
     assert len(play(part).events) == 1
+
+
+def test_no_look_up_takes_the_listeners_of_the_host_that_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (20, 20))
+
+    async def part(place: Place) -> None:
+        await place.look_up("known.granted.test")
+        place.inside.goes_on.clear()
+        place.inside.is_asked.clear()
+        place.client.send(query("new.granted.test"))
+        await place.inside.is_asked.wait()
+        await place.look_up("known.granted.test")
+        place.inside.goes_on.set()
+        await asyncio.get_running_loop().sock_recv(place.client, 4096)
+        place.inside.asked.clear()
+        await place.look_up("new.granted.test")
+        assert place.inside.asked == []
+        assert place.listening() == 3
+
+    play(part)
 
 
 def test_look_ups_that_wait_take_a_bounded_amount_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
