@@ -27,15 +27,24 @@ PATTERN = "*?[{\\"
 class Hosts:
     """The hosts that a run's proxy may reach."""
 
-    def __init__(self, live: LiveHosts, changed: Callable[[], int], ports: LivePorts | None) -> None:
+    def __init__(
+        self,
+        live: LiveHosts,
+        changed: Callable[[], int],
+        ports: LivePorts | None,
+        *,
+        listens_by_rule: bool = False,
+    ) -> None:
         """Take the rules that may change.
 
         changed: Has the proxy judge anew; returns how many connections it cut.
         ports: Those that the command reaches past the proxy; None if they are fixed.
+        listens_by_rule: A rule for a port also has nono listen on it for the host, as on the rung netns.
         """
         self._live = live
         self._changed = changed
         self._ports = ports
+        self._listens_by_rule = listens_by_rule
 
     @property
     def leaves_standing(self) -> bool:
@@ -54,8 +63,11 @@ class Hosts:
             return Refused(f"{judged_with.reason}, and a denial beats every grant", judged_with.hint)
         is_name = ip_literal(rule.pattern) is None  # an address is reached only where it is granted by itself
         named = [each for each in current.allow or () if is_name or each.is_exact]
-        if current.allow is not None and not any(each.covers(rule) for each in named):
+        is_a_list = current.allow is not None
+        if is_a_list and not any(each.covers(rule) for each in named):
             return None  # it adds the other ports
+        if self._listens_by_rule and is_a_list and rule.port not in (None, *current.ports_named(host)):
+            return None  # it has nono listen there
         by = "no rule restricts hosts" if verdict.rule is None else f"{verdict.rule} from {verdict.origin}"
         return Refused(f"{wanted.target} is allowed already: {by}")
 

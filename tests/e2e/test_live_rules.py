@@ -63,6 +63,16 @@ SERVING = (
     "    else: print(s.getsockname()[0], flush=True)\n"
     "    s.close()\n"
 )
+# Prints what connecting to a host and a port comes to that are looked up as programs without a proxy do.
+LOOKING_UP = (
+    "import socket, sys\n"
+    "print('up', flush=True)\n"
+    "for line in sys.stdin:\n"
+    "    host, port = line.strip().split(':')\n"
+    "    try: socket.create_connection((host, int(port)), 9).close()\n"
+    "    except OSError as error: print(error.strerror, flush=True)\n"
+    "    else: print('connected', flush=True)\n"
+)
 FAR = "198.51.100.1"
 
 
@@ -228,6 +238,17 @@ def refusals(sandbox: NonoRun, target: str) -> list[tuple[str, str]]:
     found = [each["event"] for each in events if each["type"] == "network"]
     denied = [each for each in found if each["decision"] == "deny" and each["target"] == target]
     return [(str(each["rule"]), str(each["reason"])) for each in denied]
+
+
+def test_nono_listens_on_a_port_that_a_rule_names_during_the_run(sandbox: NonoRun) -> None:
+    """On netns. Nothing is reached: the name exists nowhere, and the proxy resets what it accepts."""
+    network = {"network": {"allow_domain": ["granted.test"]}}
+    with session(sandbox, LOOKING_UP, "--sandbox-policy=netns", profile=network) as run:
+        assert tries(run, "granted.test:8443") == "Connection refused"
+        assert nono(sandbox, "allow", "granted.test").returncode == 1
+        assert nono(sandbox, "allow", "granted.test:8443").returncode == 0
+        assert tries(run, "granted.test:8443") in ("connected", "Connection reset by peer")
+        assert tries(run, "granted.test:8444") == "Connection refused"
 
 
 def test_a_port_of_this_machine_is_opened_and_closed_again(sandbox: NonoRun) -> None:

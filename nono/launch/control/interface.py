@@ -83,12 +83,12 @@ def _layers(run: RunContext, live: Live) -> Mapping[Kind, Layer]:
     from nono.sandbox.plan.enforcement import Rung
 
     prepared, live_paths, network = run.prepared, run.live_paths, live.network
-    capabilities = prepared.capabilities
+    capabilities, is_alone = prepared.capabilities, prepared.enforcement.rung is Rung.NETNS
     if network is None:
         hosts: Layer = NoHosts(capabilities.network)
         endpoints = Endpoints(LiveEndpoints(), {}, lambda: 0)
     else:
-        hosts = Hosts(network.hosts, network.changed, live.ports)
+        hosts = Hosts(network.hosts, network.changed, live.ports, listens_by_rule=is_alone)
         endpoints = Endpoints(network.endpoints, network.services, network.changed)
     if live_paths is None:
         files: Layer = NoFiles(capabilities)
@@ -96,7 +96,7 @@ def _layers(run: RunContext, live: Live) -> Mapping[Kind, Layer]:
         files = Files(live_paths, capabilities, lambda: run.rules().files)
     sockets: Layer = NoSockets() if live.sockets is None else Sockets(live.sockets)
     if live.ports is None:
-        is_alone, is_learning = prepared.enforcement.rung is Rung.NETNS, run.options.observation is not None
+        is_learning = run.options.observation is not None
         ports: Layer = NoPorts(capabilities, is_alone=is_alone, is_learning=is_learning)
     else:
         ports = Ports(live.ports, live.proxy_port, capabilities.kept_ports)

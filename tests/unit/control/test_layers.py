@@ -102,6 +102,27 @@ def test_a_host_allowed_on_one_port_can_be_allowed_on_every_port(
     assert (refused is not None and "allowed already" in refused.reason) is is_allowed_already
 
 
+@pytest.mark.parametrize(
+    ("target", "allowed", "is_allowed_already"),
+    [
+        ("a.test:8443", ("a.test",), False),
+        ("a.test:8443", ("a.test", "a.test:8443"), True),
+        ("a.test", ("a.test",), True),
+        ("a.test:8443", None, True),
+    ],
+)
+def test_a_port_that_no_rule_names_can_be_named_where_nono_listens_by_rule(
+    target: str, allowed: tuple[str, ...] | None, is_allowed_already: bool
+) -> None:
+    """On the rung netns: elsewhere the port is reached without a rule of its own."""
+    rules = None if allowed is None else tuple(parse_rule(entry, "--allow-domain") for entry in allowed)
+    wanted = Wanted("allow", "host", target, Access.READ, None)
+    for listens_by_rule in (True, False):
+        hosts = Hosts(LiveHosts(HostFilter(rules)), lambda: 0, None, listens_by_rule=listens_by_rule)
+        is_refused = hosts.refusal(wanted) is not None
+        assert is_refused is (is_allowed_already or not listens_by_rule)
+
+
 def test_an_address_allowed_on_one_port_is_not_allowed_on_every_port_by_a_rule_for_names() -> None:
     allowed = tuple(parse_rule(entry, "--allow-domain") for entry in ("*", "192.0.2.1:443"))
     hosts = Hosts(LiveHosts(HostFilter(allowed)), lambda: 0, None)
