@@ -28,6 +28,7 @@ REFUSED = b"-"  # the answer if no socket could be made; other answers repeat th
 NAME_SERVERS = b"n"  # no answer: what comes with it is bound to the port of name servers (ADR 120)
 _DESCRIPTOR = struct.Struct("@i")
 _DNS_PORT = 53
+_WAITING_BYTES = 1 << 20  # of queries that nobody has read yet, as far as net.core.rmem_max goes
 _IPV4_BYTES = 4
 # A new address of IPv6 is of no use until the kernel has found, in a worker, that nobody else has it.
 _TENTATIVE_POLLS, _TENTATIVE_POLL_S = 500, 0.001
@@ -79,6 +80,7 @@ def bind_name_servers(addresses: Sequence[bytes]) -> list[_socket.socket]:
             if packed not in _OF_LOOPBACK:
                 namespaces.add_loopback_address(packed, at)
             made = _socket.socket(family, _socket.SOCK_DGRAM | _socket.SOCK_NONBLOCK)
+            made.setsockopt(_socket.SOL_SOCKET, _socket.SO_RCVBUF, _WAITING_BYTES)  # before anybody asks
             try:
                 _bind(made, (_socket.inet_ntop(family, packed), _DNS_PORT))
             except OSError:

@@ -6,6 +6,7 @@ import os
 import resource
 import socket
 from collections import deque
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -92,3 +93,24 @@ def test_name_servers_of_both_families_are_served_at_once() -> None:
     addresses = ("fd00::53", "10.0.0.53", "2001:db8::53")
     for _ in range(8):
         assert in_child(lambda: _answer_at(*addresses)) == [*addresses]
+
+
+@pytest.mark.root
+@pytest.mark.skipif(not can_be_made(), reason="a network of one's own is root's to make")
+def test_a_name_server_has_room_for_queries_before_it_is_served() -> None:
+    """Two each from 300 threads of a command that asks while the supervisor is loading."""
+
+    def arrived() -> int:
+        namespaces.enter_empty_network()
+        (bound,) = bind_name_servers([socket.inet_aton("10.0.0.53")])
+        with socket.socket(type=socket.SOCK_DGRAM) as client:
+            for _ in range(600):
+                client.sendto(bytes(40), ("10.0.0.53", 53))
+        bound.setblocking(False)
+        count = 0
+        with suppress(BlockingIOError):
+            while bound.recv(64):
+                count += 1
+        return count
+
+    assert in_child(arrived) > 400  # in a socket as it is made, 277 find room

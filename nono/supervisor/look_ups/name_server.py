@@ -16,8 +16,6 @@ from nono.supervisor.verdict.virtual_addresses import Answered, VirtualAddresses
 # Takes an answer, and a function that sends it, which is called when the answer is true.
 WhenReady = Callable[[Answered, Callable[[], None]], None]
 
-_WAITING_BYTES = 1 << 20  # as far as net.core.rmem_max goes
-
 
 class LookUps:
     """Answers queries by the names of one run, and records the names that may not be reached."""
@@ -61,7 +59,6 @@ class NameServer:
         self._when_ready = when_ready
         self._sockets = [socket.socket(fileno=each) for each in descriptors]
         for each in self._sockets:
-            each.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _WAITING_BYTES)
             asyncio.get_running_loop().add_reader(each.fileno(), self._on_readable, each)
 
     def close(self) -> None:
