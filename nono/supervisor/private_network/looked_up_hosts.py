@@ -86,7 +86,8 @@ class _Listeners:
         self._open: OrderedDict[str, dict[int, asyncio.Server]] = OrderedDict()  # by address and port
         self._number = 0
         files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        self._number_max = min(LISTENERS_MAX, files // _OF_ALL_FILES)
+        is_limited = files != resource.RLIM_INFINITY
+        self._number_max = min(LISTENERS_MAX, files // _OF_ALL_FILES) if is_limited else LISTENERS_MAX
 
     def are_open(self, host: str, address: str) -> bool:
         """Return True if nothing is left to do for listen_for(), which is done then."""
