@@ -73,7 +73,7 @@ class Webhook:
 
 
 def _refuse_another_users(writer: asyncio.StreamWriter) -> None:
-    """Raise OSError if another user of this machine would answer."""
+    """Raise OSError if another user of this machine would answer, or may have done so already."""
     server, client = writer.get_extra_info("peername")[:2], writer.get_extra_info("sockname")[:2]
     if is_loopback(server[0]):
         refused = refused_server(users_of_server(server, client), os.geteuid())

@@ -31,9 +31,10 @@ class Listener(NamedTuple):
 
 
 class _Found(NamedTuple):
+    state: int
     uid: int
     cookie: int
-    inode: int  # 0: of a connection that nobody has accepted
+    inode: int  # 0: of a connection that nobody has accepted, or that is closed at its end
 
 
 def _open() -> socket.socket:
@@ -122,9 +123,16 @@ class SocketOwners:
         return None if found is None else found.uid
 
     def acceptor(self, server: Address, client: Address) -> int | None:
-        """Return the user of the program that has accepted a connection from us; None: nobody has yet."""
-        found = self._look_up(server, client, _OPEN)
-        return found.uid if found is not None and found.inode else None
+        """Return the user of the program that has accepted a connection from us; None: nobody has yet.
+
+        Raises ConnectionResetError if the program has closed it.
+        """
+        # A program that has shut down its sending end may still read what it is sent.
+        if (found := self._look_up(server, client, _OPEN | _SAID_ALL)) is None:
+            return None
+        if not found.inode and found.state in _SAID_ALL:
+            raise ConnectionResetError(errno.ECONNRESET, "the server has closed the connection")
+        return found.uid if found.inode else None
 
     def cookie(self, peer: Address, local: Address) -> int | None:
         """Return the cookie (SO_COOKIE) of that socket, whose connection may be closed at its own end.
@@ -166,19 +174,23 @@ class SocketOwners:
         if state not in states or found[:4] != sockid[:4]:
             return None
         _, _, _, _, _, low, high = uapi.INET_DIAG_SOCKID.unpack(found)
-        return _Found(uid, high << 32 | low, inode)
+        return _Found(state, uid, high << 32 | low, inode)
 
 
 def users_of_server(server: Address, client: Address) -> frozenset[int]:
     """Return the users who may read what is sent on a connection of ours to an address of loopback.
 
     That is who has accepted it; as long as nobody has, whoever listens there. Empty: the kernel does not say.
+    Raises ConnectionResetError if the server has closed it: whose it was is not known then, and it may have
+    answered already.
     """
     try:
         with closing(Listeners()) as listeners, closing(SocketOwners()) as owners:
             # In this order: while nobody has accepted it, who listened when it was made still does.
             listening = listeners.on(server[1])
             acceptor = owners.acceptor(server, client)
+    except ConnectionResetError:
+        raise
     except OSError:
         return frozenset()
     if acceptor is not None:

@@ -107,11 +107,14 @@ def test_where_the_kernel_does_not_say_nobody_is_refused(monkeypatch: pytest.Mon
 
 SERVE = """
 import socket, sys
-address, accepts = sys.argv[1], sys.argv[2] == "accepts"
+address, how = sys.argv[1:]
 family = socket.AF_INET6 if ":" in address else socket.AF_INET
 listener = socket.create_server((address, 0), family=family, dualstack_ipv6=address == "::")
 print(listener.getsockname()[1], flush=True)
-accepted = listener.accept() if accepts else None
+accepted = None if how == "waits" else listener.accept()[0]
+if how in ("says all", "closes"):
+    listener.close()
+    accepted.shutdown(socket.SHUT_WR) if how == "says all" else accepted.close()
 print("ready", flush=True)
 sys.stdin.read()
 """
@@ -139,6 +142,21 @@ def server_of(uid: int, address: str, how: str) -> Iterator[socket.socket]:
 def test_who_may_read_what_is_sent_is_known_before_and_after_it_is_accepted(address: str, how: str) -> None:
     with server_of(OTHER, address, how) as client:
         assert users_of_server(client.getpeername()[:2], client.getsockname()[:2]) == {OTHER}
+
+
+@pytest.mark.root
+@FAMILIES
+def test_who_has_said_all_and_listens_no_longer_may_read_it_still(address: str) -> None:
+    with server_of(OTHER, address, "says all") as client:
+        assert users_of_server(client.getpeername()[:2], client.getsockname()[:2]) == {OTHER}
+
+
+@pytest.mark.root
+@FAMILIES
+def test_whose_a_closed_connection_was_is_not_taken_for_unknown(address: str) -> None:
+    """Its user could have answered before anything was asked."""
+    with server_of(OTHER, address, "closes") as client, pytest.raises(ConnectionResetError):
+        users_of_server(client.getpeername()[:2], client.getsockname()[:2])
 
 
 @pytest.mark.root

@@ -159,8 +159,11 @@ async def _refuse_another_users(connected: socket.socket) -> None:
     """Raise DialError if another user of this machine would read what is sent on a connected socket."""
     server, client = connected.getpeername()[:2], connected.getsockname()[:2]
     if is_loopback(server[0]):
-        refused = refused_server(users_of_server(server, client), os.geteuid())
-        if refused is not None:
+        try:
+            users = users_of_server(server, client)
+        except ConnectionResetError:
+            raise DialError("it closed the connection before anything was sent", "reset") from None
+        if (refused := refused_server(users, os.geteuid())) is not None:
             raise DialError(refused, "blocked")
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -167,3 +169,21 @@ def test_another_persons_server_on_this_machine_answers_for_nobody(uid: int) -> 
         "the webhook cannot be reached: the server there is another user's (uid 2000): nothing is sent to it"
     )
     assert (outcome, reason) == (("granted", "") if uid == UNPRIVILEGED_ID else ("error", refused))
+
+
+def test_what_was_said_before_the_question_came_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody knows any more whose server it was that has closed the connection."""
+    body = b'{"decision": "allow"}'
+    reply = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+    listener = socket.create_server(("127.0.0.1", 0))
+    connect = asyncio.open_connection
+
+    async def connect_and_hear(host: str, port: int, **options: Any) -> object:
+        opened = await connect(host, port, **options)
+        with listener, listener.accept()[0] as accepted:
+            accepted.sendall(reply)
+        return opened
+
+    monkeypatch.setattr(asyncio, "open_connection", connect_and_hear)
+    webhook = Webhook(WebhookBackend(parse_upstream(f"http://127.0.0.1:{listener.getsockname()[1]}"), "/"))
+    assert anyio.run(webhook.ask, Question("12ab", FILE, "s1", "phone"), 60.0).outcome == "error"
