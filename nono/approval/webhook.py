@@ -13,6 +13,7 @@ import httptools
 from nono import __version__
 from nono.approval import webhook_message
 from nono.approval.request import Answer, Question
+from nono.disk.user_ids import owner_of
 from nono.kernel.sock_diag import users_of_server
 from nono.policy.hosts.local_server import refused_server
 from nono.policy.hosts.upstream import is_loopback
@@ -76,7 +77,7 @@ def _refuse_another_users(writer: asyncio.StreamWriter) -> None:
     """Raise OSError if another user of this machine would answer, or may have done so already."""
     server, client = writer.get_extra_info("peername")[:2], writer.get_extra_info("sockname")[:2]
     if is_loopback(server[0]):
-        refused = refused_server(users_of_server(server, client), os.geteuid())
+        refused = refused_server(users_of_server(server, client), os.geteuid(), owner_of)
         if refused is not None:
             raise PermissionError(errno.EPERM, refused)
 

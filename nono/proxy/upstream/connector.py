@@ -11,6 +11,7 @@ from functools import partial
 
 import anyio
 
+from nono.disk.user_ids import owner_of
 from nono.kernel.sock_diag import users_of_server
 from nono.policy.hosts.host_filter import Allow, Refuse
 from nono.policy.hosts.local_server import refused_server
@@ -163,7 +164,7 @@ async def _refuse_another_users(connected: socket.socket) -> None:
             users = users_of_server(server, client)
         except ConnectionResetError:
             raise DialError("it closed the connection before anything was sent", "reset") from None
-        if (refused := refused_server(users, os.geteuid())) is not None:
+        if (refused := refused_server(users, os.geteuid(), owner_of)) is not None:
             raise DialError(refused, "blocked")
 
 

@@ -18,6 +18,7 @@ from nono.policy.hosts.upstream import Upstream
 from nono.policy.schema.route_rules import Inject, TlsIdentity
 from nono.proxy.http.message import Header
 from nono.proxy.transport.turns import Turns
+from nono.proxy.upstream import connector
 from nono.proxy.upstream.connector import Connector
 from nono.proxy.upstream.dial import Dialer
 from nono.proxy.upstream.fetch import Fetched, FetchError, OwnRequest, fetch, split_url
@@ -454,3 +455,16 @@ def test_an_endpoint_that_nobody_serves_yields_no_token() -> None:
         pass
     with pytest.raises(TokenExchangeFailed, match="Connection refused"):
         token_of(server)
+
+
+def test_nothing_is_sent_to_a_server_of_this_machine_that_has_closed_the_connection(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def closed(*addresses: object) -> frozenset[int]:
+        raise ConnectionResetError
+
+    monkeypatch.setattr(connector, "users_of_server", closed)
+    with upstream(answering(b"")) as server:
+        with pytest.raises(FetchError, match="it closed the connection before anything was sent"):
+            fetched(server)
+        assert server.requests == []
