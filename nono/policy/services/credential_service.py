@@ -116,7 +116,8 @@ def resolve_services(
     A profile's entry replaces a built-in one, and a URL either's address, of several the last.
     `endpoints` are the rules --allow-endpoint adds, by service.
     `required` are the names of services without which no run starts; None: all.
-    `costs` are what services may cost in USD, by name; a person is asked beyond that.
+    `costs` are what services may cost in USD, by name; a person is asked beyond that, unless the profile says
+    what happens at a limit.
 
     Raises ConfigError for an unknown service, an endpoint or a cost of a service not in use, a TLS file path
     that does not expand to an absolute one, an unknown capture, or two services that share a variable.
@@ -146,9 +147,16 @@ def resolve_services(
         services[name] = _with_rule(_in_use(name, services, "--allow-endpoint"), rule)
     for name, cost_usd in costs:
         service = _in_use(name, services, "--max-cost")
-        limits = service.limits._replace(cost_usd=cost_usd, on_limit="ask")
-        services[name] = service._replace(limits=limits)
+        services[name] = service._replace(limits=_with_cost(service.limits, cost_usd))
     return tuple(_with_variables_of_their_own(services.values()))
+
+
+def _with_cost(limits: UsageLimits, cost_usd: float) -> UsageLimits:
+    """Return limits with one of costs, too. A lower one of the profile stays, and what it does at a limit."""
+    if not limits.is_set:
+        return UsageLimits(cost_usd=cost_usd, on_limit="ask")
+    known = limits.cost_usd
+    return limits._replace(cost_usd=cost_usd if known is None else min(known, cost_usd))
 
 
 def _in_use(name: str, services: Mapping[str, CredentialService], flag: str) -> CredentialService:

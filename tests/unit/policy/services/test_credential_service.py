@@ -524,3 +524,20 @@ def test_a_variable_holds_either_a_phantom_or_a_key(run: Resolve, variable: str)
     run(env_credential_map=(("other", variable),))
     with pytest.raises(ConfigError, match="keeps from the command"):
         run(credential=("openai",), env_credential_map=(("other", variable),))
+
+
+@pytest.mark.parametrize(
+    ("limits", "expected"),
+    [
+        (UsageLimits(), UsageLimits(cost_usd=5, on_limit="ask")),
+        (UsageLimits(requests=9), UsageLimits(requests=9, cost_usd=5)),
+        (UsageLimits(cost_usd=2), UsageLimits(cost_usd=2)),
+        (UsageLimits(cost_usd=7, on_limit="ask"), UsageLimits(cost_usd=5, on_limit="ask")),
+    ],
+)
+def test_a_limit_of_costs_takes_nothing_back_that_the_profile_limits(
+    limits: UsageLimits, expected: UsageLimits
+) -> None:
+    custom = {"corp": CUSTOM._replace(limits=limits)}
+    [service] = resolve_services([("corp", "--credential")], custom, {}, PLACES, costs=[("corp", 5)])
+    assert service.limits == expected
