@@ -161,7 +161,8 @@ class Inspection:
         if usage is not None:
             self._on_usage(usage)
         if self._tally is not None:
-            self._tally.settle(usage, is_final=meter is not None and meter.is_final)
+            likely = None if meter is None else meter.likely_usage
+            self._tally.settle(likely, is_final=meter is not None and meter.is_final)
 
 
 class _Recorded(NamedTuple):

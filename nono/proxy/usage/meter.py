@@ -19,6 +19,10 @@ from nono.proxy.usage.shape import Provider, bedrock_model
 UNKNOWN_MODEL = "unknown"
 MAX_EVENT_BYTES = 1024 * 1024  # of one event of a stream; providers send a few KiB
 _MAX_TOKENS = 10**12  # per response; larger numbers are ignored
+# To estimate the tokens of an event of a stream: what surrounds the words in it, and the bytes of a token.
+_AROUND_WORDS_BYTES = 80
+_TOKEN_BYTES = 4
+_EVENT_TOKENS_MAX = 1000  # results of a search and signatures, which are no output, are long
 
 _COUNTS = re.compile(rb'"usage(?:Metadata)?"\s*:\s*\{|"message_stop"|"amazon-bedrock-invocationMetrics"')
 _MODEL = re.compile(r"[\w./:@+-]{1,100}", re.ASCII)  # it is printed on a terminal
@@ -85,6 +89,8 @@ _INPUT: Mapping[Provider, tuple[str, ...]] = {
     "gemini": ("input", "tools"),
 }
 _OUTPUT = ("output", "thoughts")
+# The first event of a stream reports one token of output, and the one before the last the actual number.
+_TOTAL_AT_END = frozenset(("anthropic", "bedrock"))
 # The events after which a stream reports nothing more. Gemini's has none.
 _LAST_EVENTS = frozenset(
     ("message_stop", "response.completed", "response.incomplete", "response.failed", "response.cancelled")
@@ -128,6 +134,7 @@ class UsageMeter:
         self._picker = JsonPicker(self._fields)
         self._in_text = False  # the picker has read part of the event
         self._event_bytes = 0
+        self._streamed_tokens = 0  # an estimate, of the events after the first report
         self._gave_up = False
         media_type = content_type.partition(b";")[0].strip().lower()
         streams: Mapping[bytes, type[EventData | AwsEventStream]] = {
@@ -147,11 +154,15 @@ class UsageMeter:
 
     def _feed_events(self, parts: Sequence[bytes | None]) -> None:
         for at, part in enumerate(parts):
-            self._event_bytes = 0 if part is None else self._event_bytes + len(part)
+            self._event_bytes += 0 if part is None else len(part)
             if self._event_bytes > MAX_EVENT_BYTES:
                 self._gave_up = True
                 return
             if part is None:
+                if self._said.keys() & {"input", "output"}:
+                    tokens = (self._event_bytes - _AROUND_WORDS_BYTES) // _TOKEN_BYTES
+                    self._streamed_tokens += max(1, min(tokens, _EVENT_TOKENS_MAX))
+                self._event_bytes = 0
                 if self._event_start.strip() == _DONE:
                     self._has_end = True
                 self._event_start = b""
@@ -184,7 +195,7 @@ class UsageMeter:
         """
         if self.usage is None or not (self._is_whole or self._has_end):
             return False
-        return self._provider not in ("anthropic", "bedrock") or self._has_total
+        return self._provider not in _TOTAL_AT_END or self._has_total
 
     @property
     def usage(self) -> Usage | None:
@@ -198,6 +209,14 @@ class UsageMeter:
             output_tokens=self._total(_OUTPUT),
             cached_input_tokens=self._count("cached"),
         )
+
+    @property
+    def likely_usage(self) -> Usage | None:
+        """The usage, with an estimate of the output where only its end would report it."""
+        usage = self.usage
+        if usage is None or self._has_total or self._provider not in _TOTAL_AT_END:
+            return usage
+        return usage._replace(output_tokens=max(usage.output_tokens, self._streamed_tokens))
 
     def _end_of_text(self) -> None:
         for path, value in self._picker.values.items():

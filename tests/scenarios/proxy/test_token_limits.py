@@ -105,6 +105,25 @@ def test_a_stream_left_after_its_last_state_is_counted(transport: Transport) -> 
 
 
 @pytest.mark.parametrize("transport", WITH_CREDENTIAL)
+@pytest.mark.parametrize(("words", "status"), [(1000, 429), (100, 200)])
+def test_a_stream_left_before_its_last_state_costs_what_has_come_of_it(
+    words: int, status: int, transport: Transport
+) -> None:
+    start: dict[str, object] = {
+        "type": "message_start",
+        "message": {"model": "claude-sonnet-4-5", "usage": {"input_tokens": 7, "output_tokens": 1}},
+    }
+    word: dict[str, object] = {"type": "content_block_delta", "delta": {"type": "text_delta", "text": "word"}}
+    model = Model(events(start, *[word] * words, {"type": "content_block_stop"}), held=events(DELTA, STOP))
+    with five_transports(model, limits=UsageLimits(cost_usd=0.01)) as stage:  # 666 tokens, each in an event
+        leave(stage, transport, b"content_block_stop")
+        wait_until(lambda: bool(stage.proxy.running.usage_lines))
+        model.goes_on.set()
+        assert ask(stage, transport) == status
+        assert told(stage) == ([] if status == 200 else [(429, "limits")])
+
+
+@pytest.mark.parametrize("transport", WITH_CREDENTIAL)
 def test_a_question_left_before_its_answer_began_uses_up_the_limit(transport: Transport) -> None:
     answers = threading.Event()
 

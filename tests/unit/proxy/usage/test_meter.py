@@ -529,6 +529,51 @@ def test_a_stream_that_ends_without_its_total_is_not_final() -> None:
     assert not meter.is_final
 
 
+def _left_after(deltas: int, words: str, provider: Provider = "anthropic") -> UsageMeter:
+    """Return the meter of a stream that was left once so many pieces of an answer had come."""
+    start: dict[str, object] = {
+        "type": "message_start",
+        "message": {"model": "m", "usage": {"input_tokens": 9, "output_tokens": 1}},
+    }
+    delta: dict[str, object] = {
+        "type": "content_block_delta",
+        "index": 0,
+        "delta": {"type": "text_delta", "text": words},
+    }
+    told = [start, *[delta] * deltas]
+    meter = UsageMeter(provider, EVENTS if provider == "anthropic" else AWS_EVENTS)
+    body = _events(*told) if provider == "anthropic" else b"".join(chunk(event) for event in told)
+    for at in range(0, len(body), 1000):
+        meter.feed(body[at : at + 1000])
+    return meter
+
+
+@pytest.mark.parametrize("provider", ["anthropic", "bedrock"])
+@pytest.mark.parametrize(("words", "tokens"), [("word", 1), ("four words of text " * 4, 16)])
+def test_what_was_left_before_its_total_has_about_the_output_that_had_come(
+    words: str, tokens: int, provider: Provider
+) -> None:
+    meter = _left_after(500, words, provider)
+    assert meter.usage == Usage("m", 9, 1)  # what is recorded
+    likely = meter.likely_usage
+    assert likely is not None
+    assert likely.input_tokens == 9
+    assert 500 * tokens * 0.7 < likely.output_tokens < 500 * tokens * 3 + 100
+
+
+def test_what_reports_its_total_is_not_estimated() -> None:
+    meter = _left_after(500, "word")
+    meter.feed(_events({"type": "message_delta", "usage": {"output_tokens": 7}}))
+    assert meter.likely_usage == Usage("m", 9, 7)
+
+
+def test_what_has_reported_nothing_is_not_estimated() -> None:
+    event: dict[str, object] = {"model": "m", "choices": [{"delta": {"content": "word"}}]}
+    meter = UsageMeter("openai", EVENTS)
+    meter.feed(_events(*[event] * 500))
+    assert meter.likely_usage is None
+
+
 @pytest.mark.parametrize(
     "event",
     [
