@@ -119,7 +119,9 @@ def _send(channel: _socket.socket, what: bytes, made: Sequence[_socket.socket], 
 
 
 def _make_sockets(descriptor: int) -> None:
-    # It has the command's uid and is outside its sandbox, so the command must not be able to inspect it.
+    # It has the command's uid and is outside its sandbox, so the command must not be able to inspect it. The
+    # command can see it, and the arguments may hold a password.
+    process.forget_arguments()
     process.set_dumpable(False)
     capabilities.drop_all_but(())
     process.close_range_from(0, keep={descriptor})

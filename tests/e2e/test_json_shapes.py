@@ -82,7 +82,7 @@ from nono.credentials.logins.token_store import LoginStore
 from nono.secret import Secret
 told, asked = [], json.load(sys.stdin)
 LoginStore(dict(os.environ)).add([Secret("token")], ["oauth.anthropic"], ["https://a.test"])
-sys.stdin = io.StringIO("a key")
+sys.stdin = io.TextIOWrapper(io.BytesIO(b"a key"))
 for argv in [["credential", "set", "openai"], *asked]:
     out = io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.suppress(SystemExit):

@@ -56,6 +56,7 @@ RARE = frozenset(
         "--bypass-protection",
         "--allow-connect-port",
         "--allow-endpoint",
+        "--max-cost",
         "--env-credential",
         "--env-credential-map",
         "--extends",

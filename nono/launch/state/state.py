@@ -101,12 +101,12 @@ def parse_state(document: object) -> State:
     from nono.policy.hosts.endpoint_scope import EndpointScope
     from nono.policy.hosts.host_filter import HostFilter
     from nono.policy.hosts.upstream import Upstream
-    from nono.policy.schema.constraints import AbsolutePath, NotNegative, OnLimit
+    from nono.policy.schema.constraints import AbsolutePath, NotNegative, OnLimit, Usd
     from nono.policy.schema.route_rules import RateLimit, UpgradeRule, UsageLimits
 
     records = (EndpointPolicy, EndpointScope, HostFilter, RateLimit, UpgradeRule, Upstream, UsageLimits)
     names: dict[str, object] = {each.__name__: each for each in records}
-    names |= {"AbsolutePath": AbsolutePath, "NotNegative": NotNegative, "OnLimit": OnLimit}
+    names |= {"AbsolutePath": AbsolutePath, "NotNegative": NotNegative, "OnLimit": OnLimit, "Usd": Usd}
     state = value_of(document, State, names, "state")
     assert isinstance(state, State)
     return state
