@@ -129,6 +129,13 @@ class Admission:
             return None
         return refusal.frozen(state.route.service, state.frozen)
 
+    def overtaken(self, verdict: Forward) -> Refusal | None:
+        """Return the refusal for a request whose body came after others had cost what the route may cost."""
+        state = None if verdict.route is None else self.state(verdict.route)
+        if state is None or (reason := state.limiter.reason_of_costs()) is None:
+            return None
+        return refusal.limit_reached(state.route.service, reason)
+
     async def wait(self, verdict: Forward, body: HeldBody | None = None) -> Admitted | Refusal:
         """Admit or refuse. Checks run cheapest first. Cancelled if the client disconnects.
 

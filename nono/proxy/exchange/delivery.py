@@ -179,10 +179,12 @@ class Delivery[C](Attempt):
 
     def _go_on(self) -> None:
         """Continue with the whole body: ask for approval, or send it if it was collected to be signed."""
-        if self._is_admitted:
-            self._send()
-        else:
+        if not self._is_admitted:
             self._ask()
+        elif (late := self._context.admission.overtaken(self._verdict)) is not None:
+            self._refuse(late)
+        else:
+            self._send()
 
     # -- reaching the upstream
 

@@ -127,6 +127,10 @@ class UsageLimiter:
         """Return why no further request may be sent; None: one may."""
         return next(self._exceeded(), None) if self._is_set else None
 
+    def reason_of_costs(self) -> str | None:
+        """Return why no request that has a cost may be sent."""
+        return next(self._exceeded_costs(), None)
+
     def extend(self) -> None:
         """Raise the limits by their original amount.
 
@@ -183,8 +187,11 @@ class UsageLimiter:
                 yield f"the limit of {most:,} {what} for this run is reached ({used:,} used)"
         if self._unmetered and limits.count_tokens:
             yield f"{_UNTOLD}, so the limit of tokens cannot be kept ({_OF_OPENAI})"
+        yield from self._exceeded_costs()
+
+    def _exceeded_costs(self) -> Iterator[str]:
         if self._has_cost_its_limit:
             spent = about(self._cost_usd)
             yield f"the limit of {money(self._most_usd)} for this run is reached ({spent} at list prices)"
-        if self._uncosted and limits.cost_usd is not None:
+        if self._uncosted and self._limits.cost_usd is not None:
             yield f"{self._uncosted}, so the limit of costs cannot be kept"

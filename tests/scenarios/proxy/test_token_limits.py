@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 import pytest
 
 from nono.policy.schema.route_rules import RateLimit, UpgradeRule, UsageLimits
-from support.proxy.thread import TIMEOUT_S, wait_until
+from support.proxy.thread import TIMEOUT_S, FakeCredential, wait_until
 from support.proxy.transports import KEY, WITH_CREDENTIAL, FiveTransports, Transport, five_transports
 from support.servers.http1 import Gone, Received
 
@@ -121,6 +121,27 @@ def test_a_stream_left_before_its_last_state_costs_what_has_come_of_it(
         model.goes_on.set()
         assert ask(stage, transport) == status
         assert told(stage) == ([] if status == 200 else [(429, "limits")])
+
+
+@pytest.mark.parametrize(("tokens", "status"), [(2000, 429), (10, 200)])
+def test_a_body_that_is_held_back_until_the_limit_of_costs_is_reached_is_not_sent(
+    tokens: int, status: int
+) -> None:
+    """A request to be signed is admitted at its head, and any number of them could be kept for later."""
+    usage = {"input_tokens": 7, "output_tokens": tokens}
+    model = Model(json.dumps({"model": "claude-sonnet-4-5", "usage": usage}).encode())
+    limits, signing = UsageLimits(cost_usd=0.01), FakeCredential(needs_body=True)
+    with five_transports(model, limits=limits, credential=signing) as stage:
+        inside = Transport.INSIDE
+        with stage.client(inside) as held:
+            head = stage.head(inside, "/v1/messages", method="POST")
+            held.send(head + b"expect: 100-continue\r\ncontent-length: 2\r\n\r\n")
+            held.read_until(b"100 Continue\r\n\r\n")
+            assert ask(stage, inside) == 200
+            held.send(b"{}")
+            held.read_until(b"HTTP/1.1 %d " % status)
+        assert told(stage) == ([] if status == 200 else [(429, "limits")])
+        assert len(stage.requests) == (2 if status == 200 else 1)
 
 
 @pytest.mark.parametrize("transport", WITH_CREDENTIAL)
