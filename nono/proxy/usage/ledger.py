@@ -119,7 +119,7 @@ class UsageLimiter:
         self._cost_usd = 0.0
         self._unmetered = False
         self._uncosted = ""  # why the costs are not known
-        self._goes_uncosted = False  # somebody has allowed that
+        self._allowed_uncosted = set[str]()  # the reasons with which somebody has let it go on
         self._costs_allowed = 1  # how many times the limit of costs was granted
         self.allowed_times = 1  # how many times the limits were granted
 
@@ -134,12 +134,13 @@ class UsageLimiter:
     def extend(self) -> None:
         """Raise the limits by their original amount.
 
-        Where costs are unknown, those that cannot be known are free from now on, and the limit stays.
+        Costs that are unknown for the same reason are free from now on, and their limit stays.
         """
         self.allowed_times += 1
         self._unmetered = False
         if self._uncosted and not self._has_cost_its_limit:
-            self._uncosted, self._goes_uncosted = "", True
+            self._allowed_uncosted.add(self._uncosted)
+            self._uncosted = ""
         else:
             self._costs_allowed += 1
 
@@ -164,8 +165,10 @@ class UsageLimiter:
         cost = None if usage is None else self._prices.cost_usd(usage)
         if cost is not None:
             self._cost_usd += cost
-        elif not self._goes_uncosted:
-            self._uncosted = _UNTOLD if usage is None else f"no list price of {usage.model} is known"
+            return
+        reason = _UNTOLD if usage is None else f"no list price of {usage.model} is known"
+        if reason not in self._allowed_uncosted:
+            self._uncosted = reason
 
     @property
     def _most_usd(self) -> float:

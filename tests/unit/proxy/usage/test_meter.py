@@ -740,6 +740,9 @@ def test_a_limit_of_costs_refuses_after_a_response_whose_costs_are_unknown(
     assert last == f"{reason}, so the limit of costs cannot be kept"
     limiter.extend()  # by somebody who goes on without: nobody asks them for each answer
     assert list(_until_refused(limiter, usage)) == ["allowed"] * 100
+    limiter.add(Usage("another-model", 1, 1))  # of which nobody has been asked
+    assert "no list price of another-model is known" in str(limiter.reason())
+    limiter.extend()
     limiter.add(Usage("gpt-4o-mini", 10**8, 0))
     assert str(limiter.reason()).startswith("the limit of $100.00 for this run is reached")
 
