@@ -25,6 +25,7 @@ from nono.policy.schema.route_rules import Inject
 from nono.proxy.exchange import context
 from nono.proxy.handshake.alpn import HTTP2
 from nono.proxy.tls.session_ca import SessionCa
+from nono.proxy.transport.polled import has_unsent
 from nono.secret import Secret
 from support.clients.http2 import Fields, Http2Client, connect
 from support.proxy.http2_stage import (
@@ -790,6 +791,10 @@ def test_a_client_that_still_has_a_response_to_read_is_not_idle() -> None:
         stream.end()
         answered.set()
 
+    def waits_for_its_reader() -> bool:
+        transport = stage.connections()[0]._transport
+        return transport is not None and has_unsent(transport)
+
     with (
         h2_stage(handler, options={"listener": narrow_listener()}) as (stage, _),
         stage.client(receive_buffer=4096) as client,
@@ -797,11 +802,13 @@ def test_a_client_that_still_has_a_response_to_read_is_not_idle() -> None:
         number = client.request(fields=[KEY])
         assert answered.wait(TIMEOUT_S)
         wait_until(lambda: not stage.connections()[0]._streams)
+        wait_until(waits_for_its_reader)  # the loop has written what the kernel takes
         stage.proxy.let_pass(121)
         stage.proxy.let_pass(121)
         client.wait_until(lambda: client.answers[number].is_over)
         assert client.answers[number].body == b"x" * 20_000
         assert client.get(fields=[KEY]).status == 200
+        wait_until(lambda: not waits_for_its_reader())
         stage.proxy.let_pass(121)
         client.wait_closed()  # now it is
 
