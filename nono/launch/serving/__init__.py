@@ -1,5 +1,5 @@
 """Serve a command, imported once it is starting, or before if it must be served at once.
 
-`network` defines the values. `proxied` serves a run with a proxy, `unproxied` one without, `opens` its
-trapped opens; `approver` opens the broker of approvals.
+`network` defines the values. `proxied` serves a run with a proxy, `private_network` that of the rung netns,
+`unproxied` one without a proxy, `opens` its trapped opens; `approver` opens the broker of approvals.
 """
