@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     host, port = words
     try:
-        connected, first = _open_tunnel(host, int(port))
+        connected, first = open_tunnel(host, int(port))
     except (NoTunnelError, OSError) as error:
         reason = error.strerror or str(error) if isinstance(error, OSError) else str(error)
         print(f"nono: no tunnel to {host}:{port}: {reason}", file=sys.stderr)
@@ -56,7 +56,7 @@ def _is_port(text: str) -> bool:
     return text.isascii() and text.isdecimal() and len(text) <= 5 and 1 <= int(text) <= 65535
 
 
-def _open_tunnel(host: str, port: int) -> tuple[socket.socket, bytes]:
+def open_tunnel(host: str, port: int) -> tuple[socket.socket, bytes]:
     """Connect to host:port; also returns the bytes already received. Raises OSError or NoTunnelError."""
     url = next((os.environ[name] for name in _PROXY_VARIABLES if os.environ.get(name)), "")
     if not url:

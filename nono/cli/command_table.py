@@ -108,6 +108,12 @@ def _proxy() -> Loaded:
     return Loaded(proxy.run, proxy.parser)
 
 
+def _mcp() -> Loaded:
+    from nono.cli.commands import mcp
+
+    return Loaded(mcp.run, mcp.parser)
+
+
 def _connect_helper() -> Loaded:
     from nono import connect_helper
 
@@ -258,6 +264,7 @@ COMMANDS = {
     "doctor": Command("say what works here and what is missing, with its remedy", _doctor),
     "credential": Command("set, list, remove or test a stored credential; forget logins", _credential),
     "trust": Command("sign, verify and approve the files that instruct an agent", _trust),
+    "mcp": Command("be an MCP server that has a sandbox of its own", _mcp),
     "proxy": Command("run the credential proxy alone, in the foreground", _proxy),
     "connect-helper": Command(
         "ssh's ProxyCommand inside the sandbox: HOST PORT", _connect_helper, is_hidden=True

@@ -54,6 +54,7 @@ class NetworkRequest(NamedTuple):
     deny_private: str | None  # as block
     credentials: tuple[Entry, ...]
     optional_credentials: tuple[Entry, ...]
+    mcp_servers: tuple[Entry, ...]
     upstream_proxy: str | None  # as block
     logins: str | None  # as block: where routes of captured logins are requested
 
@@ -98,6 +99,7 @@ def merge_network(request: RunRequest, settings: Profile) -> NetworkRequest:
         deny_private=f"{in_profile}deny_private" if network.deny_private else None,
         credentials=both("credentials", "--credential", request.credential),
         optional_credentials=both("optional_credentials", "", ()),
+        mcp_servers=both("mcp_servers", "--mcp-server", request.mcp_server),
         upstream_proxy=upstream_origin,
         logins=f"{label}, credential_routes" if settings.credential_routes else None,
     )
@@ -121,6 +123,7 @@ def _mode_of_rules(asked: NetworkRequest) -> NetworkMode:
         ("--network-profile", _origins(profile)),
         ("--allow-domain", [*_origins(asked.allow), *_origins(asked.domains)]),
         ("--credential", [*_origins(asked.credentials), *_origins(asked.optional_credentials)]),
+        ("--mcp-server", _origins(asked.mcp_servers)),
         ("--upstream-proxy", [asked.upstream_proxy] if asked.upstream_proxy else []),
         ("credential_routes", [asked.logins] if asked.logins else []),
     )
@@ -206,6 +209,7 @@ def _refuse_beside_allow_net(request: RunRequest) -> None:
         or request.credential
         or request.allow_endpoint
         or request.max_cost
+        or request.mcp_server
         or request.upstream_proxy is not None
         or request.upstream_bypass
         or request.allow_connect_port

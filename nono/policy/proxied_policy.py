@@ -9,6 +9,7 @@ from nono.policy.endpoints.entry import parse_allow_endpoint, rules_beside
 from nono.policy.hosts import host_rules
 from nono.policy.hosts.endpoint_scope import EndpointScope, scopes_of
 from nono.policy.hosts.host_filter import HostFilter
+from nono.policy.hosts.mcp_servers import McpServer, servers_of, with_servers
 from nono.policy.hosts.no_proxy import refuse_overlap
 from nono.policy.hosts.proxy_settings import ProxySettings, proxy_settings
 from nono.policy.network_request import NetworkRequest
@@ -30,6 +31,7 @@ class ProxiedPolicy(NamedTuple):
     services: tuple[CredentialService, ...]
     scopes: tuple[EndpointScope, ...]
     oauth_routes: tuple[OAuthRoute, ...]
+    mcp_servers: tuple[McpServer, ...]
     settings: ProxySettings
     warnings: tuple[str, ...]
 
@@ -52,7 +54,8 @@ def proxied_policy(
         costs=[parse_max_cost(text) for text in request.max_cost],
     )
     scopes = scopes_of(asked.allow or (), asked.domains)
-    hosts = host_rules.host_filter(asked, policy, scopes)
+    servers = servers_of(asked.mcp_servers)
+    hosts = with_servers(host_rules.host_filter(asked, policy, scopes), servers)
     logins = _oauth_routes(profile)
     _refuse_shared_prefixes(services, logins)
     settings = proxy_settings(request, network, profile.label)
@@ -65,7 +68,7 @@ def proxied_policy(
         *_beside_the_base(services),
         *_never_reached(hosts),
     )
-    return ProxiedPolicy(hosts, services, scopes, logins, settings, warnings)
+    return ProxiedPolicy(hosts, services, scopes, logins, servers, settings, warnings)
 
 
 def _oauth_routes(profile: Profile) -> tuple[OAuthRoute, ...]:

@@ -29,6 +29,7 @@ class RunRequest(NamedTuple):
     allow_domain: tuple[str, ...] = ()
     deny_domain: tuple[str, ...] = ()
     credential: tuple[str, ...] = ()
+    mcp_server: tuple[str, ...] = ()
     listen_port: tuple[int, ...] = ()
     open_port: tuple[int, ...] = ()
     allow_connect_port: tuple[int, ...] = ()

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from nono.policy.builtin.shipped import Group
     from nono.policy.hosts.endpoint_scope import EndpointScope
     from nono.policy.hosts.host_filter import HostFilter
+    from nono.policy.hosts.mcp_servers import McpServer
     from nono.policy.hosts.proxy_settings import ProxySettings, UpstreamProxySettings
     from nono.policy.ports import KeptPort
     from nono.policy.proxied_policy import ProxiedPolicy
@@ -81,6 +82,7 @@ class Resolved(NamedTuple):
     added_profiles: tuple[str, ...] = ()  # which a person agreed to for this project
     of_paths: tuple[PathWarning, ...] = ()  # to show even with --silent, once what the command sees is known
     is_workdir_agreed: bool = False  # a person agreed to share it, rather than to type --allow-cwd
+    mcp_servers: tuple[McpServer, ...] = ()
     audit_required: bool = False  # by the profile: nothing runs without an audit log
 
 
@@ -145,6 +147,7 @@ class Asked(NamedTuple):
             binary=path_context.expand_built_in(settings.binary) if settings.binary is not None else None,
             session_hooks=settings.session_hooks,
             rollback=settings.rollback,
+            mcp_servers=proxied.mcp_servers if proxied is not None else (),
             audit_required=settings.security.audit_required,
             command_args=tuple(map(path_context.expand_built_in, settings.command_args)),
             warnings=(

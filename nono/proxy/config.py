@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Set
+from collections.abc import Callable, Mapping, Set
 
 from nono.named_tuple import NamedTuple
 from nono.proxy.verdict.logins.table import NO_LOGINS, LoginTable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import socket
     import ssl
 
     from nono.approval.request import Approver
@@ -33,6 +34,10 @@ Recognises = Callable[[Address, Address], bool]  # of the client and of the list
 JudgeLookUp = Callable[[str], "Allow | Refuse"]  # of a name: may some port of the host be reached?
 PortsNamed = Callable[[str], Set[int]]  # of a name: which ports of the host rules name
 IsOurs = Callable[[Address, Address], bool | None]  # of the client and of the listener; None: unknown
+
+
+# Starts a program. Returns a connected socket to its streams, which the caller closes. Raises OSError.
+OpenProgram = Callable[[], "socket.socket"]
 
 
 class ProxyConfig(NamedTuple):
@@ -92,3 +97,5 @@ class Collaborators(NamedTuple):
     flows: FlowRecorder | None = None  # records exchanges
     # Awaited with the number of a person's turn before the request that begins it is sent whole.
     on_turn: OnTurn | None = None
+    # By host and port: where a tunnel leads to a program that is started for it, and to no host.
+    programs: Mapping[Address, OpenProgram] = {}

@@ -79,6 +79,7 @@ class ProxyService:
             usage=UsageLedger(prices),
             flows=parts.flows,
             on_turn=parts.on_turn,
+            programs=parts.programs,
             server_context=config.server_context or no_authority,
             spawn=lambda work: tasks.start_soon(_contained, work),
             head_timeout_s=config.head_timeout_s,

@@ -19,7 +19,7 @@ _APART = (
         ("allow_net", other)
         for other in (
             *("block_net", "network_profile", "allow_domain", "deny_domain", "credential", "allow_endpoint"),
-            "max_cost",
+            *("max_cost", "mcp_server"),
             *("upstream_proxy", "upstream_bypass", "proxy_port", "allow_connect_port"),
         )
     ),

@@ -19,7 +19,7 @@ CHARACTERS_MAX = 64 * 1024  # of all values together
 _ALL_OR_NOTHING = ("block_net", "allow_net")
 _OF_NETWORK = (
     *_ALL_OR_NOTHING, "network_profile", "allow_domain", "deny_domain", "credential", "allow_endpoint",
-    "max_cost", "upstream_proxy", "upstream_bypass", "allow_connect_port",
+    "max_cost", "mcp_server", "upstream_proxy", "upstream_bypass", "allow_connect_port",
 )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ DESCRIPTION = (
     "key."
 )
 GROUPS: Mapping[str, str] = {
-    "Run": "run shell learn wrap",
+    "Run": "run shell learn wrap mcp",
     "Sessions": "ps top attach detach logs inspect approvals allow deny stop prune",
     "Review and undo": "rollback undo changes report flows replay audit",
     "Understand": "why doctor setup",

@@ -11,7 +11,7 @@ _SANDBOX: Mapping[str, str] = {
     "Files": "--allow --read --write --allow-cwd --allow-file --read-file --write-file --workdir "
     "--allow-missing --capability-elevation --bypass-protection",
     "Network": "--network-profile --allow-domain --deny-domain --block-net --ask --listen-port --open-port "
-    "--allow-connect-port",
+    "--allow-connect-port --mcp-server",
     "Credentials and environment": "--credential --allow-endpoint --env --env-credential "
     "--env-credential-map",
     "Profile": "--profile --extends --config",
@@ -57,6 +57,7 @@ RARE = frozenset(
         "--allow-connect-port",
         "--allow-endpoint",
         "--max-cost",
+        "--mcp-server",
         "--env-credential",
         "--env-credential-map",
         "--extends",

@@ -113,6 +113,7 @@ def routes(resolved: Resolved) -> list[str]:
     """List the network access: hosts, hosts by path, logins, and the upstream proxy."""
     lines = _hosts(resolved.host_filter, {str(scope.host_rule) for scope in resolved.scopes})
     lines += [f"    path {scope} {rule}" for scope in resolved.scopes for rule in scope.endpoints.allow]
+    lines += [f"    mcp  {server.name}, in a sandbox of its own" for server in resolved.mcp_servers]
     lines += [f"    login {route.name} at {route.upstream}" for route in resolved.oauth_routes]
     if resolved.proxy is not None and resolved.proxy.upstream_proxy is not None:
         behind = resolved.proxy.upstream_proxy
@@ -130,6 +131,8 @@ def _hosts(hosts: HostFilter | None, by_path: Collection[str]) -> list[str]:
     """
     if hosts is None or hosts.allow is None:
         return []
+    from nono.policy.hosts.hostname import MCP_DOMAIN  # not imported by a run without a proxy
+
     allowed = [rule for rule in hosts.allow if not hosts.is_denied(rule)]
     if any(rule.pattern == "*" and rule.port is None for rule in allowed):
         return ["    to   any host"]
@@ -137,7 +140,9 @@ def _hosts(hosts: HostFilter | None, by_path: Collection[str]) -> list[str]:
     others = {
         str(rule): rule.is_exact
         for rule in allowed
-        if str(rule) not in of_profile and hosts.built_in_denial(rule) is None
+        if str(rule) not in of_profile
+        and not rule.pattern.endswith(MCP_DOMAIN)
+        and hosts.built_in_denial(rule) is None
     }
     exact, patterns = ([name for name in sorted(others) if others[name] is kind] for kind in (True, False))
     parts = []

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import ExitStack, asynccontextmanager, closing, contextmanager, nullcontext
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import (
+    AbstractAsyncContextManager,
+    ExitStack,
+    asynccontextmanager,
+    closing,
+    contextmanager,
+    nullcontext,
+)
 from functools import partial
 from ipaddress import IPv4Address
 from typing import TYPE_CHECKING
@@ -32,7 +39,7 @@ if TYPE_CHECKING:
     from nono.audit.traffic import Spent
     from nono.launch.proxy.front import Front
     from nono.policy.hosts.host_filter import Refuse
-    from nono.proxy.config import Address, DestinationOf, Recognises
+    from nono.proxy.config import Address, DestinationOf, OpenProgram, Recognises
     from nono.proxy.conversation.run_turns import OnTurn
     from nono.proxy.server import RunningProxy
     from nono.proxy.upstream.dial import Resolver
@@ -73,11 +80,21 @@ async def with_proxy(
         )
         async with (
             approver_of(run) as approver,
-            served(front, parts._replace(approver=approver)) as proxy,
+            _mcp_servers(run) as programs,
+            served(front, parts._replace(approver=approver, programs=programs)) as proxy,
         ):
             yield _network(run, front, proxy, approver, peers, names, maker)
     if run.traffic is not None:
         run.traffic.usage = proxy.usage_rows
+
+
+def _mcp_servers(run: RunContext) -> AbstractAsyncContextManager[Mapping[Address, OpenProgram]]:
+    if not run.prepared.resolved.mcp_servers:
+        return nullcontext({})
+    # Imported here: few runs have one.
+    from nono.launch.mcp.servers import mcp_servers
+
+    return mcp_servers(run)
 
 
 def _network(

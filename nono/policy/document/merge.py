@@ -27,7 +27,7 @@ REPLACEABLE = tuple(
     filesystem.unix_socket_bind filesystem.unix_socket_dir_bind filesystem.unix_socket_subtree_bind
     filesystem.bypass_protection filesystem.suppress_save_prompt
     network.allow_domain network.raw_tunnels network.credentials network.optional_credentials
-    network.custom_credentials
+    network.mcp_servers network.custom_credentials
     network.open_port network.open_port_range network.listen_port network.listen_port_range
     network.no_proxy network.tls_intercept network.upstream_proxy network.upstream_bypass
     env_credentials environment.allow_vars environment.set_vars

@@ -16,6 +16,7 @@ from nono.policy.files.path_patterns import NOT_IN_PATTERNS
 from nono.policy.hosts.endpoint_scope import split_domain
 from nono.policy.hosts.host_filter import parse_rule
 from nono.policy.hosts.hostname import HostError, parse_authority
+from nono.policy.hosts.mcp_servers import fault_in
 from nono.policy.hosts.no_proxy import parse_no_proxy
 from nono.policy.hosts.proxy_settings import parse_bypass, parse_duration, parse_upstream_proxy
 from nono.policy.path_expansion import is_pattern
@@ -115,6 +116,9 @@ def _hosts(network: Network) -> Iterator[Mistake]:
     hosts = [text if text not in policy.groups else "x" for text in network.deny_domain]
     yield from _each(("network", "deny_domain"), _parse_rule, hosts)
     yield from _each(("network", "raw_tunnels"), parse_authority, network.raw_tunnels)
+    for position, name in enumerate(network.mcp_servers):
+        if (fault := fault_in(name)) is not None:
+            yield Mistake(("network", "mcp_servers", position), fault)
     yield from _ports(network)
     yield from _each(("network", "no_proxy"), parse_no_proxy, network.no_proxy)
 

@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence, Set
 
 from nono.named_tuple import NamedTuple
-from nono.policy.hosts.hostname import METADATA_HOSTS, IpAddress, ip_literal, split_optional_port
+from nono.policy.hosts.hostname import (
+    MCP_DOMAIN,
+    METADATA_HOSTS,
+    IpAddress,
+    ip_literal,
+    split_optional_port,
+)
 from nono.policy.hosts.hostname import HostError as HostError
 from nono.policy.hosts.hostname import canonical_host as canonical_host
 from nono.policy.hosts.hostname import parse_authority as parse_authority
@@ -114,6 +120,9 @@ class HostFilter(NamedTuple):
         denied = _first(self.deny, name, port)
         if denied is not None:
             return _denied(f"host {name} is in the deny list", denied)
+        if name.endswith(MCP_DOMAIN) and _first(self.raw_tunnels, name, port) is None:
+            server = name.removesuffix(MCP_DOMAIN)
+            return Refuse(f"this run has no MCP server {server}", None, None, f"--mcp-server {server}")
         literal = ip_literal(name)
         if self.allow is None and literal is None:
             return Allow(None, None)

@@ -20,6 +20,9 @@ _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?", re.ASCII)  # "_"
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*", re.ASCII)  # read as a number by inet_aton(3)
 _PORT = re.compile(r"[1-9][0-9]{0,4}", re.ASCII)
 _MAX_PORT = 65535
+
+# Of the hosts that stand for MCP servers. Names below alt are in no DNS (RFC 9476).
+MCP_DOMAIN = ".mcp.nono.alt"
 METADATA_HOSTS = frozenset(
     ("169.254.169.254", "metadata.google.internal", "metadata.google", "metadata.azure.internal")
 )

@@ -97,6 +97,7 @@ _BY_OBJECT: Mapping[str, Mapping[str, str]] = {
         "raw_tunnels": "host:port whose tunnels may carry something else than TLS.",
         "credentials": "Services, or SERVICE=URL, whose keys the proxy injects; [] drops the inherited ones.",
         "optional_credentials": "The same for services without which the run starts all the same.",
+        "mcp_servers": "Profiles whose programs serve the command by MCP, each in a sandbox of its own.",
         "custom_credentials": "Services of the profile's own, by name.",
         "open_port": "TCP ports of loopback to connect to and to listen on.",
         "open_port_range": "The same as ranges: first and last, both included.",

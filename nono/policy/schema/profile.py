@@ -145,6 +145,7 @@ class Network(NamedTuple):
     raw_tunnels: tuple[str, ...] = ()  # host:port whose CONNECT tunnels may carry something other than TLS
     credentials: tuple[str, ...] = ()
     optional_credentials: tuple[str, ...] = ()
+    mcp_servers: tuple[str, ...] = ()  # profiles of servers that run in sandboxes of their own
     custom_credentials: Annotated[
         Mapping[str, Annotated[CustomCredential, one_of("credential_key", "auth", "aws_auth", "spiffe")]],
         SERVICES,

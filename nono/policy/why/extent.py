@@ -21,6 +21,7 @@ _OF_FLAG = {
     "--allow-connect-port": "grants connecting to port {} of any host, past the proxy",
     "--listen-port": "grants listening on port {}, for other machines too",
     "--allow-domain": "grants any request to {}",
+    "--mcp-server": "grants asking the program of profile {}, which has a sandbox of its own",
 }
 
 

@@ -26,6 +26,7 @@ _FIELDS: Mapping[str, tuple[str, str]] = {
     "--allow-unix-socket-bind": (_FILES, "unix_socket_bind"),
     "--bypass-protection": (_FILES, "bypass_protection"),
     "--allow-domain": (_NETWORK, "allow_domain"),
+    "--mcp-server": (_NETWORK, "mcp_servers"),
     "--open-port": (_NETWORK, "open_port"),
     "--allow-connect-port": (_NETWORK, "connect_port"),
     "--listen-port": (_NETWORK, "listen_port"),

@@ -1,13 +1,18 @@
-"""Open a CONNECT tunnel to a vetted address once the client speaks TLS for that host, or SSH."""
+"""Open a CONNECT tunnel to a vetted address once the client speaks TLS for that host, or SSH.
+
+A tunnel may lead to a program instead, which is started for it (`ProxyContext.programs`).
+"""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from functools import partial
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import anyio
 
+from nono.errors import reason_of
 from nono.policy.hosts.hostname import HostError, canonical_host
 from nono.proxy.exchange.client_side import Hijackable
 from nono.proxy.exchange.context import ProxyContext
@@ -21,8 +26,12 @@ from nono.proxy.verdict import audit_events
 from nono.proxy.verdict.host_policy import refused_since
 from nono.proxy.verdict.verdict import Tunnel
 
+if TYPE_CHECKING:
+    import socket
+
 # RFC 8446 section 6: a fatal access_denied alert, so that the client's error says more than "closed".
 _ACCESS_DENIED = bytes((21, 3, 3, 0, 2, 2, 49))
+_NEVER_S = 366 * 24 * 3600.0  # a program may wait for its client as long as it likes
 _LOOK_EVERY_S = 0.5  # interval of checks that the client still waits
 
 
@@ -47,6 +56,7 @@ class TunnelOpening:
         self._client = client
         self._verdict = verdict
         self._course: Course | None = None  # None until the tunnel is recorded
+        self._program = context.programs.get((verdict.host, verdict.port))
         self._over = False
         self._scope: anyio.CancelScope | None = None
         self._next_look: asyncio.TimerHandle | None = None
@@ -99,10 +109,13 @@ class TunnelOpening:
             upstream.abort()
             return
         self._over = True
-        TunnelClient(self._context, self._client, self._verdict, upstream, course).take_over()
+        idle_timeout_s = self._context.tunnel_idle_timeout_s if self._program is None else _NEVER_S
+        TunnelClient(self._context, self._client, self._verdict, upstream, course, idle_timeout_s).take_over()
 
     async def _reach(self) -> SpliceEnd | Refusal:
         context, verdict = self._context, self._verdict
+        if self._program is not None:
+            return await self._reach_program(self._program)
         return await context.connector.connect(
             lambda: SpliceEnd(context.tunnel_ends),
             verdict.host,
@@ -110,6 +123,24 @@ class TunnelOpening:
             hosts=verdict.hosts,
             may_begin=self._record,
         )
+
+    async def _reach_program(self, start: Callable[[], socket.socket]) -> SpliceEnd | Refusal:
+        context = self._context
+        if not self._record():
+            return refusal.not_recorded()
+        try:
+            stream = start()
+        except OSError as error:
+            reason = f"the program cannot be started: {reason_of(error)}"
+            return refusal.upstream_failed(self._verdict.host, reason, "proxy")
+        try:
+            _, end = await asyncio.get_running_loop().create_unix_connection(
+                lambda: SpliceEnd(context.tunnel_ends), sock=stream
+            )
+        except BaseException:
+            stream.close()
+            raise
+        return end
 
     def _record(self) -> bool:
         self._course = self._context.carry_out(self._verdict.entry)
@@ -154,8 +185,9 @@ class TunnelClient(TimedEnd):
         verdict: Tunnel,
         upstream: SpliceEnd,
         course: Course,
+        idle_timeout_s: float,
     ) -> None:
-        super().__init__(context.connections, context.tunnel_idle_timeout_s)
+        super().__init__(context.connections, idle_timeout_s)
         self._context = context
         self._client = client
         self._verdict = verdict

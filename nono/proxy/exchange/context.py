@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -36,6 +36,8 @@ from nono.proxy.verdict.routes import Route
 from nono.proxy.verdict.verdict import Entry, Forward
 
 if TYPE_CHECKING:
+    import socket
+
     from nono.policy.hosts.live_hosts import LiveHosts
     from nono.proxy.conversation.run_turns import OnTurn, RunTurns
     from nono.proxy.conversation.watch import TurnWatch
@@ -122,6 +124,8 @@ class ProxyContext:
     idle_timeout_s: float = 120.0
     tunnel_idle_timeout_s: float = 3600.0
     on_turn: OnTurn | None = None  # awaited before a request that begins a person's turn is sent whole
+    # By host and port: returns a socket to a program that it starts for a tunnel.
+    programs: Mapping[tuple[str, int], Callable[[], socket.socket]] = field(default_factory=dict)
     turns: Turns = field(init=False)
     outcomes: Outcomes = field(init=False)
     run_turns: list[RunTurns] = field(init=False)  # holds one item once a model was asked

@@ -53,7 +53,7 @@ _CONFIG = ("config.toml", "packages", "profile-drafts", "profiles", "sigstore-tr
 _STATE = ("audit", "credentials.*", "oauth-capture", "phantoms.*", "profiles", "projects.json*", "rollbacks",
           "sessions", "trust")  # fmt: skip
 _OLDER = ("audit", "rollbacks", "sessions")
-_CACHE = ("bin", "caches", "doctor-*", "tmp")
+_CACHE = ("bin", "caches", "doctor-*", "gh", "mcp", "tmp")
 
 
 def parser() -> argparse.ArgumentParser:

@@ -64,6 +64,11 @@ def _resolved(call: Call) -> Resolved:
     given, invocation = call.given, call.invocation
     resolved = resolve_given(invocation, call.environ, long_lived=True, ask=asker(invocation))
     refuse_unrecorded(given, resolved)
+    if resolved.mcp_servers:
+        # Imported here: few runs have one.
+        from nono.launch.mcp.check import refuse_unfit
+
+        refuse_unfit(resolved, call.environ)
     if given.ports("proxy_port") and resolved.capabilities.network is not NetworkMode.PROXY:
         raise ConfigError(
             "--proxy-port is for a run with a proxy, and nothing asks for one.",

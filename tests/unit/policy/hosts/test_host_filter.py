@@ -96,7 +96,7 @@ def test_no_fix_for_a_host_grants_a_group_of_that_name(group: str) -> None:
     asked = NetworkRequest(
         block=None, network_profile=None, allow=((f"{group}:443", "--allow-domain"),), domains=(), deny=(),
         raw_tunnels=(), deny_private=None, credentials=(), optional_credentials=(), upstream_proxy=None,
-        logins=None,
+        logins=None, mcp_servers=(),
     )  # fmt: skip
     granted = host_filter(asked, shipped.network_policy(), ()).allow
     assert granted is not None

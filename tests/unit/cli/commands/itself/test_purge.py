@@ -17,6 +17,8 @@ KEPT = (
     ".config/nono/config.toml",
     ".local/state/nono/audit/x/audit-events.ndjson",
     ".cache/nono/caches/p/go/mod",
+    ".cache/nono/gh/abc/hosts.yml",
+    ".cache/nono/mcp/tracker/note",
     ".cache/nono/tmp/x",  # TMPDIR of agents, as an earlier build had it
 )
 OTHERS = (".config/other", ".cache/other", "project/nono/file")

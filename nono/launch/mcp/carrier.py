@@ -1,0 +1,109 @@
+"""Run one MCP server by `nono mcp`, and carry its streams: standard input is a socket to its client.
+
+This process stands between the supervisor and the server. The client's bytes go to the server's standard
+input, its outputs and its exit code come back as frames. A client that is gone, as when the supervisor was
+killed, is the end of the server.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from threading import Lock, Thread
+from typing import IO
+
+from nono.kernel.signals import shell_exit_code
+from nono.launch.mcp.frames import EXIT, PIECE_BYTES, STDERR, STDOUT, framed
+
+# MCP 2025-06-18, lifecycle, "Shutdown": a server ends by itself once its standard input has ended.
+_AFTER_INPUT_S = 5.0
+_AFTER_TERM_S = 5.0  # nono ends its own command meanwhile
+_LAST_OUTPUT_S = 1.0  # for what else holds the server's outputs when it has ended
+ENDS_WITHIN_S = _AFTER_TERM_S + _LAST_OUTPUT_S + 1.0  # of the loss of its client
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run the server until it has ended, or its client is gone.
+
+    arguments: The name of its profile.
+    """
+    (name,) = arguments
+    with socket.socket(fileno=0) as client:
+        server = subprocess.Popen(
+            [sys.executable, "-P", "-m", "nono", "mcp", name],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        stdin, stdout, stderr = server.stdin, server.stdout, server.stderr
+        assert stdin is not None  # as the others: they are pipes
+        assert stdout is not None
+        assert stderr is not None
+        lock = Lock()
+        outputs = [
+            Thread(target=_pass_on, args=(kind, output, client, lock), daemon=True)
+            for kind, output in ((STDOUT, stdout), (STDERR, stderr))
+        ]
+        for thread in (*outputs, Thread(target=_feed, args=(client, stdin, server), daemon=True)):
+            thread.start()
+        _wait(client, server)
+        _end(server)
+        until = time.monotonic() + _LAST_OUTPUT_S
+        for thread in outputs:
+            thread.join(max(0.0, until - time.monotonic()))
+        with suppress(OSError):
+            _send(client, framed(EXIT, bytes([shell_exit_code(server.returncode)])), lock)
+    os._exit(0)  # a thread may still wait for a stream
+
+
+def _wait(client: socket.socket, server: subprocess.Popen[bytes]) -> None:
+    """Wait until the server has ended or the client is gone."""
+    pidfd = os.pidfd_open(server.pid)
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    poll.register(client, 0)  # POLLHUP comes unasked: the client neither sends nor reads
+    poll.poll()
+    os.close(pidfd)
+
+
+def _feed(client: socket.socket, sink: IO[bytes], server: subprocess.Popen[bytes]) -> None:
+    """Pass on what the client says. Ends a server that goes on for long once that has ended."""
+    with suppress(OSError):
+        while piece := client.recv(PIECE_BYTES):
+            sink.write(piece)
+            sink.flush()
+    with suppress(OSError):
+        sink.close()
+    time.sleep(_AFTER_INPUT_S)
+    _end(server)
+
+
+def _pass_on(kind: int, source: IO[bytes], client: socket.socket, lock: Lock) -> None:
+    with suppress(OSError):  # the client is gone
+        while piece := os.read(source.fileno(), PIECE_BYTES):
+            _send(client, framed(kind, piece), lock)
+
+
+def _send(client: socket.socket, frame: bytes, lock: Lock) -> None:
+    with lock:
+        client.sendall(frame)
+
+
+def _end(server: subprocess.Popen[bytes]) -> None:
+    if server.poll() is None:
+        server.terminate()
+        try:
+            server.wait(_AFTER_TERM_S)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            server.wait()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,34 @@
+"""Say where an MCP server runs: with which variables, and in which directory."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from posixpath import join
+
+from nono import paths
+from nono.launch.trusted.search_path import unwritten
+from nono.policy.capability import Grant
+from nono.private_dir import open_private_dir
+
+_DIRECTORY = "nono/mcp"  # below the caches of the person
+
+
+def environment(environ: Mapping[str, str], grants: Iterable[Grant] = ()) -> dict[str, str]:
+    """Return the environment of a server's run: the caller's, without options for other runs.
+
+    grants: Of a command that has the server started. No program is looked for where it may write.
+    """
+    kept = {name: value for name, value in environ.items() if not name.startswith("NONO_")}
+    return {**kept, "PATH": unwritten(kept.get("PATH", os.defpath), grants)}
+
+
+def made_workdir(name: str, environ: Mapping[str, str]) -> str:
+    """Make the working directory of a server, and return it. Raises OSError.
+
+    It is no project: a file in one may choose what `npx` or `uvx` starts, and an agent writes there. Caches
+    belong to a working directory (ADR 35), so the server has its own.
+    """
+    workdir = join(paths.xdg(environ, "XDG_CACHE_HOME", ".cache"), _DIRECTORY, name)
+    os.close(open_private_dir(workdir, create=True))
+    return workdir

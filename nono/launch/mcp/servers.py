@@ -1,0 +1,112 @@
+"""Start MCP servers beside a command, and end those that are left with it.
+
+A client of the proxy that is let through to a server's host gets the server's streams. Nothing but their
+bytes passes between the two sandboxes.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from typing import TYPE_CHECKING
+
+import anyio
+
+from nono.kernel import process
+from nono.launch.mcp import carrier
+from nono.launch.mcp.place import environment
+from nono.policy.files.grants import at_every_mount
+from nono.policy.host_filesystem import HostFilesystem
+from nono.policy.hosts.mcp_servers import PORT
+
+if TYPE_CHECKING:
+    from nono.launch.start import RunContext
+    from nono.proxy.config import Address, OpenProgram
+
+AT_ONCE = 16  # servers of one run
+
+
+@asynccontextmanager
+async def mcp_servers(run: RunContext) -> AsyncIterator[Mapping[Address, OpenProgram]]:
+    """Yield what starts each server of a run, by the host and port that stand for it.
+
+    Leave the block once their clients are gone, which ends them.
+    """
+    servers = run.prepared.resolved.mcp_servers
+    grants = [*at_every_mount(run.prepared.capabilities.grants, HostFilesystem())]
+    running = _Running(environment(run.session.environ, grants), run.child.spared)
+    try:
+        yield {(server.host, PORT): partial(running.open, server.name) for server in servers}
+    finally:
+        with anyio.CancelScope(shield=True):
+            await running.end()
+
+
+class _Running:
+    """The servers of one run, as processes that carry their streams."""
+
+    def __init__(self, environ: Mapping[str, str], spared: set[int]) -> None:
+        """spared: Takes the processes that are not the command's."""
+        self._environ = environ
+        self._spared = spared
+        self._carriers = dict[int, int]()  # pidfd, pid
+
+    def open(self, name: str) -> socket.socket:
+        """Start a server. Returns the client's end of its streams, which the caller closes.
+
+        Raises OSError.
+        """
+        self._forget_ended()
+        if len(self._carriers) == AT_ONCE:
+            raise OSError(f"{AT_ONCE} servers of this run have not ended")
+        theirs, ours = socket.socketpair()
+        with ours:
+            try:
+                pid = os.posix_spawn(
+                    sys.executable,
+                    [sys.executable, "-P", "-m", carrier.__name__, name],
+                    dict(self._environ),
+                    file_actions=[
+                        (os.POSIX_SPAWN_DUP2, ours.fileno(), 0),
+                        (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
+                        (os.POSIX_SPAWN_OPEN, 2, os.devnull, os.O_WRONLY, 0),
+                    ],
+                    setsid=True,  # Ctrl-C and the terminal are the command's
+                    setsigmask=(),
+                    setsigdef=signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP},
+                )
+            except BaseException:
+                theirs.close()
+                raise
+        process.restore_open_files(pid)
+        self._spared.add(pid)
+        self._carriers[os.pidfd_open(pid)] = pid
+        return theirs
+
+    async def end(self) -> None:
+        """Wait for all of them: each ends its server once its client is gone."""
+        with anyio.move_on_after(carrier.ENDS_WITHIN_S):
+            for pidfd in self._carriers:
+                await anyio.wait_readable(pidfd)
+        for pidfd in self._carriers:
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+            await anyio.wait_readable(pidfd)
+        self._forget_ended()
+
+    def _forget_ended(self) -> None:
+        ended = select.poll()
+        for pidfd in self._carriers:
+            ended.register(pidfd, select.POLLIN)
+        for pidfd, _ in ended.poll(0):
+            pid = self._carriers.pop(pidfd)
+            os.close(pidfd)
+            with suppress(ChildProcessError):  # reaped with the command's
+                os.waitpid(pid, 0)
+            self._spared.discard(pid)

@@ -1,0 +1,279 @@
+"""An MCP server of a profile runs beside the command, with files, hosts and keys that the command has not."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from collections.abc import Iterator, Mapping
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.nono_run import NONO, POLICIES, PROGRAM_GRANTS, PROXY_ONLY, TIMEOUT_S, Ended, NonoRun
+from support.servers.http1 import HttpUpstream, Received, upstream
+from support.sessions.detached import wait_until
+from support.sessions.records import nono, records
+
+KEY = "canary-of-the-real-key"
+NAME, HOST = "tracker", "tracker.mcp.nono.alt"
+FLAG = f"--mcp-server={NAME}"
+CLIENT = [*NONO, "mcp", NAME]
+# Asks the service once for each line, and answers as MCP's standard input and output do: a line of JSON.
+ASKING = """
+import json, os, sys, urllib.request
+for line in sys.stdin:
+    asked = json.loads(line)
+    head = {"Authorization": "Bearer " + os.environ["TRACKER_TOKEN"]}
+    request = urllib.request.Request(os.environ["TRACKER_BASE_URL"] + asked["path"], headers=head)
+    with urllib.request.urlopen(request) as answer:
+        print(json.dumps({"id": asked["id"], "said": answer.read().decode()}), flush=True)
+"""
+CALL = '{"id": 1, "path": "/issues"}\n'
+
+
+def answer(request: Received) -> None:
+    request.read_body()
+    request.connection.respond(body=b"three issues")
+
+
+@pytest.fixture
+def tracker() -> Iterator[HttpUpstream]:
+    with upstream(answer) as tracker:
+        yield tracker
+
+
+def service(tracker: HttpUpstream) -> dict[str, Any]:
+    own = {
+        "upstream": f"http://127.0.0.1:{tracker.port}",
+        "credential_key": "env://REAL",
+        "env_var": "TRACKER_TOKEN",
+    }
+    return {"network": {"credentials": ["tracker"], "custom_credentials": {"tracker": own}}}
+
+
+def server(sandbox: NonoRun, program: str, more: Mapping[str, Any] = PROXY_ONLY, name: str = NAME) -> Path:
+    """Write the profile of a server that is a Python program. Returns its file."""
+    profiles = sandbox.user.home / ".config/nono/profiles"
+    profiles.mkdir(parents=True, exist_ok=True)
+    reads = [grant.removeprefix("--read=") for grant in PROGRAM_GRANTS]
+    document = {
+        "filesystem": {"read": reads},
+        "binary": sys.executable,
+        "command_args": ["-I", "-u", "-c", program],
+        **more,
+    }
+    file = profiles / f"{name}.json"
+    file.write_text(json.dumps(document))
+    for each in (profiles.parent.parent, profiles.parent, profiles, file):
+        sandbox.give(each)
+    return file
+
+
+def asked(sandbox: NonoRun, *flags: str, stdin: str = CALL, **variables: str) -> Ended:
+    return sandbox.run(CLIENT, flags=flags, stdin=stdin, environment=variables)
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_a_server_uses_a_key_and_a_host_that_the_command_has_not(
+    policy: str, sandbox: NonoRun, tracker: HttpUpstream
+) -> None:
+    server(sandbox, ASKING, service(tracker))
+    command = ["sh", "-c", f'echo "token: $TRACKER_TOKEN" >&2; exec {" ".join(CLIENT)}']
+    ended = sandbox.run(
+        command, flags=[FLAG, f"--sandbox-policy={policy}"], stdin=CALL, environment={"REAL": KEY}
+    )
+    assert (ended.exit_code, ended.stdout) == (0, '{"id": 1, "said": "three issues"}\n'), ended.stderr
+    assert [request.value(b"authorization") for request in tracker.requests] == [b"Bearer " + KEY.encode()]
+    assert "token: \n" in ended.stderr
+    assert (HOST, "allow") in {(event["target"], event["decision"]) for event in ended.network}
+
+    itself = sandbox.run(
+        ["curl", "-s", "-S", f"http://127.0.0.1:{tracker.port}/issues", "--noproxy", ""],
+        flags=[FLAG, f"--sandbox-policy={policy}"],
+        environment={"REAL": KEY},
+    )
+    assert ("127.0.0.1", tracker.port) in itself.denied_targets()
+    assert len(tracker.requests) == 1
+
+
+def test_a_server_that_the_run_does_not_name_is_refused(sandbox: NonoRun, tracker: HttpUpstream) -> None:
+    server(sandbox, ASKING, service(tracker))
+    server(sandbox, ASKING, service(tracker), "other")
+    ended = asked(sandbox, "--mcp-server=other", REAL=KEY)
+    assert ended.exit_code == 1
+    assert "this run has no MCP server tracker" in ended.stderr
+    assert "fix: --mcp-server tracker" in ended.stderr
+    assert ended.denied_targets() == {(HOST, 1)}
+    assert not tracker.requests
+
+
+def test_an_open_network_names_its_servers_too(sandbox: NonoRun, tracker: HttpUpstream) -> None:
+    server(sandbox, ASKING, service(tracker))
+    for name, code in ((NAME, 0), ("other", 1)):
+        command = [*NONO, "mcp", name]
+        ended = sandbox.run(command, profile={}, flags=[FLAG], stdin=CALL, environment={"REAL": KEY})
+        assert ended.exit_code == code, ended.stderr
+    assert ended.denied_targets() == {("other.mcp.nono.alt", 1)}
+
+
+def test_a_profile_names_its_servers(sandbox: NonoRun, tracker: HttpUpstream) -> None:
+    server(sandbox, ASKING, service(tracker))
+    profile = {"network": {"allow_domain": [], "mcp_servers": [NAME]}}
+    ended = sandbox.run(CLIENT, profile=profile, stdin=CALL, environment={"REAL": KEY})
+    assert ended.stdout == '{"id": 1, "said": "three issues"}\n', ended.stderr
+    assert f"mcp  {NAME}, in a sandbox of its own" in ended.stderr
+
+
+STREAMS = """
+import hashlib, sys
+data = sys.stdin.buffer.read()
+sys.stderr.write("said to stderr")
+sys.stdout.buffer.write(bytes(range(256)) * 16384 + hashlib.sha256(data).hexdigest().encode())
+sys.exit(7)
+"""
+
+
+@pytest.mark.parametrize("where", ["inside", "outside"])
+def test_input_outputs_and_exit_code_are_those_of_the_server(where: str, sandbox: NonoRun) -> None:
+    server(sandbox, STREAMS)
+    script = f"head -c 5000000 /dev/zero | {' '.join(CLIENT)} >answer; echo $? >code; wc -c <answer"
+    if where == "inside":
+        ended = sandbox.run(["sh", "-c", script], flags=[FLAG])
+    else:
+        ended = sandbox.bare(["sh", "-c", script])
+    assert (sandbox.project / "code").read_text() == "7\n", ended.stderr
+    found = (sandbox.project / "answer").read_bytes()
+    assert found[:-64] == bytes(range(256)) * 16384
+    assert found[-64:].decode() == sha256(bytes(5_000_000)).hexdigest()
+    assert "said to stderr" in ended.stderr
+
+
+def test_a_server_answers_each_line_as_it_comes(sandbox: NonoRun) -> None:
+    server(sandbox, "import sys\nfor line in sys.stdin: print(line.strip().upper(), flush=True)")
+    with sandbox.started(CLIENT, flags=[FLAG]) as run:
+        assert run.stdin is not None
+        assert run.stdout is not None
+        for word in ("one", "two"):
+            run.stdin.write(word + "\n")
+            run.stdin.flush()
+            assert run.stdout.readline() == word.upper() + "\n"
+
+
+LOOKS = """
+import json, os, pathlib
+def tried(path):
+    try: pathlib.Path(path).write_text("x"); return "written"
+    except OSError as error: return error.strerror
+print(json.dumps({"project": tried(%r), "own": tried("note"), "at": os.getcwd(), "options": [
+    name for name in os.environ if name == "NONO_ALLOW_DOMAIN"]}))
+"""
+
+
+def test_the_two_share_no_files_and_no_options(sandbox: NonoRun) -> None:
+    server(sandbox, LOOKS % str(sandbox.project / "by-the-server"))
+    own = sandbox.user.home / ".cache/nono/mcp" / NAME
+    script = f"{' '.join(CLIENT)}; cat {own}/note; echo x >{own}/by-the-command"
+    variables = {"NONO_ALLOW_DOMAIN": "example.com"}
+    ended = sandbox.run(["sh", "-c", script], flags=[FLAG], environment=variables)
+    found = json.loads(ended.stdout)
+    assert found == {"project": "Permission denied", "own": "written", "at": str(own), "options": []}
+    assert (own / "note").read_text() == "x"
+    assert sorted(path.name for path in own.iterdir()) == ["note"]
+    served = next(record for record in records(sandbox.user) if record["profile"] == NAME)
+    log = sandbox.user.home / ".local/state/nono/audit" / served["session_id"] / "audit-events.ndjson"
+    assert "example.com" not in log.read_text()
+
+
+WAITS = """
+import signal, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+print("up", flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("end", ["the run ends", "the client is killed", "nono is killed", "the input ends"])
+def test_a_server_ends_with_its_client(end: str, sandbox: NonoRun) -> None:
+    server(sandbox, WAITS)
+    script = f'exec 3> >(exec {" ".join(CLIENT)}); read line; eval "$line"; sleep 600'
+    with sandbox.started(["bash", "-c", script], flags=[FLAG], is_own_child=True) as run:
+        assert run.stdin is not None
+        assert run.stdout is not None
+        assert run.stdout.readline() == "up\n"
+        served = next(record for record in records(sandbox.user) if record["profile"] == NAME)
+        pid = served["supervisor_pid"]
+        if end == "the run ends":
+            run.send_signal(signal.SIGTERM)
+            run.wait(TIMEOUT_S)
+            assert not Path(f"/proc/{pid}").exists()
+        elif end == "nono is killed":
+            run.kill()
+        else:
+            run.stdin.write("kill -9 $!\n" if end == "the client is killed" else "exec 3>&-\n")
+            run.stdin.flush()
+        wait_until(lambda: not Path(f"/proc/{pid}").exists(), "the server goes on")
+
+
+def test_a_run_has_so_many_servers_at_once(sandbox: NonoRun) -> None:
+    server(sandbox, "import sys; sys.stdin.read()")
+    script = f"for i in $(seq 17); do {' '.join(CLIENT)} < <(sleep 600) & done; wait -n; echo $?"
+    ended = sandbox.run(["bash", "-c", script], flags=[FLAG])
+    assert ended.stdout == "1\n"
+    assert "16 servers of this run have not ended" in ended.stderr
+
+
+def test_a_denial_during_the_run_cuts_a_server(sandbox: NonoRun) -> None:
+    server(sandbox, "import time; print('up', flush=True); time.sleep(600)")
+    with sandbox.started(CLIENT, flags=[FLAG, "--name=cut"]) as run:
+        assert run.stdout is not None
+        assert run.stdout.readline() == "up\n"
+        assert nono(sandbox, "deny", "--session", "cut", HOST).returncode == 0
+        _, told = run.communicate(timeout=TIMEOUT_S)
+    assert run.returncode == 1
+    assert "the run ended the server" in told
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"binary": None}, "profile 'tracker' names no program to start"),
+        ({"network": {"mcp_servers": ["other"]}}, "a server has none of its own"),
+        ({"binary": "./server"}, "and so decide what the server is"),
+    ],
+    ids=["without a program", "with servers", "with a program of the project"],
+)
+def test_a_profile_that_is_no_server_ends_the_start(
+    more: dict[str, Any], said: str, sandbox: NonoRun
+) -> None:
+    server(sandbox, "pass", {**PROXY_ONLY, **more})
+    (sandbox.project / "server").write_text("")
+    ended = sandbox.run(["true"], flags=[FLAG])
+    assert ended.exit_code != 0
+    assert said in ended.stderr
+    server(sandbox, "pass")
+    assert sandbox.run(["true"], flags=[FLAG]).exit_code == 0
+
+
+def test_a_server_whose_profile_the_command_may_write_ends_the_start(sandbox: NonoRun) -> None:
+    file = server(sandbox, "pass")
+    lifted = [f"--bypass-protection={file.parent}"]
+    ended = sandbox.run(["true"], flags=[FLAG, *lifted, f"--allow={file.parent}"])
+    assert f"the command may write {file}, and so decide what the server is" in ended.stderr
+    assert sandbox.run(["true"], flags=[FLAG, *lifted, f"--read={file.parent}"]).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--mcp-server=nobody"], "Profile not found: nobody"),
+        (["--mcp-server=./tracker.json"], "is not the name of a profile in lower case"),
+        ([FLAG, "--block-net"], "--block-net and --mcp-server are contradictory"),
+        ([FLAG, "--allow-net"], "--allow-net and --mcp-server contradict each other"),
+    ],
+)
+def test_what_names_no_server_is_refused(flags: list[str], said: str, sandbox: NonoRun) -> None:
+    server(sandbox, "pass")
+    assert said in sandbox.run(["true"], profile={}, flags=flags).stderr
