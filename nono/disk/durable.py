@@ -69,11 +69,51 @@ def unfinished(
         raise
 
 
-def write(directory: int, name: str, content: bytes) -> None:
-    """Replace a file that nobody else writes, and sync its directory. It is durable when this returns."""
-    with unfinished(directory, name, is_shared=False) as file:
-        file.write(content)
+def write(directory: int, name: str, content: bytes, spare: str | None = None) -> None:
+    """Replace a file that nobody else writes, and sync its directory. It is durable when this returns.
+
+    spare: A file made by reserved(), which becomes the new file where the disk has no room for another.
+    """
+    try:
+        with unfinished(directory, name, is_shared=False) as file:
+            file.write(content)
+    except OSError as error:
+        if spare is None or error.errno not in FULL:
+            raise
+        _fill(directory, spare, content)
+        os.rename(spare, name, src_dir_fd=directory, dst_dir_fd=directory)
     os.fsync(directory)
+
+
+@contextmanager
+def reserved(directory: int, name: str, size: int) -> Iterator[None]:
+    """Hold room on the disk in a file of its own, which write() may use, until the block ends.
+
+    Nobody else uses the name meanwhile; what a killed process left there is taken over.
+    Raises OSError, with one of FULL if there is no room.
+    """
+    file = os.open(name, _OLD | os.O_CREAT, PRIVATE, dir_fd=directory)
+    try:
+        try:
+            os.posix_fallocate(file, 0, size)
+        except OSError as error:
+            if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):  # of file systems without it, under musl
+                raise
+        finally:
+            os.close(file)
+        yield
+    finally:
+        with suppress(OSError):  # write() has used it
+            os.unlink(name, dir_fd=directory)
+
+
+def _fill(directory: int, name: str, content: bytes) -> None:
+    """Write a file anew into the blocks that it has, and sync it."""
+    with open(os.open(name, _OLD, dir_fd=directory), "wb") as file:
+        file.write(content)
+        file.truncate()
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def write_over(directory: int, name: str, content: bytes) -> None:

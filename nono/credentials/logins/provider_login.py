@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 
 from nono.credentials.logins.answer import Answer, phantom_in
 from nono.credentials.logins.phantom import claims_of
@@ -164,6 +164,20 @@ class ProviderLogin:
         """Return the lock under which logins of this provider are renewed; see renewal_lock."""
         return self._tokens.renewal_lock(self.provider.name)
 
+    def room(self) -> AbstractContextManager[None]:
+        """Hold room on the disk for what captured() will store. Call it under renewal_lock.
+
+        Raises CredentialUnavailable if the store cannot be replaced.
+        """
+        return self._tokens.room(self._spare)
+
+    @property
+    def _spare(self) -> str:
+        # Imported here: each command waits for this module, and has started by then.
+        from urllib.parse import quote
+
+        return f"{quote(self.provider.name, safe='')}.spare"
+
     def fresh_answer(self, login_id: str) -> bytes | None:
         """Return the response to a refresh that does not need the provider, or None.
 
@@ -171,8 +185,10 @@ class ProviderLogin:
         """
         return self._tokens.fresh_answer(login_id)
 
-    async def captured(self, answer: Answer, login_id: str | None) -> bytes:
+    async def captured(self, answer: Answer, login_id: str | None, *, has_room: bool = False) -> bytes:
         """Return the body for the command. `login_id`: The renewed one, or of new_login(); None: a new one.
+
+        has_room: The caller holds room().
 
         Its tokens are on disk when this returns; otherwise it raises CredentialUnavailable.
         """
@@ -183,6 +199,7 @@ class ProviderLogin:
                 answer.fields,
                 answer.json_with_phantoms,
                 answer.expires_s(time.time()),
+                self._spare if has_room else None,
             )
             nonces = await self._tokens.store(answer.tokens, self._consumers, self._origins, granted)
             if login_id in self._new:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
 from posixpath import join
 
 from nono.credentials.logins.stored import (
@@ -26,6 +27,7 @@ from nono.named_tuple import NamedTuple
 from nono.paths import state_root
 from nono.secret import Secret
 
+_ROOM_BYTES = 64 * 1024  # by which one answer of a provider may lengthen the file
 _MAX_FILE_BYTES = 6 * MAX_TEXT_BYTES  # base64 if it is encrypted
 
 
@@ -36,6 +38,7 @@ class Granted(NamedTuple):
     fields: Sequence[str]  # of the response, one for each token
     answer: Callable[[Sequence[str]], str]  # builds the response from nonces in the order of the tokens
     expires_s: int | None
+    spare: str | None = None  # the name given to LoginStore.room(), which is held meanwhile
 
 
 class LoginStore:
@@ -117,9 +120,17 @@ class LoginStore:
             if granted is not None:
                 logins[login] = StoredLogin(granted.answer(nonces), now_s, granted.expires_s)
             stored = pruned(Stored(youngest(tokens), logins))
-            file.replace(self._sealed.written(document_of(stored), key))
+            spare = None if granted is None else granted.spare
+            file.replace(self._sealed.written(document_of(stored), key), spare)
         self._key = key
         return nonces, stored
+
+    def room(self, spare: str) -> AbstractContextManager[None]:
+        """Hold room on the disk for the next add(). `spare`: The name of a file beside the store.
+
+        Raises CredentialUnavailable if there is no room.
+        """
+        return self._file.room(spare, _ROOM_BYTES)
 
     def purge(self, consumer: str | None = None) -> int:
         """Remove the tokens that `consumer` may redeem, or all; return how many.

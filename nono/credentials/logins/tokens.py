@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from functools import partial
 
 from nono.credentials.logins.phantom import field_with_tokens, nonce_of, nonces_in_field
@@ -138,6 +138,10 @@ class LoginTokens:
 
     def renewal_lock(self, provider: str) -> AbstractAsyncContextManager[None]:
         return renewal_lock(self._store.directory, provider)
+
+    def room(self, spare: str) -> AbstractContextManager[None]:
+        """Hold room on the disk for the next tokens; see LoginStore.room()."""
+        return self._store.room(spare)
 
     async def forget(self, login: str) -> None:
         """Remove the tokens of a login that its provider has ended.

@@ -6,7 +6,7 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from posixpath import join
 
 from nono.credentials.values.errors import CredentialUnavailable
@@ -78,6 +78,22 @@ class PrivateFile:
         except OSError as error:
             raise self._untrusted(error) from error
 
+    @contextmanager
+    def room(self, spare: str, more_bytes: int) -> Iterator[None]:
+        """Hold room for a replacement that is longer than the file by up to `more_bytes`.
+
+        spare: The name of a file beside it, for replace(). Nobody else uses it at the same time.
+        """
+        with ExitStack() as stack:
+            try:
+                directory_fd = open_private_dir(self._directory, create=True)
+                stack.callback(os.close, directory_fd)
+                size = len(self._read_at(directory_fd) or b"") + more_bytes
+                stack.enter_context(durable.reserved(directory_fd, spare, size))
+            except OSError as error:
+                raise self._untrusted(error) from error
+            yield
+
     def _take(self, lock_fd: int) -> None:
         if not locked_within(lock_fd, LOCK_WAIT_S):
             raise CredentialUnavailable(
@@ -115,8 +131,8 @@ class PrivateFile:
                 hint=f"if its content is yours, run: chmod 600 {shell_word(self.path)}",
             )
 
-    def _replace_at(self, directory_fd: int, content: bytes) -> None:
-        durable.write(directory_fd, self._name, content)
+    def _replace_at(self, directory_fd: int, content: bytes, spare: str | None) -> None:
+        durable.write(directory_fd, self._name, content, spare)
 
     def _untrusted(self, error: OSError) -> CredentialUnavailable:
         is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)  # what to do then is said for every file
@@ -135,6 +151,9 @@ class LockedFile:
         """Return the content, like PrivateFile.read()."""
         return self._file._read_at(self._directory_fd)
 
-    def replace(self, content: bytes) -> None:
-        """Replace the content atomically: a power failure leaves the old or new one (rename(2), fsync(2))."""
-        self._file._replace_at(self._directory_fd, content)
+    def replace(self, content: bytes, spare: str | None = None) -> None:
+        """Replace the content atomically: a power failure leaves the old or new one (rename(2), fsync(2)).
+
+        spare: The file that PrivateFile.room() holds, for a full disk.
+        """
+        self._file._replace_at(self._directory_fd, content, spare)

@@ -180,7 +180,8 @@ class LoginExchange(Attempt):
             async with at.login.renewal_lock():
                 fresh = at.login.fresh_answer(login_id)
                 if fresh is None:
-                    await self._renew(body, ready, login_id)
+                    with at.login.room():
+                        await self._renew(body, ready, login_id)
                 else:
                     self._answer_myself(200, fresh)
         except CredentialUnavailable as failure:
@@ -312,7 +313,8 @@ class LoginExchange(Attempt):
         )
         body = fetched.body
         if at is not None:
-            body = await at.login.captured(answer, login_id or at.login.new_login(at.endpoint, request_body))
+            login = login_id or at.login.new_login(at.endpoint, request_body)
+            body = await at.login.captured(answer, login, has_room=login_id is not None)
             if 200 <= fetched.status < 300:
                 await at.login.ended(at.endpoint, request_body)
         self._send(fetched.status, headers, body)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import resource
 import signal
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 
 import pytest
 
-from nono.disk.durable import unfinished, write, write_over
+from nono.disk.durable import reserved, unfinished, write, write_over
 from support.forked import child, in_child, killed_at
+from support.private_mounts import enter
+from support.running.needs import require
 
 OLD, NEW = b"old" * 1000, b"new" * 5000
 
@@ -158,3 +161,70 @@ def test_nothing_is_written_over_but_a_file_with_blocks_for_all_of_it(
     assert target.read_bytes() == OLD
     if file.is_file() and not file.is_symlink():
         assert file.read_bytes()[: len(OLD)] == OLD
+
+
+DISK_BYTES = 1 << 20
+
+
+def on_a_small_disk(path: Path, work: Callable[[int], str]) -> str:
+    """Return what `work` returns, in a child for which the directory is a file system of 1 MiB."""
+    require("mounts")
+
+    def mounted() -> str:
+        enter([])
+        libc = ctypes.CDLL(None, use_errno=True)
+        if libc.mount(b"none", os.fsencode(path), b"tmpfs", 0, b"size=%d" % DISK_BYTES):
+            raise OSError(ctypes.get_errno(), "mount")
+        return work(os.open(path, os.O_RDONLY))
+
+    return str(in_child(mounted))
+
+
+def fill_up(directory: int) -> None:
+    file = os.open("filler", os.O_WRONLY | os.O_CREAT, dir_fd=directory)
+    with suppress(OSError):
+        while True:
+            os.write(file, bytes(4096))
+
+
+@pytest.mark.parametrize("spare", ["spare", None])
+def test_what_was_reserved_is_written_to_on_a_full_disk(tmp_path: Path, spare: str | None) -> None:
+    def work(directory: int) -> str:
+        write(directory, "file", OLD)
+        with reserved(directory, "spare", len(NEW)):
+            fill_up(directory)
+            with suppress(OSError):
+                write(directory, "file", NEW, spare)
+        content = Path(f"/proc/self/fd/{directory}/file").read_bytes()
+        found = "old" if content == OLD else "new" if content == NEW else "damaged"
+        return " ".join((found, *sorted(os.listdir(directory))))
+
+    assert on_a_small_disk(tmp_path, work) == f"{'old' if spare is None else 'new'} file filler"
+
+
+def test_what_is_shorter_than_the_room_ends_where_it_ends(tmp_path: Path) -> None:
+    def work(directory: int) -> str:
+        with reserved(directory, "spare", DISK_BYTES // 2):
+            fill_up(directory)
+            write(directory, "file", OLD, "spare")
+        return str(os.stat("file", dir_fd=directory).st_size)
+
+    assert on_a_small_disk(tmp_path, work) == str(len(OLD))
+
+
+def test_room_that_is_not_there_is_not_reserved(tmp_path: Path) -> None:
+    def work(directory: int) -> str:
+        try:
+            with reserved(directory, "spare", 2 * DISK_BYTES):
+                return "it was reserved"
+        except OSError as error:
+            return f"{error.strerror} {os.listdir(directory)}"
+
+    assert on_a_small_disk(tmp_path, work) == "No space left on device []"
+
+
+def test_the_room_that_a_killed_process_held_is_taken_over(directory: int, tmp_path: Path) -> None:
+    (tmp_path / "spare").write_bytes(OLD)
+    with reserved(directory, "spare", len(NEW)):
+        assert (tmp_path / "spare").stat().st_blocks * 512 >= len(NEW)
+    assert os.listdir(directory) == []

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -12,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from nono.credentials.logins import renewal_lock
+from nono.disk import durable
 from nono.secret import Secret
 from support.proxy.login_stage import (
     API,
@@ -162,6 +165,41 @@ def test_a_renewal_that_hangs_elsewhere_is_not_waited_for_without_end(
     assert b"another run has been renewing the login of acme" in answer.body
     assert asked(scene) == 0
     assert [event["decision"] for event in at_the_endpoint(scene)] == ["allow", "deny"]
+
+
+def full(*_: object, **__: object) -> object:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_on_a_full_disk_the_provider_is_not_asked(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    phantoms = scene.phantoms()
+    scene.age()
+    scene.provider.answer = json_answer(SECOND)
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "posix_fallocate", full)
+        refused = scene.log_in(refresh_body(phantoms["refresh_token"]))
+    assert (refused.status, asked(scene)) == (503, 0)
+    assert b"No space left on device" in refused.body
+    assert [event["decision"] for event in at_the_endpoint(scene)] == ["allow", "deny"]
+    assert scene.log_in(refresh_body(phantoms["refresh_token"])).status == 200  # once there is room
+    assert stored(scene, phantoms["refresh_token"]) == Secret("real-refresh-second")
+
+
+def test_a_disk_that_fills_up_while_the_provider_answers_loses_no_token(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    phantoms = scene.phantoms()
+    scene.age()
+    before = set(os.listdir(scene.store.directory))
+    with slow_provider(scene) as (is_asked, may_answer), scene.inside(AUTH, scene.auth) as client:
+        scene.provider.answer = json_answer(SECOND)
+        ask_for_new_tokens(scene, client, phantoms["refresh_token"])
+        assert is_asked.wait(30)
+        monkeypatch.setattr(durable, "unfinished", full)
+        may_answer.set()
+        assert client.response().status == 200
+    assert stored(scene, phantoms["refresh_token"]) == Secret("real-refresh-second")
+    assert set(os.listdir(scene.store.directory)) - before == {"acme.renewal"}  # the room is given back
 
 
 def test_a_refused_renewal_leaves_the_login_as_it_was(scene: Scene) -> None:
