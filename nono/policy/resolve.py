@@ -206,7 +206,7 @@ class Asked(NamedTuple):
         # Imported here: many runs have no key and ask nobody.
         from nono.policy.services.key_reach import kept_ports
 
-        return kept_ports(self.services, self.upstream_proxy, approval)
+        return kept_ports(self.services, self.upstream_proxy, approval, self.path_context.environ, self.fs)
 
     def _capabilities(
         self, files: FileRules, limits: Limits, kept_ports: tuple[KeptPort, ...]

@@ -11,6 +11,7 @@ from support.ports import unused_port
 from support.servers.http1 import Received, upstream
 
 KEY = "sk-ant-api03-canary-of-the-gateways-own-key"
+BEDROCK = {"upstream": "https://bedrock-runtime.eu-west-1.amazonaws.com", "aws_auth": {}}
 HOSTS = ["127.0.0.1", "::1", "0.0.0.0", "::"]
 
 
@@ -83,6 +84,26 @@ def test_a_command_is_sent_neither_the_log_nor_the_login_of_a_collector(sandbox:
     assert [json.loads(line)[0] for line in ended.stdout.splitlines()] == ["EACCES", "ok"]
     [denied] = [event for event in ended.denied if event.get("rule") == "network.kept_port"]
     assert f"nono itself sends the audit log to a collector on port {port}" in denied["reason"]
+
+
+@pytest.mark.needs("listener")
+@pytest.mark.parametrize("host", HOSTS)
+def test_a_command_gives_nono_no_aws_keys_and_is_sent_no_token_for_them(sandbox: NonoRun, host: str) -> None:
+    """Who hands out the keys is down, or has the other address of its name."""
+    port, beside = unused_port(), unused_port()
+    ended = sandbox.run(
+        program("sockets.own_servers"),
+        profile={"network": {"custom_credentials": {"bedrock": BEDROCK}}},
+        flags=["--credential=bedrock"],
+        environment={
+            "AWS_CONTAINER_CREDENTIALS_FULL_URI": f"http://localhost:{port}/keys",
+            "AWS_CONTAINER_AUTHORIZATION_TOKEN": "canary-of-the-person",
+        },
+        stdin="".join(f'["serve", "{each}", "{host}", {each}]\n' for each in (port, beside)),
+    )
+    assert [json.loads(line)[0] for line in ended.stdout.splitlines()] == ["EACCES", "ok"]
+    [denied] = [event for event in ended.denied if event.get("rule") == "network.kept_port"]
+    assert f"nono itself asks for the AWS keys of 'bedrock' on port {port}" in denied["reason"]
 
 
 def test_a_run_that_could_not_keep_the_port_does_not_start(sandbox: NonoRun) -> None:

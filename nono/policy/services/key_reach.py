@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from nono.errors import ConfigError
 from nono.policy.capability import CapabilitySet, Grant
 from nono.policy.files.grants import at_every_mount, covering
-from nono.policy.hosts.hostname import ip_literal
+from nono.policy.hosts.hostname import canonical_host, ip_literal
 from nono.policy.hosts.upstream import is_loopback, is_upstream, parse_upstream
 from nono.policy.path_expansion import Filesystem, canonical_as_far, parent_resolved
 from nono.policy.ports import KeptPort, PortRange
@@ -110,16 +110,21 @@ def refuse_elsewhere(service: CredentialService) -> None:
 
 
 def kept_ports(
-    services: Iterable[CredentialService],
+    services: Sequence[CredentialService],
     upstream_proxy: UpstreamProxySettings | None,
     approval: Approval | None,
+    environ: Mapping[str, str],
+    fs: Filesystem,
 ) -> tuple[KeptPort, ...]:
     """Return the ports of this machine where nono itself asks somebody in the clear, each once.
+
+    environ: The caller's, in which botocore finds whom it asks for AWS keys.
 
     Nothing but the port says who answers: a command that listened there would get the key that is sent, or
     give the answer that is waited for. Over TLS a certificate says who answers.
     """
     found = [each for service in services for each in _of_service(service)]
+    found += _of_aws(services, environ, fs)
     if upstream_proxy is not None and upstream_proxy.auth is not None and _is_here(upstream_proxy.host):
         found.append(KeptPort(upstream_proxy.port, "sends the password of its upstream proxy"))
     if approval is not None:
@@ -158,6 +163,33 @@ def _of_service(service: CredentialService) -> Iterator[KeptPort]:
     for url in urls:
         if url.scheme == "http":
             yield KeptPort(url.port, f"sends the key of '{service.name}'")
+
+
+def _of_aws(
+    services: Iterable[CredentialService], environ: Mapping[str, str], fs: Filesystem
+) -> Iterator[KeptPort]:
+    name = next((service.name for service in services if service.aws is not None), None)
+    if name is None:
+        return
+    # Imported here: few runs sign for AWS.
+    from nono.policy.environment.aws_endpoints import aws_endpoints
+
+    for url in aws_endpoints(environ, lambda path: fs.text(fs.canonical(path) or path)):
+        port = _port_in_the_clear(url)
+        if port is not None:
+            yield KeptPort(port, f"asks for the AWS keys of '{name}'")
+
+
+def _port_in_the_clear(url: str) -> int | None:
+    """Return the port of an http:// URL of this machine; None for any other text."""
+    from urllib.parse import urlsplit
+
+    try:
+        parts = urlsplit(url)
+        is_here = parts.scheme == "http" and _is_here(canonical_host(parts.hostname or ""))
+        return (parts.port or 80) if is_here else None
+    except ValueError:  # botocore takes it no more than this does
+        return None
 
 
 def _of_approval(approval: Approval) -> Iterator[KeptPort]:

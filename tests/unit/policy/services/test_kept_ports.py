@@ -10,8 +10,9 @@ from nono.errors import ConfigError
 from nono.policy.ports import KeptPort
 from nono.policy.resolve import Resolved
 from nono.policy.schema.profile import ApprovalBackendEntry, Meta, Network, Profile, Security
-from nono.policy.schema.route_rules import OAuth2Client
+from nono.policy.schema.route_rules import AwsAuth, OAuth2Client
 from nono.policy.schema.routes import CustomCredential, UpstreamProxyEntry
+from unit.policy.conftest import HOME, MakeFilesystem
 
 Resolve = Callable[..., Resolved]
 CLIENT = OAuth2Client("https://id.example/token", "env://ID", "env://SECRET")
@@ -67,6 +68,58 @@ def test_so_is_the_port_of_a_webhook_that_answers_for_a_person(
     asking = Profile(meta=Meta(name="web"), security=Security(approval_backends=backends))
     kept = run(asking, block_net=True, capability_elevation=True).capabilities.kept_ports
     assert kept == ((KeptPort(9000, "asks the webhook 'phone' for approval"),) if is_kept else ())
+
+
+AWS = of_service(
+    credential_key=None, upstream="https://bedrock-runtime.eu-west-1.amazonaws.com", aws_auth=AwsAuth()
+)
+AWS_CONFIG = """\
+[profile work]
+ec2_metadata_service_endpoint = http://127.0.0.1:1
+credential_source = Ec2InstanceMetadata
+[profile away]
+endpoint_url: http://localhost:2
+services = here
+[services here]
+s3 =
+  endpoint_url = http://localhost:3
+sts =
+  endpoint_url = http://localhost:4
+  # endpoint_url = http://localhost:5
+[profile remote]
+endpoint_url = https://localhost:6
+endpoint_url = http://192.0.2.1:7
+endpoint_url = http://[
+endpoint_url
+"""
+
+
+@pytest.mark.parametrize(
+    "variable",
+    ["AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_EC2_METADATA_SERVICE_ENDPOINT", "AWS_ENDPOINT_URL_STS"],
+)
+def test_so_is_the_port_where_aws_keys_are_asked_for(run: Resolve, variable: str) -> None:
+    here = {variable: "http://localhost:9911/keys"}
+    kept = run(AWS, here, credential=("own",)).capabilities.kept_ports
+    assert kept == (KeptPort(9911, "asks for the AWS keys of 'own'"),)
+    for url in ("https://localhost:9911", "http://169.254.170.2/keys", ""):
+        assert run(AWS, {variable: url}, credential=("own",)).capabilities.kept_ports == ()
+    assert run(of_service(), here, credential=("own",)).capabilities.kept_ports == ()
+
+
+@pytest.mark.parametrize("is_named", [False, True])
+def test_the_configuration_of_botocore_says_so_too(
+    run: Resolve, make_fs: MakeFilesystem, is_named: bool
+) -> None:
+    path = f"{HOME}/aws/settings" if is_named else f"{HOME}/.aws/config"
+    fs = make_fs(
+        files=(f"{HOME}/dotfiles/aws",),
+        links={path: f"{HOME}/dotfiles/aws"},
+        texts={f"{HOME}/dotfiles/aws": AWS_CONFIG},
+    )
+    environ = {"AWS_CONFIG_FILE": "~/aws/settings"} if is_named else {}
+    kept = run(AWS, environ, fs, credential=("own",)).capabilities.kept_ports
+    assert sorted(each.port for each in kept) == [1, 2, 4]
 
 
 @pytest.mark.parametrize(("listen", "is_refused"), [(3999, False), (4000, True), (4001, False)])
