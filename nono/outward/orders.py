@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from urllib.parse import urlsplit
 
 from nono.errors import ConfigError, UsageError
 from nono.named_tuple import NamedTuple
-from nono.policy.hosts.hostname import HostError, canonical_host, ip_literal
-from nono.policy.hosts.upstream import is_loopback
+from nono.policy.environment.proxies import proxy_urls
+from nono.policy.hosts.upstream import port_in_the_clear
 from nono.policy.ports import KeptPort
 from nono.policy.suggestions import install_command
 
 ANCHOR_EVERY_MIN = 10
 ANCHOR_EVERY_MIN_MAX = 24 * 60
 RFC3161, KEY = "rfc3161:", "key:"
+_TO_COLLECTOR = "sends the audit log to a collector"
+_BY_PROXY = "has its log stored or stamped by way of a proxy"
 
 
 class Orders(NamedTuple):
@@ -26,16 +28,19 @@ class Orders(NamedTuple):
     is_anchor_required: bool = False  # start nothing before the first anchor
     otlp: str | None = None  # the URL of a collector
 
-    @property
-    def kept_ports(self) -> tuple[KeptPort, ...]:
-        """The port of a collector of this machine without TLS: no command listens there for its login.
+    def kept_ports(self, environ: Mapping[str, str]) -> tuple[KeptPort, ...]:
+        """Return the ports of this machine without TLS at which a command could listen for a login.
 
-        An anchor proves itself by its signature.
+        That of a collector, and those of the person's proxies, by way of which a collector or an authority is
+        asked. An anchor proves itself by its signature.
         """
-        parts = urlsplit(self.otlp or "")
-        if parts.scheme != "http" or not _is_here(parts.hostname or ""):
-            return ()
-        return (KeptPort(parts.port or 80, "sends the audit log to a collector", must_be_held=False),)
+        uses = {}
+        if self.otlp is not None or any(each.startswith(RFC3161) for each in self.anchors):
+            uses = dict.fromkeys(map(port_in_the_clear, proxy_urls(environ)), _BY_PROXY)
+        uses[port_in_the_clear(self.otlp or "")] = _TO_COLLECTOR
+        return tuple(
+            KeptPort(port, use, must_be_held=False) for port, use in uses.items() if port is not None
+        )
 
 
 def orders(anchors: Sequence[str], every_min: str | int, is_required: bool, otlp: str | None) -> Orders:
@@ -89,15 +94,6 @@ def _check_url(option: str, url: str) -> None:
         is_fit = False
     if not is_fit or not url.isprintable() or " " in url:
         raise UsageError(f"{option} '{url}': expected a URL that begins with http:// or https://.")
-
-
-def _is_here(host: str) -> bool:
-    try:
-        canonical = canonical_host(host)
-    except HostError:
-        return False
-    literal = ip_literal(canonical)
-    return is_loopback(canonical) or (literal is not None and literal.is_unspecified)
 
 
 def _refuse_password(option: str, url: str) -> None:

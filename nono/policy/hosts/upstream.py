@@ -46,6 +46,25 @@ def is_loopback(host: str) -> bool:
     return host == "localhost" or (literal is not None and literal.is_loopback)
 
 
+def is_here(host: str) -> bool:
+    """Return True for a canonical host that a connect takes for this machine."""
+    literal = ip_literal(host)
+    return is_loopback(host) or (literal is not None and literal.is_unspecified)
+
+
+def port_in_the_clear(url: str) -> int | None:
+    """Return the port of an http:// URL of this machine; None for any other text."""
+    # Imported here: few runs ask, and urllib takes 4 ms to import.
+    from urllib.parse import urlsplit
+
+    try:
+        parts = urlsplit(url)
+        is_clear = parts.scheme == "http" and is_here(canonical_host(parts.hostname or ""))
+        return (parts.port or _DEFAULT_PORTS["http"]) if is_clear else None
+    except ValueError:
+        return None
+
+
 def parse_upstream(text: str) -> Upstream:
     """Parse an upstream URL without user info, query or fragment. Raises ValueError if it is malformed."""
     scheme, separator, rest = text.partition("://")

@@ -7,8 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from nono.errors import ConfigError
 from nono.policy.capability import CapabilitySet, Grant
 from nono.policy.files.grants import at_every_mount, covering
-from nono.policy.hosts.hostname import canonical_host, ip_literal
-from nono.policy.hosts.upstream import is_loopback, is_upstream, parse_upstream
+from nono.policy.hosts.upstream import is_here, is_upstream, parse_upstream, port_in_the_clear
 from nono.policy.path_expansion import Filesystem, canonical_as_far, parent_resolved
 from nono.policy.ports import KeptPort, PortRange
 from nono.policy.services.credential_service import CredentialService
@@ -125,7 +124,7 @@ def kept_ports(
     """
     found = [each for service in services for each in _of_service(service)]
     found += _of_aws(services, environ, fs)
-    if upstream_proxy is not None and upstream_proxy.auth is not None and _is_here(upstream_proxy.host):
+    if upstream_proxy is not None and upstream_proxy.auth is not None and is_here(upstream_proxy.host):
         found.append(KeptPort(upstream_proxy.port, "sends the password of its upstream proxy"))
     if approval is not None:
         found += _of_approval(approval)
@@ -173,23 +172,13 @@ def _of_aws(
         return
     # Imported here: few runs sign for AWS.
     from nono.policy.environment.aws_endpoints import aws_endpoints
+    from nono.policy.environment.proxies import proxy_urls
 
-    for url in aws_endpoints(environ, lambda path: fs.text(fs.canonical(path) or path)):
-        port = _port_in_the_clear(url)
+    endpoints = aws_endpoints(environ, lambda path: fs.text(fs.canonical(path) or path))
+    for url in (*endpoints, *proxy_urls(environ)):
+        port = port_in_the_clear(url)
         if port is not None:
             yield KeptPort(port, f"asks for the AWS keys of '{name}'")
-
-
-def _port_in_the_clear(url: str) -> int | None:
-    """Return the port of an http:// URL of this machine; None for any other text."""
-    from urllib.parse import urlsplit
-
-    try:
-        parts = urlsplit(url)
-        is_here = parts.scheme == "http" and _is_here(canonical_host(parts.hostname or ""))
-        return (parts.port or 80) if is_here else None
-    except ValueError:  # botocore takes it no more than this does
-        return None
 
 
 def _of_approval(approval: Approval) -> Iterator[KeptPort]:
@@ -199,8 +188,3 @@ def _of_approval(approval: Approval) -> Iterator[KeptPort]:
     for name, backend in approval.backends.items():
         if isinstance(backend.way, WebhookBackend) and backend.way.upstream.scheme == "http":
             yield KeptPort(backend.way.upstream.port, f"asks the webhook '{name}' for approval")
-
-
-def _is_here(host: str) -> bool:
-    literal = ip_literal(host)
-    return is_loopback(host) or (literal is not None and literal.is_unspecified)

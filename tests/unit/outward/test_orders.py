@@ -9,6 +9,7 @@ import pytest
 from nono.errors import ConfigError, UsageError
 from nono.outward import orders as module
 from nono.outward.orders import Orders, orders
+from nono.policy.ports import KeptPort
 from nono.policy.suggestions import install_command
 
 
@@ -33,7 +34,26 @@ def test_an_authority_and_a_collector_are_taken() -> None:
 def test_a_collector_of_this_machine_is_known_by_its_port_alone_unless_a_certificate_proves_it(
     url: str | None, port: int | None
 ) -> None:
-    assert [each.port for each in Orders(otlp=url).kept_ports] == ([] if port is None else [port])
+    assert [each.port for each in Orders(otlp=url).kept_ports({})] == ([] if port is None else [port])
+
+
+@pytest.mark.parametrize(
+    ("asked", "is_kept"),
+    [
+        (Orders(otlp="https://otel.example"), True),
+        (Orders(anchors=("key:own", "rfc3161:https://tsa.example")), True),
+        (Orders(anchors=("key:own",)), False),
+    ],
+)
+def test_so_is_a_proxy_of_the_person_by_way_of_which_others_are_asked(asked: Orders, is_kept: bool) -> None:
+    environ = {"HTTPS_PROXY": "http://ann:secret@localhost:3128", "http_proxy": "127.0.0.1:3129"}
+    assert {each.port for each in asked.kept_ports(environ)} == ({3128, 3129} if is_kept else set())
+    assert asked.kept_ports({"HTTPS_PROXY": "https://localhost:3128", "ALL_PROXY": "http://proxy:1"}) == ()
+
+
+def test_a_collector_that_is_a_proxy_too_is_named_as_the_collector() -> None:
+    kept = Orders(otlp="http://localhost:4318").kept_ports({"all_proxy": "http://localhost:4318"})
+    assert kept == (KeptPort(4318, "sends the audit log to a collector", must_be_held=False),)
 
 
 @pytest.mark.parametrize(

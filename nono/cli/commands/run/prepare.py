@@ -37,11 +37,11 @@ def prepare(call: Call, launch: Launch, orders: Orders | None) -> tuple[Prepared
 
     is_dry = call.given.flag("dry_run")
     resolved = _resolved(call)
-    if orders is not None and orders.kept_ports:
+    if orders is not None and (kept := orders.kept_ports(call.environ)):
         # Imported here: few runs send their log to this machine.
         from nono.policy.services.key_reach import with_kept_ports
 
-        resolved = resolved._replace(capabilities=with_kept_ports(resolved.capabilities, orders.kept_ports))
+        resolved = resolved._replace(capabilities=with_kept_ports(resolved.capabilities, kept))
     root = None if call.is_shell else root_of(resolved.path_context.workdir, call.environ)
     instructions = None if root is None else _instructions(root, call)
     if instructions is not None:

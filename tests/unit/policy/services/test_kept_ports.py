@@ -107,6 +107,15 @@ def test_so_is_the_port_where_aws_keys_are_asked_for(run: Resolve, variable: str
     assert run(of_service(), here, credential=("own",)).capabilities.kept_ports == ()
 
 
+@pytest.mark.parametrize("variable", ["http_proxy", "HTTPS_PROXY", "all_proxy"])
+def test_so_is_that_of_a_proxy_by_way_of_which_they_are_asked_for(run: Resolve, variable: str) -> None:
+    for url, ports in (("http://ann:secret@localhost:3128", [3128]), ("http://proxy.example:3128", [])):
+        environ = {variable: url}
+        kept = run(AWS, environ, credential=("own",)).capabilities.kept_ports
+        assert [each.port for each in kept] == ports
+        assert run(of_service(), environ, credential=("own",)).capabilities.kept_ports == ()
+
+
 @pytest.mark.parametrize("is_named", [False, True])
 def test_the_configuration_of_botocore_says_so_too(
     run: Resolve, make_fs: MakeFilesystem, is_named: bool
