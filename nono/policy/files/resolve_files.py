@@ -32,6 +32,7 @@ from nono.policy.files.repositories import changeable, kept_hooks, named_by_sett
 from nono.policy.files.requested import paths_of_profile, requested_grants, state_directories
 from nono.policy.files.socket_rules import as_files, socket_directories, socket_grants
 from nono.policy.files.state_links import links_out_of
+from nono.policy.files.system.around import around
 from nono.policy.files.system.cgroups import cgroup_grants
 from nono.policy.files.unix_sockets import UnixSocketRules
 from nono.policy.git.repository import Repository, repository_of
@@ -165,7 +166,7 @@ def _asked(
         group_grants(groups, path_context, fs), path_context, guarded, fs
     )
     notes.warnings.extend(unsafe)
-    of_groups, with_keys = without_keys(of_groups, path_context.home, fs)
+    of_groups, with_keys = without_keys(around(of_groups, guarded, fs), path_context.home, fs)
     asked = [(grant, Way(grant.original, is_typed=False)) for grant in of_groups]
     asked += requested_grants(request, profile, path_context, fs, own.roots, notes.skipped)
     states = [*state_directories(profile, path_context, fs, notes.skipped)]

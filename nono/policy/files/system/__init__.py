@@ -1,1 +1,1 @@
-"""Grant what the system has for every program: the entries of /etc, and on request its GPUs. Pure."""
+"""Grant what the system has for every program: directories, entries of /etc, on request its GPUs. Pure."""
