@@ -32,6 +32,17 @@ class Spent(NamedTuple):
     cost_usd: float | None = None  # at list prices, of the models with a price; None: there are none
 
 
+class Keys(NamedTuple):
+    """What a report says of the keys of a run.
+
+    doubts: By host: the question after an answer 401 to a request with a key.
+    lacking: The remedy, where a run that can have a key has none, and no login.
+    """
+
+    doubts: Mapping[str, str] = {}
+    lacking: str | None = None
+
+
 class Traffic:
     """The ended requests by host and status, and what was blocked or failed."""
 
@@ -40,6 +51,8 @@ class Traffic:
         self.blocked: dict[str, int] = {}  # by host and port
         self.failed: dict[Failed, int] = {}
         self.usage: Sequence[Sequence[str]] = ()  # rows about the models' tokens
+        self.keys = Keys()
+        self.unauthorized: dict[str, str] = {}  # the doubts about keys that hosts have answered with 401
 
     @property
     def has_requests(self) -> bool:
@@ -70,6 +83,8 @@ class Traffic:
         if statuses is None:
             statuses = self.requests.setdefault(_kept(host, self.requests, HOSTS_MAX, OTHERS), {})
         statuses[status] = statuses.get(status, 0) + 1
+        if status == 401 and not outcome.by_proxy and host in self.keys.doubts:
+            self.unauthorized[host] = self.keys.doubts[host]
         if failure is None or outcome.by_proxy:
             return
         if failure == "blocked":

@@ -47,6 +47,8 @@ def with_proxy(run: RunContext) -> Iterator[Network]:
         assembly = assemble(resolved, run.session, ca_worker=run.ca_worker, prompt=run.options.key_prompt)
         stack.enter_context(_left_logins(run, assembly))
         stack.callback(_tell_of_logins, run, assembly)
+        if run.traffic is not None:
+            run.traffic.keys = assembly.keys()
         keys = loaded_keys(assembly)
         warn_of_arguments(keys, run.prepared.argv, run.session)
         # On these rungs every client is the command's: see nono.launch.serving.proxied.

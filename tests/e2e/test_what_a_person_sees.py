@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from support.clients.intercepted import KEY, Intercepted, stage_of
-from support.nono_run import Ended
+from support.clients.intercepted import KEY, KEY_SOURCE, Intercepted, stage_of
+from support.nono_run import NONO, Ended
 from support.servers.http1 import HttpUpstream, Received, upstream
 
 CHAT = {
@@ -29,6 +29,8 @@ def answer(request: Received) -> None:
     request.read_body()
     if request.target.endswith(b"/echo"):
         request.connection.respond(body=(request.value(b"authorization") or b"nothing"))
+    elif request.target.endswith(b"/closed"):
+        request.connection.respond(401, reason="Unauthorized")
     else:
         request.connection.respond(body=json.dumps(CHAT).encode())
 
@@ -93,6 +95,33 @@ def test_a_run_ends_with_the_sum_of_its_requests(service: Intercepted) -> None:
     report = run.stderr[run.stderr.index("\nnono: exit 0 · ") :].splitlines()
     assert report[2].split() == ["requests", "2", "localhost"]
     assert report[-1].split()[:3] == ["log", "nono", "logs"]
+
+
+DOUBT = f"localhost answered 401: is the key in {KEY_SOURCE} valid?"
+
+
+def test_a_run_whose_key_was_refused_ends_with_the_question_where_the_key_came_from(
+    service: Intercepted,
+) -> None:
+    assert DOUBT in ask(service, "/v1/closed").stderr
+    assert "answered 401" not in ask(service, "/v1/chat/completions").stderr
+
+
+def test_a_stored_key_that_was_refused_is_doubted_with_the_way_to_store_another(service: Intercepted) -> None:
+    service.stage.runner.user.run([*NONO, "credential", "set", "demo_key"], stdin=KEY)
+    told = ask(service, "/v1/closed", credential_key="demo_key").stderr
+    assert "is the key of 'demo' valid? nono credential set demo_key stores another" in " ".join(told.split())
+
+
+def test_a_placeholder_that_nono_refuses_says_nothing_of_the_key(service: Intercepted) -> None:
+    argv = (
+        "sh",
+        "-c",
+        f'curl -sS -w "%{{http_code}}" {service.origin}/v1/x -H "Authorization: Bearer other"',
+    )
+    run = service.run(argv)
+    assert run.stdout.endswith("401")
+    assert "answered 401" not in run.stderr
 
 
 def test_a_silent_run_ends_without_a_report(service: Intercepted) -> None:

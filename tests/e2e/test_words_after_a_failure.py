@@ -605,3 +605,22 @@ def test_an_agent_that_was_to_use_a_cloud_is_told_where_its_key_comes_from(
     assert ended.exit_code == ending
     told = "CLAUDE_CODE_USE_VERTEX is set in your shell, and what logs in to Google Vertex AI stays outside."
     assert (told in ended.stderr) is is_told
+
+
+@pytest.mark.parametrize(
+    ("program", "key", "ending", "is_told"),
+    [("codex", "", 1, True), ("codex", "sk-x", 1, False), ("codex", "", 0, False), ("other", "", 1, False)],
+    ids=["without a key", "with one", "ended well", "not an agent"],
+)
+def test_an_agent_that_failed_without_a_key_is_told_how_to_store_one(
+    sandbox: NonoRun, program: str, key: str, ending: int, is_told: bool
+) -> None:
+    agent = _written(sandbox.project / program, f"#!/bin/sh\nexit {ending}\n")
+    agent.chmod(0o755)
+    sandbox.give(agent)
+    if key:
+        sandbox.user.run([*NONO, "credential", "set", "openai"], stdin=key)
+    argv = [*NONO, "run", "--profile", "codex", "--allow-cwd", "--", str(agent)]
+    ended = sandbox.bare(argv)
+    assert ended.exit_code == ending
+    assert ("\n  nono credential set openai\n" in ended.stderr) is is_told, ended.stderr

@@ -77,6 +77,7 @@ def report(
             console.lines(_of_search_paths(prepared, exit_code, environ))
         if exit_code and exit_code not in STOPPED:
             console.lines(_of_agent(prepared, invocation, rules, fs))
+            console.lines(_of_key(prepared, outcome))
             console.lines(_of_cloud(prepared, environ))
     if invocation.given.flag("diagnostics_json"):
         # Imported here: few runs ask for it.
@@ -122,6 +123,19 @@ def _of_agent(
         yield ""
         yield f"  {program} keeps its state where this run may not write. A profile of yours grants that:"
         yield f'  {{"extends": "coding-agent", "filesystem": {{"state_dir": [{listed}]}}}}'
+
+
+def _of_key(prepared: Prepared, outcome: Outcome) -> Iterator[str]:
+    """Yield a line about the key that an agent ran without."""
+    # Imported here: most runs end well.
+    from nono.policy.profile.detection import AGENTS
+
+    lacking = outcome.traffic.keys.lacking if outcome.traffic is not None else None
+    program = os.path.basename(prepared.argv[0])
+    if lacking is not None and program in AGENTS:
+        yield ""
+        yield f"  {program} ran without a key and without a login. To store a key:"
+        yield f"  {lacking}"
 
 
 def _of_cloud(prepared: Prepared, environ: Mapping[str, str]) -> Iterator[str]:

@@ -56,6 +56,8 @@ def lines_of(
         lines += _row("ended", [reason(ended.end)])
     if traffic is not None:
         lines += _requests(traffic, has_failed=ended.exit_code != 0)
+        for host, doubt in traffic.unauthorized.items():
+            lines += _row("hint", [f"{host} answered 401: {doubt}"])
         if traffic.failed and unused is not None:
             lines += _row("hint", ["{} is not used; --upstream-proxy {} uses it".format(*unused)])
         if any(words in each.reason for each in traffic.failed for words in UNKNOWN_ISSUER):

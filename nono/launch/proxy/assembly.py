@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence, Set
 
+from nono.audit.traffic import Keys
 from nono.credentials.load import KeyPrompt, Loaded, LoadedService, Loader, Missing
 from nono.credentials.phantom import SessionToken
 from nono.credentials.phantom_ends import key_of_ends
@@ -17,6 +18,7 @@ from nono.policy.hosts.live_hosts import LiveHosts
 from nono.policy.live.endpoints import LiveEndpoints
 from nono.policy.resolve import Resolved
 from nono.policy.services.credential_service import CredentialService
+from nono.printable import shell_word
 from nono.proxy.config import ProxyConfig
 from nono.proxy.token_post import TokenPost
 
@@ -47,6 +49,27 @@ class Assembly(NamedTuple):
         """The phantoms that the command may have in its variables."""
         outcomes = [each.outcome for each in self.services]
         return [each.phantom.child_value() for each in outcomes if isinstance(each, Loaded)]
+
+    def keys(self) -> Keys:
+        """Return what the report after the run says of the keys."""
+        services = [each.service for each in self.services if isinstance(each.outcome, Loaded)]
+        lacking = [each.service.name for each in self.services if isinstance(each.outcome, Missing)]
+        has_any = bool(services or self.logins.hosts or not lacking)
+        return Keys(
+            {each.upstream.host: self._doubt(each) for each in services},
+            None if has_any else " or ".join(f"nono credential set {shell_word(name)}" for name in lacking),
+        )
+
+    def _doubt(self, service: CredentialService) -> str:
+        """Ask whether a service's key is valid, with the way to replace it, if nono knows one."""
+        variable = next((each for each in service.source_variables if self.session.environ.get(each)), None)
+        if variable is not None:
+            return f"is the key in {variable} valid?"
+        name = service.name if service.source_variables else service.credential_key
+        is_stored = bool(name) and service.capture is None and "://" not in name
+        return f"is the key of '{service.name}' valid?" + (
+            f" nono credential set {shell_word(name)} stores another" if is_stored else ""
+        )
 
 
 def assemble(

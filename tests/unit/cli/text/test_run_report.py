@@ -8,7 +8,7 @@ import pytest
 
 from nono.audit import event, outcomes
 from nono.audit.event import Event
-from nono.audit.traffic import HOSTS_MAX, OTHERS, Failed, Traffic
+from nono.audit.traffic import HOSTS_MAX, OTHERS, Failed, Keys, Traffic
 from nono.cli.text.run_report import Ended, certificates_of_clients, lines_of, spent, unused_proxy
 from nono.cli.text.wrap_text import COLUMNS
 from nono.sessions import ends
@@ -89,6 +89,15 @@ def test_a_report_says_what_a_person_wants_to_know() -> None:
 def test_what_did_not_succeed_is_counted_unless_it_is_every_request(ended: list[int], told: str) -> None:
     lines = lines_of(ENDED, traffic_of(outcomes.RequestsEnded([Outcome("a.test", each) for each in ended])))
     assert f"  requests  {len(ended):>5}   {told}" in lines
+
+
+def test_a_key_that_a_host_has_refused_is_doubted_and_no_other() -> None:
+    traffic = Traffic()
+    traffic.keys = Keys({"a.test": "is the key of 'a' valid?", "b.test": "is the key of 'b' valid?"})
+    ended = [Outcome("a.test", 401), Outcome("a.test", 200), Outcome("b.test", 403), Outcome("c.test", 401)]
+    traffic.note(outcomes.RequestsEnded([*ended, Outcome("b.test", 401, by_proxy=True)]))
+    hints = [line for line in lines_of(ENDED, traffic) if line.startswith("  hint")]
+    assert hints == ["  hint      a.test answered 401: is the key of 'a' valid?"]
 
 
 PROBES = ("io_uring_setup", *(f"socket(family={family}, type=2, protocol=0)" for family in (1, 2, 10)))
