@@ -202,17 +202,13 @@ def workplace() -> Iterator[Workplace]:
     """Yield a person's home with common settings; removed at the end of the block."""
     with nono_run() as runner:
         runner.give(_written(runner.user.home / ".gitconfig", GIT_SETTINGS))
-        _install_uv(runner)
+        local = runner.user.home / ".local"
+        for directory in (local, local / "bin", local / "share"):  # homes have these from their first day on
+            directory.mkdir()
+            runner.give(directory)
+        # Where its installer puts it, because Debian has no package of it.
+        shutil.copy(Path(sys.executable).parent / "uv", local / "bin")
         yield Workplace(runner)
-
-
-def _install_uv(runner: NonoRun) -> None:
-    """Install uv where its installer does, because Debian has no package of it."""
-    programs = runner.user.home / ".local" / "bin"
-    programs.mkdir(parents=True)
-    for directory in (programs.parent, programs):
-        runner.give(directory)
-    shutil.copy(Path(sys.executable).parent / "uv", programs)
 
 
 def _written(path: Path, text: str) -> Path:
