@@ -1,4 +1,4 @@
-"""Agents that an editor starts (`nono run --acp`) work inside, whatever the editor would do for them."""
+"""What an editor starts works inside: agents (`nono run --acp`) and language servers (`--lsp`)."""
 
 from __future__ import annotations
 
@@ -49,6 +49,15 @@ for number in range(5000):
 print(json.dumps({"jsonrpc": "2.0", "id": asked, "result": {}}), flush=True)
 answered = sys.stdin.readline()
 sys.exit(7 if "Method not found" in answered else 1)
+"""
+# A language server that says which process it should watch.
+SERVER = """
+import json, sys
+heard = sys.stdin.buffer
+length = int(heard.readline().split()[1])
+heard.readline()
+print(json.loads(heard.read(length))["params"]["processId"], heard.read())
+sys.exit(7)
 """
 ACP = ("--acp",)
 
@@ -148,6 +157,46 @@ def test_the_option_is_named_where_an_editor_seems_to_start_the_agent(
 ) -> None:
     run = sandbox.run(argv, flags=flags, profile={})
     assert (run.exit_code, "--acp keeps it from doing so" in run.stderr) == (0, is_said)
+
+
+@pytest.mark.parametrize(("flags", "process"), [(("--lsp",), "None"), ((), "4711")])
+def test_a_language_server_is_not_told_of_a_process_that_it_cannot_see(
+    sandbox: NonoRun, flags: tuple[str, ...], process: str
+) -> None:
+    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {"processId": 4711}})
+    said = f"Content-Length: {len(body)}\r\n\r\n{body}and more"
+    argv = [sys.executable, "-I", "-c", SERVER]
+    ended = sandbox.run(argv, profile={}, flags=flags, stdin=said)
+    assert (ended.exit_code, ended.stdout) == (7, f"{process} b'and more'\n"), ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        (("--lsp", "--acp"), "--acp and --lsp are two protocols"),
+        (("--lsp", "--detached"), "--lsp is for a language server that an editor starts"),
+    ],
+)
+def test_a_run_speaks_one_protocol_with_an_editor_that_is_there(
+    sandbox: NonoRun, flags: tuple[str, ...], told: str
+) -> None:
+    ended = sandbox.run(["true"], flags=flags, profile={})
+    assert ended.exit_code != 0
+    assert told in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("program", "flags", "is_said"),
+    [("an-langserver", (), True), ("an-langserver", ("--lsp",), False), ("langserver", (), False)],
+)
+def test_the_option_is_named_where_an_editor_seems_to_start_a_language_server(
+    sandbox: NonoRun, program: str, flags: tuple[str, ...], is_said: bool
+) -> None:
+    server = sandbox.project / program
+    server.write_text("#!/bin/sh\n")
+    server.chmod(0o755)
+    run = sandbox.run([str(sandbox.give(server))], flags=flags, profile={})
+    assert (run.exit_code, "--lsp prevents it" in run.stderr) == (0, is_said), run.stderr
 
 
 @dataclass(frozen=True)

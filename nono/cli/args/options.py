@@ -258,6 +258,8 @@ OPTIONS: tuple[Option, ...] = (
            (RUN,), in_request=False),
     Option(("--acp",), Kind.FLAG,
            "run an agent for an editor, which is asked for no commands and files", (RUN,), in_request=False),
+    Option(("--lsp",), Kind.FLAG,
+           "run a language server for an editor, whose process it does not see", (RUN,), in_request=False),
     Option(("--detach-timeout",), Kind.VALUE, "limit how long a --detached command may take to start", (RUN,),
            "SECONDS", env="NONO_DETACH_STARTUP_TIMEOUT", in_request=False),
     Option(("--startup-timeout",), Kind.VALUE,

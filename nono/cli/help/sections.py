@@ -15,7 +15,7 @@ _SANDBOX: Mapping[str, str] = {
     "Credentials and environment": "--credential --allow-endpoint --env --env-credential "
     "--env-credential-map",
     "Profile": "--profile --extends --config",
-    "Session": "--name --acp --detached --detach-timeout --startup-timeout",
+    "Session": "--name --acp --lsp --detached --detach-timeout --startup-timeout",
     "Undo": "--rollback --no-rollback --no-rollback-prompt --rollback-exclude --rollback-include "
     "--rollback-all --rollback-dest --undo --no-undo --undo-exclude --undo-include --undo-all "
     "--undo-dest --skip-dir",
@@ -63,6 +63,7 @@ RARE = frozenset(
         "--extends",
         "--config",
         "--acp",
+        "--lsp",
         "--detach-timeout",
         "--startup-timeout",
         "--allow-unix-socket",

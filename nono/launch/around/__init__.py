@@ -5,6 +5,6 @@
 (by `repository_files`), `repository_watch` reports what has changed there; `left/` tells of agents' settings
 and a token of gh. `session_hooks` runs hooks in a `hook_process`. `undo` keeps what a run may change, and
 `turn_marks` takes a mark of it before each turn of an agent. `packages_run` records packages of npx and uvx.
-`editor` stands between an agent and the editor that has started it, as `acp` judges. `slow_lookups` says what
-a start or an end waits for.
+`editor/` stands between an agent, or a language server, and the editor that has started it. `slow_lookups`
+says what a start or an end waits for.
 """

@@ -11,7 +11,7 @@ from contextlib import suppress
 from nono.bytecode import finder
 from nono.cli.args.parse import Invocation, parse, sandbox_parser
 from nono.cli.commands.run.call import Call
-from nono.cli.console import Console, can_ask, console_of, is_at_terminal
+from nono.cli.console import can_ask, console_of, is_at_terminal
 from nono.errors import ConfigError, LaunchError, NonoError, UsageError
 from nono.policy.capability import SandboxPolicy
 from nono.sandbox.launcher import Probe, fork_launcher
@@ -33,6 +33,9 @@ DESCRIPTION = (
 UNWATCHED = "--startup-timeout is switched off: it watches a terminal, and this run has none"
 ACP_WORDS = frozenset({"acp", "--acp", "--experimental-acp"})
 OF_AN_EDITOR = "an editor runs outside the sandbox what an agent asks of it: --acp keeps it from doing so."
+LANGUAGE_SERVER = (
+    "a language server looks in vain for the editor's process, and may end then: --lsp prevents it."
+)
 # Modules of the report are loaded now, from another version if nono was upgraded meanwhile.
 UNTOLD = (
     "what the run did cannot be reported ({fault}), perhaps because nono was upgraded or removed while the "
@@ -72,11 +75,13 @@ def _start(call: Call) -> int:
     patience_s = seconds(given, "detach_timeout", 0 if can_ask() else DETACH_TIMEOUT_S)
     startup_s = seconds(given, "startup_timeout", 0)
     is_dry = given.flag("dry_run")
-    if given.flag("acp"):
+    if given.flag("acp") or given.flag("lsp"):
         if not is_dry:
-            _end_in_front(console, is_detached=is_detached)
+            _end_in_front(call, is_detached=is_detached)
     elif _is_of_an_editor(call.invocation.command):
         console.warn(OF_AN_EDITOR)
+    elif _is_language_server(call.invocation.command):
+        console.warn(LANGUAGE_SERVER)
     if is_dry:
         startup_s = 0  # nothing starts that could be watched
     elif is_detached or is_at_terminal():
@@ -136,22 +141,34 @@ def _is_of_an_editor(command: Sequence[str]) -> bool:
     return (is_adapter or not ACP_WORDS.isdisjoint(command[1:])) and not (os.isatty(0) or os.isatty(1))
 
 
-def _end_in_front(console: Console, *, is_detached: bool) -> None:
-    """Fork the run of an agent that an editor has started, in which this returns.
+def _is_language_server(command: Sequence[str]) -> bool:
+    """Return True if an editor seems to have started this, to speak LSP with it."""
+    is_one = any(program.endswith(("-langserver", "-language-server")) for program in command[:1])
+    return is_one and not (os.isatty(0) or os.isatty(1))
+
+
+def _end_in_front(call: Call, *, is_detached: bool) -> None:
+    """Fork the run of what an editor has started, in which this returns.
 
     This process stays between them, and ends with the exit code of the run. Raises ConfigError where there
     is no editor.
     """
+    named = [name for name in ("acp", "lsp") if call.given.flag(name)]
+    if len(named) > 1:
+        raise ConfigError("--acp and --lsp are two protocols: name the one that the editor speaks.")
     if is_detached or os.isatty(0) or os.isatty(1):
+        what = "an agent" if named == ["acp"] else "a language server"
         raise ConfigError(
-            "--acp is for an agent that an editor starts, with pipes for standard input and output."
+            f"--{named[0]} is for {what} that an editor starts, with pipes for standard input and output."
         )
     # Imported here: other runs share their streams with the command.
-    from nono.launch.around.editor import fork_run, pass_on
+    from nono.launch.around.editor.front import ACP, LSP, fork_run, pass_on
 
     front = fork_run()
     if front is not None:
-        _end_at_once(pass_on(front, lambda reason: console.warn(f"Withheld from the editor: {reason}.")))
+        protocol = ACP if named == ["acp"] else LSP
+        tell = call.console.warn
+        _end_at_once(pass_on(front, protocol, lambda reason: tell(f"Withheld from the editor: {reason}.")))
 
 
 def seconds(given: Given, dest: str, usual: int) -> int:

@@ -1,10 +1,10 @@
-"""nono.launch.around.editor: the lines of a stream."""
+"""nono.launch.around.editor.front: the lines of a stream."""
 
 from __future__ import annotations
 
 import pytest
 
-from nono.launch.around.editor import cut_lines
+from nono.launch.around.editor.front import cut_lines
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
-"""Stand between an editor and the run of an agent that it has started, and pass on what they say (ACP).
+"""Stand between an editor and the run that it has started, and pass on what they say (ACP, LSP).
 
 The process that the editor has started stays in front. The run is a child of it whose standard input and
-output are pipes; `nono.launch.around.acp` judges the lines that pass. The child leads a session of its own:
+output are pipes; `acp` and `lsp` judge what passes. The child leads a session of its own:
 what it asks a person would otherwise be drawn over an editor in a terminal.
 """
 
@@ -17,13 +17,21 @@ from contextlib import suppress
 from nono.disk.descriptor import write_all
 from nono.kernel import process
 from nono.kernel.signals import ENDING, shell_exit_code, signal
-from nono.launch.around.acp import Passed, from_agent, from_editor
+from nono.launch.around.editor import acp, lsp
+from nono.launch.around.editor.acp import Passed, Withheld
 from nono.named_tuple import NamedTuple
 
 READ_BYTES = 64 * 1024
 LINE_BYTES_MAX = 64 * 1024 * 1024  # a message may hold an image
 PIPE_BYTES_MAX = 1024 * 1024  # what a pipe may hold (pipe(7))
 ANSWERS_MAX = 1000  # that the agent has not read; others are dropped
+
+
+class Protocol(NamedTuple):
+    """What passes in each direction, from the bytes of that side as they come."""
+
+    from_editor: Callable[[Iterator[bytes]], Iterator[bytes]]
+    from_agent: Callable[[Iterator[bytes]], Iterator[Passed | Withheld]]
 
 
 class InFront(NamedTuple):
@@ -60,8 +68,8 @@ def fork_run() -> InFront | None:
     return None
 
 
-def pass_on(front: InFront, tell: Callable[[str], object]) -> int:
-    """Pass on what editor and agent say until the run ends. Returns its exit code.
+def pass_on(front: InFront, protocol: Protocol, tell: Callable[[str], object]) -> int:
+    """Pass on what editor and agent, or language server, say until the run ends. Returns its exit code.
 
     tell: Gets each kind of message that was withheld from the editor, once.
     """
@@ -71,8 +79,8 @@ def pass_on(front: InFront, tell: Callable[[str], object]) -> int:
     for stream in (0, 1):
         os.set_blocking(stream, True)  # they are not shared with the command
     agent = _Agent(front.to_agent)
-    threading.Thread(target=_hear_editor, args=(agent,), daemon=True).start()
-    _hear_agent(front, agent, tell)
+    threading.Thread(target=_hear_editor, args=(agent, protocol), daemon=True).start()
+    _hear_agent(front, agent, protocol, tell)
     return shell_exit_code(os.waitstatus_to_exitcode(os.waitpid(front.pid, 0)[1]))
 
 
@@ -93,6 +101,13 @@ def cut_lines(pieces: Iterator[bytes], bytes_max: int = LINE_BYTES_MAX) -> Itera
             is_too_long = True
     if begun:
         yield bytes(begun)
+
+
+ACP = Protocol(
+    lambda pieces: map(acp.from_editor, cut_lines(pieces)),
+    lambda pieces: map(acp.from_agent, cut_lines(pieces)),
+)
+LSP = Protocol(lsp.from_editor, lambda pieces: map(Passed, pieces))
 
 
 class _Agent:
@@ -128,20 +143,20 @@ class _Agent:
             self._descriptor = -1  # so that no answer is written to what gets its number
 
 
-def _hear_editor(agent: _Agent) -> None:
+def _hear_editor(agent: _Agent, protocol: Protocol) -> None:
     with suppress(OSError):
-        for line in cut_lines(iter(lambda: os.read(0, READ_BYTES), b"")):
-            agent.write(from_editor(line))
+        for passed in protocol.from_editor(iter(lambda: os.read(0, READ_BYTES), b"")):
+            agent.write(passed)
     agent.close()
     with suppress(OSError):
         os.close(0)  # so that an editor whose agent hears nothing more notices
 
 
-def _hear_agent(front: InFront, agent: _Agent, tell: Callable[[str], object]) -> None:
+def _hear_agent(front: InFront, agent: _Agent, protocol: Protocol, tell: Callable[[str], object]) -> None:
     told = set[str]()
     try:
-        for line in cut_lines(_said(front)):
-            match from_agent(line):
+        for judged in protocol.from_agent(_said(front)):
+            match judged:
                 case Passed(passed):
                     write_all(1, passed)
                 case withheld:

@@ -1,4 +1,4 @@
-"""nono.launch.around.acp: what an agent may say to the editor that has started it, and what it hears."""
+"""nono.launch.around.editor.acp: what an agent may say to the editor that started it, and what it hears."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nono.launch.around.acp import (
+from nono.launch.around.editor.acp import (
     DONE_OUTSIDE,
     FOR_EDITORS,
     METHOD_NOT_FOUND,
