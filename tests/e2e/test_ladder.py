@@ -553,6 +553,21 @@ def test_setup_foretells_what_becomes_of_a_proxy_only_run(setup_on: SetupOn, cel
 
 
 @pytest.mark.parametrize(
+    "kernel", [_param(WSL2, WSL2), _param(Kernel(wsl2=True), Kernel(wsl2=True), "listener")]
+)
+def test_setup_and_a_run_agree_on_capability_elevation_on_wsl2(
+    setup_on: SetupOn, ladder_stage: Stage, kernel: Kernel
+) -> None:
+    is_available = not kernel.notify_busy
+    line = "  *   Capability elevation (--capability-elevation): "
+    said = [text for text in setup_on(kernel).stdout.splitlines() if text.startswith(line)]
+    assert said == [line + ("available" if is_available else "unavailable")]
+    run = ladder_stage.nono("run", "--capability-elevation", "--", "true", kernel=kernel)
+    assert run.returncode == 0, run.stderr
+    assert ("WSL2: capability elevation disabled" in run.stderr) is not is_available
+
+
+@pytest.mark.parametrize(
     "kernel",
     [
         _param(kernel, kernel, "namespaces" if kernel.no_userns else "network namespace")

@@ -23,7 +23,7 @@ from nono.policy.capability import CapabilitySet, NetworkMode, Scopes, Wsl2Proxy
 from nono.policy.profile.store import load_profile
 from nono.printable import printable
 from nono.sandbox import probe
-from nono.sandbox.plan.enforcement import Refusal
+from nono.sandbox.plan.enforcement import Enforcement, Refusal
 from nono.sandbox.plan.facts import HostFacts, Listener
 from nono.sandbox.plan.ladder import choose_enforcement
 from nono.sandbox.plan.namespace_advice import advice
@@ -229,6 +229,9 @@ def _wsl2(facts: HostFacts) -> list[str]:
         proxy = "available (port only: the address of a connection is not checked)"
     else:
         proxy = "requires wsl2_proxy_policy profile opt-in"
+    asked = CapabilitySet((), (), NetworkMode.ALLOWED, Scopes(), Wsl2ProxyPolicy.ERROR, "/", elevation=True)
+    chosen = choose_enforcement(asked, facts)
+    elevation = "available" if isinstance(chosen, Enforcement) and chosen.elevation else "unavailable"
     matrix = [
         "WSL2 environment detected",
         f"  Filesystem sandbox: {f'available (Landlock V{abi})' if abi else 'unavailable'}",
@@ -236,7 +239,7 @@ def _wsl2(facts: HostFacts) -> list[str]:
         "  Per-port network filtering: "
         + ("available (Landlock V4+)" if has_ports else "unavailable (needs kernel 6.7+ for Landlock V4)"),
         f"  Credential proxy (--credential): {proxy}",
-        "  Capability elevation (--capability-elevation): unavailable",
+        f"  Capability elevation (--capability-elevation): {elevation}",
     ]
     if facts.listener is Listener.BUSY:
         matrix.append("  Note: seccomp user notification returns EBUSY (microsoft/WSL#9548)")

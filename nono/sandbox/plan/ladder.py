@@ -48,6 +48,11 @@ def choose_enforcement(capabilities: CapabilitySet, facts: HostFacts) -> Enforce
             f"6.12+), and this kernel has V{facts.landlock_abi}.",
             hint='signal_mode "isolated" blocks signals where the kernel can, and says where it cannot',
         )
+    if capabilities.learns and facts.listener is not Listener.AVAILABLE:
+        # First: the other refusals name settings, none of which would help here.
+        from nono.sandbox.plan.served_opens import refuse_unseen_learning
+
+        return refuse_unseen_learning(facts)
     chosen = _network_enforcement(capabilities, facts)
     if isinstance(chosen, Refusal):
         return chosen

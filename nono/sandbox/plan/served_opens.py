@@ -15,9 +15,12 @@ def with_served_opens(
 ) -> Enforcement | Refusal:
     """Add what the run wants done with its opens, as far as this host can, or refuse the run."""
     if capabilities.learns:
-        refusal = _refuse_learning(chosen, facts)
-        if refusal is not None:
-            return refusal
+        if chosen.sockets is not None:
+            return Refusal(
+                "with a blocked network, granted ports or Unix sockets cannot be watched, and so not "
+                "learned.",
+                hint="without --block-net, the proxy sees which hosts are reached",
+            )
         chosen = chosen._replace(learns=True)
     if capabilities.names_threads:
         if not _hands_over(facts):
@@ -40,21 +43,14 @@ def _why_not(facts: HostFacts, otherwise: str) -> str:
     return _TOO_OLD if facts.listener is Listener.AVAILABLE else facts.no_listener(otherwise)
 
 
-def _refuse_learning(chosen: Enforcement, facts: HostFacts) -> Refusal | None:
-    """Refuse without a listener: a profile of unseen accesses would be worthless."""
-    if facts.listener is not Listener.AVAILABLE:
-        return Refusal(
-            f"{facts.on_wsl2}nothing can be learned here: nono watches a command's file accesses with a "
-            "seccomp listener, which is not available "
-            f"({facts.no_listener('there is no supervisor that could watch')}).",
-            hint="watch it on native Linux, outside other sandboxes; a learned profile holds here as well",
-        )
-    if chosen.sockets is not None:
-        return Refusal(
-            "with a blocked network, granted ports or Unix sockets cannot be watched, and so not learned.",
-            hint="without --block-net, the proxy sees which hosts are reached",
-        )
-    return None
+def refuse_unseen_learning(facts: HostFacts) -> Refusal:
+    """Refuse to learn without a listener: a profile of unseen accesses would be worthless."""
+    return Refusal(
+        f"{facts.on_wsl2}nothing can be learned here: nono watches a command's file accesses with a "
+        "seccomp listener, which is not available "
+        f"({facts.no_listener('there is no supervisor that could watch')}).",
+        hint="watch it on native Linux, outside other sandboxes; a learned profile holds here as well",
+    )
 
 
 def _refuse_naming_threads(facts: HostFacts) -> Refusal:

@@ -504,11 +504,16 @@ def test_a_run_that_is_watched_has_its_paths_trapped(
     assert chosen.is_served is (network is NetworkMode.BLOCKED)
 
 
+@pytest.mark.parametrize("policy", Wsl2ProxyPolicy)
 @pytest.mark.parametrize("facts", [WSL2, NATIVE._replace(listener=Listener.BUSY)])
-def test_nothing_is_learned_without_a_listener(facts: HostFacts) -> None:
-    capabilities = LEARNING._replace(wsl2_proxy_policy=Wsl2ProxyPolicy.INSECURE_PROXY)
+def test_nothing_is_learned_without_a_listener_whatever_the_policy(
+    facts: HostFacts, policy: Wsl2ProxyPolicy
+) -> None:
+    capabilities = LEARNING._replace(wsl2_proxy_policy=policy)
     assert "nothing can be learned here" in refusal(capabilities, facts).message
-    assert isinstance(choose_enforcement(capabilities._replace(learns=False), facts), Enforcement)
+    is_refused = policy is Wsl2ProxyPolicy.ERROR and facts.landlock_abi < 4
+    unwatched = choose_enforcement(capabilities._replace(learns=False), facts)
+    assert isinstance(unwatched, Refusal) is is_refused
 
 
 def test_sockets_beside_a_blocked_network_are_not_learned() -> None:
