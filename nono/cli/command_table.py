@@ -280,14 +280,20 @@ ALIASES = {"ls": "ps", "log": "logs", "kill": "stop", "pause": "detach", "resume
 # The same for two words.
 PAIRS: dict[tuple[str, ...], str] = {("session", "cleanup"): "prune"}
 
-# Planned commands. They are known by name, so that a script gets "not yet" rather than "no such command".
-# fmt: off
-LATER = frozenset({
-    "connect",
-    "pull", "remove", "update", "search", "list", "outdated", "pin", "unpin", "platform", "open-url-helper",
-    "pack-update-hint-helper",
-})
-# fmt: on
+# Planned commands, each with what comes closest today. Known by name, so that a script gets "not yet"
+# rather than "no such command".
+_NO_REGISTRY = (
+    "there is no registry of profiles: nono profile list shows those that are shipped; others are files"
+)
+LATER = {
+    **dict.fromkeys(
+        ("pull", "remove", "update", "search", "list", "outdated", "pin", "unpin", "pack-update-hint-helper"),
+        _NO_REGISTRY,
+    ),
+    "connect": "on this machine: nono attach SESSION",
+    "open-url-helper": "a command opens no pages outside the sandbox",
+    "platform": "[audit] in config.toml sends logs to a collector",
+}
 
 
 def offered_parsers() -> Iterator[tuple[str, str, ArgumentParser]]:

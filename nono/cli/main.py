@@ -124,7 +124,7 @@ def _dispatch(arguments: list[str]) -> int:
         except HelpWanted as wanted:
             return _help(wanted)
     if name in LATER:
-        raise UsageError(f"`nono {name}` is not available yet.")
+        raise UsageError(f"`nono {name}` is not available yet.", hint=LATER[name])
     raise _unknown(name)
 
 

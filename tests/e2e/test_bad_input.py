@@ -133,7 +133,7 @@ def test_an_unknown_command_is_a_usage_error(somewhere: Place, word: str, senten
 def test_a_command_that_is_not_there_yet_says_so(somewhere: Place, command: str) -> None:
     result = nono(somewhere, command, "--json")
     assert (result.returncode, result.stdout) == (2, "")
-    assert result.stderr == f"nono: `nono {command}` is not available yet.\n"
+    assert result.stderr == f"nono: `nono {command}` is not available yet.\nhint: {LATER[command]}\n"
 
 
 @pytest.mark.parametrize("command", [RUN, WRAP])

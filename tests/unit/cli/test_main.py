@@ -61,7 +61,7 @@ def test_no_command_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None
 def test_a_command_to_come_is_known(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     status, _, err = outcome(capsys, command, "--json")
     assert status == 2
-    assert err == f"nono: `nono {command}` is not available yet.\n"
+    assert err == f"nono: `nono {command}` is not available yet.\nhint: {LATER[command]}\n"
 
 
 def test_a_mistyped_command_gets_its_nearest_name(capsys: pytest.CaptureFixture[str]) -> None:
