@@ -370,6 +370,15 @@ def test_the_report_as_json_says_the_same(sandbox: NonoRun, letter: str) -> None
     }
 
 
+@pytest.mark.parametrize("code", [0, 3])
+def test_the_report_as_json_comes_whatever_the_end(sandbox: NonoRun, code: int) -> None:
+    exiting = ["sh", "-c", f"exit {code}"]
+    run = sandbox.run(exiting, profile=BLOCKED, flags=["--silent", "--diagnostics-json"])
+    session = json.loads(run.stderr)["session"]
+    assert (session["exit_code"], session["denials"], len(session["diagnostics"])) == (code, [], code // 3)
+    assert sandbox.run(exiting, profile=BLOCKED, flags=["--silent"]).stderr == ""
+
+
 def explained(sandbox: NonoRun, script: str, *flags: str, profile: Mapping[str, object] = BLOCKED) -> Ended:
     return sandbox.run(["sh", "-c", script], profile=profile, flags=["--explain", *flags])
 

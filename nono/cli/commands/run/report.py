@@ -51,7 +51,9 @@ def report_on(
     """
     if outcome.changed is not None and not call.console.silent:
         _review(call, outcome, front)
-    if not call.is_shell and (outcome.exit_code or outcome.denials.listed() or refusals is not None):
+    is_asked_for = call.invocation.given.flag("diagnostics_json")
+    is_news = outcome.exit_code or outcome.denials.listed() or refusals is not None
+    if not call.is_shell and (is_news or is_asked_for):
         # Imported here: most runs succeed and need no report.
         from nono.approval.ask import open_terminal
         from nono.cli.diagnostics.report import report
