@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from posixpath import isfile, join
 
 from nono import paths
@@ -15,11 +15,13 @@ from nono.credentials.run_references import check_references
 from nono.errors import NonoError, ProfileError, UsageError
 from nono.launch.proxy.tls_files import check_tls_files
 from nono.policy.builtin import shipped
+from nono.policy.capability import NetworkMode
 from nono.policy.export.no_effect import without_effect
 from nono.policy.host_filesystem import HostFilesystem
 from nono.policy.profile.files import check_name, find, is_path
 from nono.policy.profile.store import load
-from nono.policy.resolve import RunRequest, resolve
+from nono.policy.resolve import Resolved, RunRequest, resolve
+from nono.policy.schema.profile import Profile
 
 DEPRECATED_STATUS = 2  # with --strict
 
@@ -71,15 +73,35 @@ def _report(reference: str, environ: Mapping[str, str]) -> Report:
     ]
     errors = []
     try:
-        resolved = resolve(RunRequest(), profile, environ=environ, cwd=os.getcwd(), fs=HostFilesystem())
-        check_references(resolved)
-        for service in resolved.services:
-            check_tls_files(service)
+        resolved = _checked(RunRequest(), profile, environ)
     except NonoError as error:
         errors.append(f"a run with it is refused here: {error.message}")
     else:
         good.append("its paths, hosts and credentials fit together")
         warnings += (f"{path}: not there, so nothing is granted" for path in resolved.skipped)
         warnings += (*resolved.warnings, *resolved.insisted)
+        warnings += _about_others(profile, resolved, environ)
     warnings += without_effect(profile)
     return Report(file, tuple(good), tuple(dict.fromkeys(warnings)), tuple(errors), len(loaded.warnings))
+
+
+def _checked(request: RunRequest, profile: Profile, environ: Mapping[str, str]) -> Resolved:
+    """Resolve a run, as far as it goes without reading a credential. Raises NonoError, as the run would."""
+    resolved = resolve(request, profile, environ=environ, cwd=os.getcwd(), fs=HostFilesystem())
+    check_references(resolved)
+    for service in resolved.services:
+        check_tls_files(service)
+    return resolved
+
+
+def _about_others(profile: Profile, resolved: Resolved, environ: Mapping[str, str]) -> Iterator[str]:
+    """Yield what is wrong with services that the profile describes, and that --credential alone asks for."""
+    if resolved.capabilities.network is NetworkMode.BLOCKED:
+        return
+    asked = {service.name for service in resolved.services}
+    for name in profile.network.custom_credentials:
+        if name not in asked:
+            try:
+                _checked(RunRequest(credential=(name,)), profile, environ)
+            except NonoError as error:
+                yield f"a run with --credential {name} is refused here: {error.message}"

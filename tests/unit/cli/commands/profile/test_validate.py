@@ -36,6 +36,29 @@ def write(path: Path, document: object) -> Path:
     return path
 
 
+@pytest.mark.parametrize(
+    ("key", "network", "problems"),
+    [
+        ("file:///keys/one", {}, []),
+        ("file:///keys/../one", {}, ["the path must not contain '..'"]),
+        ("cmd://one", {}, ["cmd://one has no entry in credential_capture (there are none)."]),
+        ("file:///keys/../one", {"block": True}, []),
+    ],
+    ids=["good", "bad path", "no such command", "no run has it"],
+)
+def test_a_service_that_only_an_option_asks_for_is_checked_too(
+    key: str, network: dict[str, object], problems: list[str], home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    service = {"upstream": "https://api.example", "credential_key": key, "env_var": "KEY"}
+    path = write(home / "one.json", {"network": {"custom_credentials": {"svc": service}, **network}})
+    status, out, _ = asked(capsys, "profile", "validate", "--json", str(path))
+    found = json.loads(out)
+    assert (status, found["errors"]) == (0, [])
+    start = "a run with --credential svc is refused here: "
+    said = [text.removeprefix(start) for text in found["warnings"] if text.startswith(start)]
+    assert [text.split(": ")[-1] for text in said] == problems
+
+
 @pytest.mark.parametrize("name", shipped.profile_names())
 def test_a_built_in_profile_is_valid(name: str, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     status, out, err = asked(capsys, "profile", "validate", name, "--json")
