@@ -81,6 +81,12 @@ def check_name(name: str) -> None:
         )
 
 
+def check_new_name(name: str) -> None:
+    """Raise ProfileError if no profile can be made under `name`."""
+    if not re.fullmatch(NAME, name):
+        raise ProfileError(f"Invalid profile name '{name}': must be alphanumeric with hyphens only")
+
+
 def is_path(reference: str) -> bool:
     """Return True if `reference` is a file path rather than a name to look up."""
     return "/" in reference or reference.endswith(SUFFIXES)

@@ -21,7 +21,7 @@ from nono.policy.export.diff import difference
 from nono.policy.export.skeleton import skeleton
 from nono.policy.files.active_groups import group_names, groups_in_force
 from nono.policy.profile.catalog import file_of
-from nono.policy.profile.files import check_name, read_file, user_directory
+from nono.policy.profile.files import check_name, check_new_name, read_file, user_directory
 from nono.policy.profile.store import load_profile
 from nono.policy.suggestions import did_you_mean
 from nono.printable import printable, shell_word
@@ -83,7 +83,7 @@ def _check_wish(wish: Wish, environ: Mapping[str, str]) -> None:
             f"'{wish.name}' refers to the registry; a profile of yours has a name without a slash.",
             hint=f"Try: nono profile init {wish.name.partition('@')[0].rpartition('/')[2]}-local",
         )
-    check_name(wish.name)
+    check_new_name(wish.name)
     for base in wish.extends:
         check_name(base)
         load_profile(base, environ)

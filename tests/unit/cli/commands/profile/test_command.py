@@ -317,7 +317,8 @@ def test_init_overwrites_only_by_force(
     [
         (["go-dev"], "Try: nono profile init go-dev-local --extends go-dev"),
         (["ns/pack@1"], "Try: nono profile init pack-local"),
-        (["a_b"], "Profile not found: 'a_b'"),
+        (["a_b"], "Invalid profile name 'a_b': must be alphanumeric with hyphens only\n"),
+        (["x", "--extends", "a_b"], "Profile not found: 'a_b': a name has letters"),
         (["x", "--extends", "go-de"], "Profile not found: go-de\nhint: did you mean 'go-dev'?"),
         (["x", "--groups", "git_confg"], "Unknown security group 'git_confg'. Use `nono profile groups`"),
         (["x", "-o", "/dev/null/d/x.json"], "Failed to write config to /dev/null/d/x.json: Not a directory"),
