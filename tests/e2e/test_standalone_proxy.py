@@ -158,6 +158,14 @@ def events_after(made: Stage, before: set[Path]) -> list[AuditEvent]:
     return [event["event"] for event in made.runner.events_since(before) if event["type"] == "network"]
 
 
+def test_a_silent_proxy_still_says_where_it_listens(made: Stage) -> None:
+    """Its port and token are what was asked for, as --json is elsewhere."""
+    with running(made, "--silent", network={"allow_domain": ["x.test"]}) as silent:
+        host, port = silent.address
+        assert (host, port > 0, "NONO_PROXY_TOKEN" in silent.variables()) == ("127.0.0.1", True, True)
+        assert silent.end() == ""
+
+
 def test_its_memory_is_closed_to_other_programs_of_the_user(made: Stage) -> None:
     with running(made, "--allow-domain", "a.test") as proxy:
         # proc_pid_environ(5): the files of a process that is not dumpable belong to root.

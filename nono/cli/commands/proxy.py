@@ -67,9 +67,8 @@ def run(argv: Sequence[str]) -> int:
     _warn(argv, given, resolved, config, console)
 
     def announce(serving: Serving) -> None:
-        if not invocation.silent:
-            shows = sys.stdout.isatty() or given.flag("print_token")
-            print("\n".join(map(printable, _lines(serving, config, resolved, shows=shows))), flush=True)
+        shows = sys.stdout.isatty() or given.flag("print_token")
+        print("\n".join(map(printable, _lines(serving, config, resolved, shows=shows))), flush=True)
 
     # Imported here: printing help or reporting a mistake needs no event loop.
     from nono.launch.standalone_proxy import ProxyOptions, serve_until_signal
