@@ -286,7 +286,8 @@ def _without_enforcement(
     )
     if facts.network_namespace:
         message += (
-            '  A private network namespace is available here: wsl2_proxy_policy: "netns" would enforce it.\n'
+            "  A private network namespace is available here: --sandbox-policy netns (of nono run) or "
+            'wsl2_proxy_policy: "netns" would enforce it.\n'
         )
     message += (
         'To allow degraded execution, set wsl2_proxy_policy: "insecure_proxy" in your profile\'s '

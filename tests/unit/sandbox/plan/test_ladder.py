@@ -79,7 +79,8 @@ def test_a_refusal_names_wsl2_only_on_wsl2() -> None:
 
 
 def test_a_refusal_speaks_of_netns_only_where_it_was_probed_to_work() -> None:
-    assert '"netns" would enforce it' in refusal(PROXIED, WSL2).message
+    ways = '--sandbox-policy netns (of nono run) or wsl2_proxy_policy: "netns" would enforce it'
+    assert ways in refusal(PROXIED, WSL2).message
     assert "netns" not in refusal(PROXIED, WSL2._replace(network_namespace=False)).message
 
 
