@@ -59,10 +59,7 @@ def show(
     if chosen.shares and not chosen.shares_by:
         console.warn(chosen.shares)
     for warning in chosen.warnings:
-        if chosen.is_open:
-            console.insist(warning)
-        else:
-            console.warn(warning)
+        console.insist(warning)
 
 
 def closed_descriptors(argv: Sequence[str]) -> Iterator[str]:

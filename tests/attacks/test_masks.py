@@ -333,15 +333,18 @@ def test_nothing_is_mounted_outside_while_the_command_runs(sandbox: NonoRun, sta
 
 
 @pytest.mark.needs("mounts")
-def test_a_masked_file_with_hard_links_is_reported(sandbox: NonoRun, stage: Path) -> None:
+@pytest.mark.parametrize("flags", [(), ("--silent",)], ids=["usual", "silent"])
+def test_a_masked_file_with_hard_links_is_reported(
+    sandbox: NonoRun, stage: Path, flags: tuple[str, ...]
+) -> None:
     """F4. Which names an inode has is not to be found out."""
     (stage / "other/name").hardlink_to(stage / ".env")
-    run = sandbox.run(["cat", ".env", "other/name"], profile=PROFILE)
+    run = sandbox.run(["cat", ".env", "other/name"], profile=PROFILE, flags=flags)
     assert run.stdout == CANARY  # once, by the other name
     assert f"'{stage}/.env' is denied and has 2 names (hard links)" in " ".join(run.stderr.split())
     assert f"'{stage}/.env' is denied and has 2 names" in gaps(run)
     (stage / "other/name").unlink()
-    assert "names (hard links)" not in sandbox.run(["true"], profile=PROFILE).stderr
+    assert "names (hard links)" not in sandbox.run(["true"], profile=PROFILE, flags=flags).stderr
 
 
 @pytest.mark.needs("mounts")
