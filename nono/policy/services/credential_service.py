@@ -137,8 +137,9 @@ def resolve_services(
             services[name] = _built_in(each, built_in, path_context.environ)
         else:
             available = sorted({*custom, *built_in})
+            called = name.rpartition("@")[2]  # of an address that somebody gives as a name, no password
             raise ConfigError(
-                f"no credential service is called '{name}'; there are {', '.join(available)}.",
+                f"no credential service is called '{called}'; there are {', '.join(available)}.",
                 hint=_meant(name, available),
             )
         is_optional = required is not None and name not in required
@@ -208,8 +209,8 @@ def _built_in(
         upstream = parse_upstream(entry["upstream"] if address is None else address)
         if upstream.is_wildcard:
             raise ValueError("the address of one host is expected")
-    except ValueError as error:
-        raise ConfigError(f"{origin} {wanted.text}: {error}.") from error
+    except ValueError as error:  # the address is not shown: it may hold a password
+        raise ConfigError(f"{origin} {name}=URL: {error}.") from error
     return CredentialService(
         name=name,
         upstream=upstream,

@@ -160,7 +160,14 @@ def test_an_address_of_the_profile_stays_unless_the_option_names_another(option:
 def test_an_address_that_no_service_can_have_is_refused(address: str, message: str) -> None:
     with pytest.raises(ConfigError) as error:
         services(f"openai={address}")
-    assert error.value.message == f"--credential openai={address}: {message}."
+    assert error.value.message == f"--credential openai=URL: {message}."
+
+
+@pytest.mark.parametrize("asked", ["openai=https://me:hunter2@x.example", "https://me:hunter2@x.example"])
+def test_a_password_in_an_address_that_is_refused_is_not_shown(asked: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        services(asked)
+    assert "hunter2" not in f"{error.value.message} {error.value.hint}"
 
 
 @pytest.mark.parametrize(
