@@ -69,7 +69,7 @@ class Hosts:
         if self._listens_by_rule and is_a_list and rule.port not in (None, *current.ports_named(host)):
             return None  # it has nono listen there
         by = "no rule restricts hosts" if verdict.rule is None else f"{verdict.rule} from {verdict.origin}"
-        return Refused(f"{wanted.target} is allowed already: {by}")
+        return Refused(f"{wanted.target} is allowed already: {by}", is_needless=True)
 
     def put(self, rules: tuple[LiveRule, ...]) -> int:
         by_decision = {
@@ -106,9 +106,9 @@ class Endpoints:
         verdict = self._live.laid_over(service, policy).judge(rule.method, rule.path)
         if verdict.decision == "deny" and verdict.label != DEFAULT_LABEL:
             return Refused(f"{rule} is denied by {verdict.label}, and a denial beats every grant")
-        return (
-            Refused(f"{rule} is allowed already by {verdict.label}") if verdict.decision == "allow" else None
-        )
+        if verdict.decision == "allow":
+            return Refused(f"{rule} is allowed already by {verdict.label}", is_needless=True)
+        return None
 
     def put(self, rules: tuple[LiveRule, ...]) -> int:
         self._live.put(rules)
@@ -133,7 +133,7 @@ class Files:
             return _granted_for_good(path, self._capabilities)
         match self._policy().judge((path,), wanted.access):
             case Granted():
-                return Refused(f"{path} is granted already")
+                return Refused(f"{path} is granted already", is_needless=True)
             case Denied(denial):
                 return Refused(f"{path} is denied by {denial.origin}, and a denial beats every grant")
             case Protected(root):

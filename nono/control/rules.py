@@ -47,6 +47,7 @@ class Refused(NamedTuple):
 
     reason: str
     hint: str | None = None
+    is_needless: bool = False  # what was asked for is so already
 
 
 class Made(NamedTuple):
@@ -80,6 +81,8 @@ class LiveRules:
         """Put a rule in force. It replaces an equal rule that ends at another time."""
         same = self.found(wanted.decision, wanted.kind, wanted.target)
         refused = self._layers[wanted.kind].refusal(wanted)
+        if refused is not None and refused.is_needless and same is not None and same.access == wanted.access:
+            refused = None  # it is so by the rule that this one replaces
         if refused is None and same is None and len(self._rules) >= RULES_MAX:
             refused = Refused(f"a session has {RULES_MAX} such rules at most", "take some back with --undo")
         if refused is not None:

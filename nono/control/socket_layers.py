@@ -76,7 +76,7 @@ class Sockets:
             return None if other is None else _evaded(wanted.target, other)
         verdict = self._live.judge(wanted.target, binds=wanted.access.writes)
         if verdict.is_allowed:
-            return Refused(f"{wanted.target} is allowed already: {verdict.reason}")
+            return Refused(f"{wanted.target} is allowed already: {verdict.reason}", is_needless=True)
         if verdict.hint is None:
             return Refused(f"{verdict.reason}, and a denial beats every grant")
         return None

@@ -10,9 +10,15 @@ import pytest
 
 from nono.audit.event import Event
 from nono.control import rules as rules_module
+from nono.control.layers import Hosts
 from nono.control.rules import LiveRules, Made, Refused
+from nono.control.socket_layers import Sockets
 from nono.policy.capability import Access
+from nono.policy.files.unix_sockets import UnixSocketRules
+from nono.policy.hosts.host_filter import HostFilter
+from nono.policy.hosts.live_hosts import LiveHosts
 from nono.policy.live.rule import Decision, LiveRule, Wanted
+from nono.policy.live.sockets import LiveSockets
 
 
 class Layer:
@@ -108,6 +114,38 @@ def test_an_equal_rule_replaces_the_first_and_its_end() -> None:
         assert log.changes == ["added", "added"]
 
     asyncio.run(part())
+
+
+def test_a_host_that_a_rule_allows_for_a_time_is_allowed_for_longer() -> None:
+    async def part() -> None:
+        hosts = Hosts(LiveHosts(HostFilter(())), lambda: 0, None)
+        rules = LiveRules({"host": hosts}, Log().record)
+        made(rules, wanted(for_s=60))
+        longer = made(rules, wanted(for_s=600)).rule
+        assert rules.rules == (longer,)
+        made(rules, wanted(target="*.b.example"))
+        refused = rules.add(wanted(target="c.b.example"), "ada")  # which another rule allows
+        assert isinstance(refused, Refused)
+        assert "is allowed already" in refused.reason
+        made(rules, wanted("deny"))
+        refused = rules.add(wanted(), "ada")
+        assert isinstance(refused, Refused)
+        assert "a denial beats every grant" in refused.reason
+        rules.close()
+
+    asyncio.run(part())
+
+
+@pytest.mark.parametrize("access", [Access.READ, Access.READWRITE])
+def test_a_rule_for_less_access_does_not_replace_one_for_more(access: Access) -> None:
+    def use(rules: LiveRules, _layer: Layer, log: Log) -> None:
+        rules = LiveRules({"socket": Sockets(LiveSockets(UnixSocketRules()))}, log.record)
+        first = made(rules, Wanted("allow", "socket", "/run/a", Access.READWRITE, None)).rule
+        answer = rules.add(Wanted("allow", "socket", "/run/a", access, None), "ada")
+        assert isinstance(answer, Refused) is (access is Access.READ)
+        assert (rules.rules == (first,)) is (access is Access.READ)
+
+    with_rules(use)
 
 
 def test_a_rule_ends_by_itself() -> None:
