@@ -66,7 +66,11 @@ def network(event: Fields) -> Projected:
         message = f"{what}: connection to {where}"
         profiles = (SECURITY_CONTROL,)
         return Projected(Class.NETWORK_ACTIVITY, activity, message, said, severity, status, profiles)
-    said["http_request"] = {"url": _url(said["dst_endpoint"], port, str(path))}
+    # The path of a request to a service is one of nono's own port: it begins with the name of the service.
+    is_own = fields.get("mode") == "reverse" and fields.get("route_id") is not None
+    said["http_request"] = {
+        "url": _url({}, None, str(path)) if is_own else _url(said["dst_endpoint"], port, str(path))
+    }
     if str(method) in _METHODS:  # the schema allows only these
         said["http_request"]["http_method"] = str(method)
     if isinstance(code := fields.get("status"), int):

@@ -201,6 +201,18 @@ def test_a_denial_at_the_name_of_a_service_names_the_port_of_its_host() -> None:
     assert document["dst_endpoint"] == {"hostname": "api.openai.com", "port": 443}
 
 
+def test_the_path_of_a_base_url_is_not_taken_for_one_of_the_host_behind_it() -> None:
+    url = {"upstream": "api.openai.com:443", "method": "GET", "route_id": "openai"}
+    asked = network("allow", mode="reverse", target="openai", path="/openai/models?limit=", **url)
+    inside = network("allow", mode="connect_intercept", target="api.openai.com", path="/v1/models", **url)
+    of_service, of_host = [Projection("s", "host").document(each) for each in records_of([asked, inside])]
+    assert of_service["http_request"]["url"] == {"path": "/openai/models", "query_string": "limit="}
+    assert of_service["dst_endpoint"] == of_host["dst_endpoint"]
+    assert of_host["http_request"]["url"] == {
+        "hostname": "api.openai.com", "port": 443, "path": "/v1/models"
+    }  # fmt: skip
+
+
 def test_a_document_holds_the_event_whole() -> None:
     written = network("deny", reason="no rule", hint="--allow-domain example.com")
     record = records_of([written])[0]
