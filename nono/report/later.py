@@ -52,6 +52,8 @@ _BELOW = {
         ".devcontainer.json",
     ),
 }  # fmt: skip
+# What agents keep among these and take for no instructions, as Codex in state_5.sqlite.
+_DATABASE = re.compile(r"\.(?:db|sqlite3?)(?:-(?:journal|shm|wal))?\Z")
 # Settings of JavaScript's tools that are code, as eslint.config.mjs, which an editor runs for each file too.
 _CODE_OF_A_TOOL = re.compile(r"(?:\.config\.[cm]?[jt]s|^\.[\w-]+rc\.[cm]?[jt]s)\Z")
 # A directory in the state of an agent, such as ~/.codex/skills. What is in a worktree there is of a project.
@@ -125,10 +127,11 @@ def _of_project(path: str) -> str | None:
     for tail, reason in _BY_TAIL.items():
         if f"/{tail}/" in inside:
             return reason
+    name = basename(path)
     for part in path.split("/"):
         if part in _BY_NAME:
-            return _BY_NAME[part]
-    name = basename(path)
+            is_record = _BY_NAME[part] == _AGENT and _DATABASE.search(name)
+            return None if is_record else _BY_NAME[part]
     if _CODE_OF_A_TOOL.search(name):
         return _BUILD
     return _CONTAINER if name.startswith(("Dockerfile.", "docker-compose.")) else None

@@ -20,6 +20,7 @@ STEERING = SteeringPaths({"/home/ada/.bashrc": "a shell outside reads it when it
         ".vscode/tasks.json",
         ".mcp.json",
         ".envrc",
+        ".git/hooks/x.sqlite",
         ".github/workflows/ci.yml",
         ".gitlab-ci.yml",
         "package.json",
@@ -72,6 +73,12 @@ def test_a_file_that_runs_later_is_named_with_its_reason(path: str) -> None:
 )
 def test_an_ordinary_file_is_not_named(path: str) -> None:
     assert runs_later([f"{PROJECT}/{path}"], STEERING, PROJECT) == ()
+
+
+@pytest.mark.parametrize("name", ["state_5.sqlite", "state_5.sqlite-wal", "logs.db", "x.sqlite3-journal"])
+def test_a_database_of_an_agent_is_not_taken_for_instructions(name: str) -> None:
+    assert runs_later([f"/home/ada/.codex/{name}"], STEERING, PROJECT) == ()
+    assert runs_later([f"/home/ada/.codex/{name}.md"], STEERING, PROJECT) != ()
 
 
 def test_what_the_run_found_stands_in_place_of_the_path_alone() -> None:
