@@ -25,6 +25,7 @@ class Listed(NamedTuple):
     target: str  # of the rule that would answer it (nono.policy.live.rule); "" if there is none
     asked_unix_ms: int
     expires_unix_ms: int
+    writes: bool = False  # the rule that would answer it is for writing as well
 
     @property
     def document(self) -> Mapping[str, object]:
@@ -35,11 +36,13 @@ class Listed(NamedTuple):
 def listed(question: Question, now_ms: int, timeout_s: float) -> Listed:
     # Imported here: whoever reads the file finds the words in it.
     from nono.approval import wording
+    from nono.approval.request import FileOpen
 
     kind, what = wording.kind(question.request), wording.in_short(question.request)
     fields = tuple((name or "...", value[:VALUE_MAX]) for name, value in wording.fields(question.request))
     target, expires_ms = wording.target(question.request), now_ms + int(timeout_s * 1000)
-    return Listed(question.id, kind, what[:VALUE_MAX], fields, target, now_ms, expires_ms)
+    writes = isinstance(question.request, FileOpen) and question.request.access.writes
+    return Listed(question.id, kind, what[:VALUE_MAX], fields, target, now_ms, expires_ms, writes)
 
 
 def to_json(questions: Iterable[Listed]) -> bytes:
@@ -56,8 +59,8 @@ def parse(content: bytes | None) -> tuple[Listed, ...]:
 
 
 def _parsed(values: Sequence[object]) -> Listed:
-    question_id, kind, what, fields, target, asked, expires = values
+    question_id, kind, what, fields, target, asked, expires, writes = values
     if not isinstance(fields, list) or not isinstance(asked, int) or not isinstance(expires, int):
         raise TypeError("no question")
     pairs = tuple((str(name), str(value)) for name, value in fields)
-    return Listed(str(question_id), str(kind), str(what), pairs, str(target), asked, expires)
+    return Listed(str(question_id), str(kind), str(what), pairs, str(target), asked, expires, bool(writes))

@@ -108,6 +108,32 @@ def test_a_question_is_answered_for_a_time(sandbox: NonoRun) -> None:
     assert [each["decision"] for each in decisions(sandbox)][1] == "approve_granted"
 
 
+OVERWRITING = (
+    "import sys\n"
+    "for path in sys.argv[1:]:\n"
+    "    try: open(path, 'w').close()\n"
+    "    except OSError as error: print(error.strerror, flush=True)\n"
+    "    else: print('written', flush=True)\n"
+)
+
+
+def test_a_file_that_may_be_written_for_a_time_is_not_asked_about_again(sandbox: NonoRun) -> None:
+    places = [sandbox.user.home / name for name in ("wanted", "other")]
+    for each in places:
+        each.write_text("content")
+        sandbox.give(each)
+    argv = [sys.executable, "-u", "-c", OVERWRITING, *map(str, (places[0], *places))]
+    with sandbox.started(argv, profile={}, flags=["--name=web", "--capability-elevation", "--ask"]) as run:
+        for action in (("allow", "--for", "5m"), ("deny",)):
+            wait_until(lambda: questions(sandbox) != [], "nobody is asked")
+            (question,) = questions(sandbox)
+            answered = nono(sandbox, "approvals", action[0], question["id"], *action[1:])
+            assert answered.returncode == 0
+            assert ("for reading and writing in session web, for 5m" in answered.stderr) is (len(action) > 1)
+        said = run.communicate(timeout=TIMEOUT_S)[0].splitlines()
+    assert said == ["written", "written", "Operation not permitted"]
+
+
 BY_A_BASE_URL = (
     "import os, sys, urllib.error, urllib.request as u\n"
     "for path in sys.argv[1:]:\n"

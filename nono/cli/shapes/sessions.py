@@ -13,6 +13,7 @@ _QUESTION = {
     "target": "what a rule for it would name; empty if no rule can be made",
     "asked_unix_ms": "when it was asked, in milliseconds since 1970",
     "expires_unix_ms": "when it is answered with a no, in milliseconds since 1970",
+    "writes": "whether the rule would be for writing as well",
 }
 _FIELDS = {"fields": mapping(text(), "all that is known of it, by name")}
 

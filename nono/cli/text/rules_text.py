@@ -46,7 +46,8 @@ def outcome(
         return
     for_s = wanted["for_s"]
     until = f"for {duration(for_s)}" if isinstance(for_s, int) else "until it ends"
-    yield f"{_DONE[str(wanted['decision'])]} {target} in session {name}, {until}{ended}."
+    both = " for reading and writing" if wanted["kind"] == "path" and wanted["writes"] else ""
+    yield f"{_DONE[str(wanted['decision'])]} {target}{both} in session {name}, {until}{ended}."
     if listens and wanted["decision"] == "allow":
         yield "hint: start a server that listens already again, so that other machines reach it too"
     own = _LOOPBACK.fullmatch(target) if wanted["kind"] == "host" else None

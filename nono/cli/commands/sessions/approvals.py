@@ -151,7 +151,13 @@ def _is_ruled(each: Open, for_s: int) -> bool:
         print(f"{question.id}: no rule can be made of it; without --for it is allowed once.", file=sys.stderr)
         return False
     kind = "path" if question.kind == "file" else question.kind
-    wanted = {"decision": "allow", "kind": kind, "target": question.target, "for_s": for_s}
+    wanted = {
+        "decision": "allow",
+        "kind": kind,
+        "target": question.target,
+        "for_s": for_s,
+        "writes": question.writes,
+    }
     told = call(session, "POST", "/v1/rules", wanted)
     is_done = told.status == HTTPStatus.CREATED
     lines = rules_text.outcome(session.record, wanted, told.document, is_done=is_done, undone=False)
