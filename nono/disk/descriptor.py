@@ -1,11 +1,27 @@
-"""Read and write by a descriptor, in as many calls as it takes."""
+"""Wait for a descriptor, and read and write by it, in as many calls as it takes."""
 
 from __future__ import annotations
 
 import os
+import select
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from _typeshed import FileDescriptorLike
 
 # Open a directory itself, never one that a link leads to.
 DIRECTORY_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def is_readable(*descriptors: FileDescriptorLike, within_s: float = 0.0) -> bool:
+    """Wait until one of these can be read, or has ended as a process has. Returns False after within_s.
+
+    By poll(2): select(2) knows no descriptor above 1023, and whoever starts nono may leave it that many.
+    """
+    poll = select.poll()
+    for each in descriptors:
+        poll.register(each, select.POLLIN)
+    return bool(poll.poll(within_s * 1000))
 
 
 def read_at_most(fd: int, limit_bytes: int) -> bytes:

@@ -15,7 +15,7 @@ import time
 from contextlib import ExitStack, suppress
 from typing import Any
 
-from nono.disk.descriptor import DIRECTORY_FLAGS
+from nono.disk.descriptor import DIRECTORY_FLAGS, is_readable
 from nono.kernel import inotify
 from nono.outward.anchoring import Anchoring, asked_anchors
 from nono.outward.orders import Orders
@@ -147,7 +147,7 @@ class Carrier:
         for name in left_over(self._root, self._orders.otlp):
             if name == self._session_id:
                 continue
-            if time.monotonic() > until if until else select.select([self._channel], [], [], 0)[0]:
+            if time.monotonic() > until if until else is_readable(self._channel):
                 return True
             with suppress(OSError), ExitStack() as stack:
                 session = os.open(name, DIRECTORY_FLAGS, dir_fd=self._root)

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 import os
-import select
 import signal
 import time
 from contextlib import suppress
 
 from nono.clock import unix_ms
+from nono.disk.descriptor import is_readable
 from nono.errors import NonoError
 from nono.named_tuple import NamedTuple
 from nono.sessions.ends import STOP as STOPPED
@@ -68,15 +68,15 @@ def stop(registry: Registry, record: Record, *, force: bool, timeout_s: float) -
         by = f"nono stop (pid {os.getpid()}, uid {os.getuid()})"
         if not force:
             _ask(registry, record, supervisor, StopRequest(by, force=False))
-            if _ended(supervisor, timeout_s):
+            if is_readable(supervisor, within_s=timeout_s):
                 return False
         _ask(registry, record, supervisor, StopRequest(by, force=True))
-        if not _ended(supervisor, SETTLING_S):
+        if not is_readable(supervisor, within_s=SETTLING_S):
             _end_tree(record.supervisor_pid, supervisor)
             _write_end(registry, record, by)
         return True
     finally:
-        if _ended(supervisor, 0):
+        if is_readable(supervisor):
             # Its supervisor removes it, but may have ended before it was written.
             with suppress(OSError):
                 registry.remove(record.session_id + STOP)
@@ -106,12 +106,6 @@ def _signal(pidfd: int, number: int) -> None:
         raise NonoError("the session belongs to another user, and only that user can stop it.") from error
 
 
-def _ended(pidfd: int, patience_s: float) -> bool:
-    poll = select.poll()
-    poll.register(pidfd, select.POLLIN)
-    return bool(poll.poll(patience_s * 1000))
-
-
 def _end_tree(pid: int, supervisor: int) -> None:
     """Kill every descendant of an unresponsive supervisor, then the supervisor.
 
@@ -124,7 +118,7 @@ def _end_tree(pid: int, supervisor: int) -> None:
             _kill(each, seen)
         time.sleep(ROUND_S)
     _signal(supervisor, signal.SIGKILL)
-    _ended(supervisor, KILLING_S)
+    is_readable(supervisor, within_s=KILLING_S)
 
 
 def _write_end(registry: Registry, record: Record, by: str) -> None:

@@ -29,13 +29,17 @@ def wait_for(
     Raises what the handler of a signal raises, KeyboardInterrupt for SIGINT. For the main thread only. After
     a signal whose handler raises nothing, the wait goes on, and timeout_s begins anew.
     """
-    readers = [] if reading is None else [reading]
-    writers = [] if writing is None else [writing]
+    poll = select.poll()
+    for descriptor, event in ((reading, select.POLLIN), (writing, select.POLLOUT)):
+        if descriptor is not None:
+            poll.register(descriptor, event)
+    timeout_ms = None if timeout_s is None else timeout_s * 1000
     with _handled_signals() as handled:
+        poll.register(handled, select.POLLIN)
         while True:
-            readable, writable, _ = select.select([handled, *readers], writers, [], timeout_s)
-            if handled not in readable:
-                return bool(readable or writable)
+            ready = {descriptor for descriptor, _ in poll.poll(timeout_ms)}
+            if handled not in ready:
+                return bool(ready)
             os.read(handled, _HANDLED_BYTES)  # what was to be done about them has been done
 
 

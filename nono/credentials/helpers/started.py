@@ -14,6 +14,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from time import monotonic
 
 from nono.credentials.helpers import runner
+from nono.disk.descriptor import is_readable
 from nono.kernel import process as own_process
 
 STDOUT_BYTES_MAX = 64 * 1024
@@ -102,11 +103,9 @@ class HelperProcess:
 
     def ends_within(self, limit_s: float) -> bool:
         """Wait until it has ended, which it does at once unless something stopped it."""
-        poll = select.poll()
-        poll.register(self.report, select.POLLIN)
         deadline = monotonic() + limit_s
         while not self.has_ended() and (left_s := deadline - monotonic()) > 0:
-            poll.poll(left_s * 1000)
+            is_readable(self.report, within_s=left_s)
         return self.has_ended()
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import json
 import os
-import select
 import signal
 import socket
 from collections.abc import Callable, Iterator, Mapping
@@ -15,6 +14,7 @@ from time import monotonic
 from typing import Any
 
 from nono.audit.event import Event
+from nono.disk.descriptor import is_readable
 from nono.errors import LaunchError
 from nono.forked import fork_child
 from nono.kernel import process, signals
@@ -123,7 +123,7 @@ class Carried:
 
     def _wait(self, deadline: float, *others: int) -> bool:
         left_s = deadline - monotonic()
-        return left_s > 0 and bool(select.select([self._channel.fileno(), *others], [], [], left_s)[0])
+        return left_s > 0 and is_readable(self._channel, *others, within_s=left_s)
 
     def _take(self, said: Mapping[str, Any]) -> None:
         """Record one message, which comes from our own child."""

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import fcntl
 import os
-import select
 import termios
 from _socket import SHUT_RDWR, socketpair  # socket itself makes enums: 1.5 ms of a start
 from contextlib import suppress
 
+from nono.disk.descriptor import is_readable
 from nono.kernel import process
 from nono.kernel.signals import ENDING, signal
 from nono.named_tuple import NamedTuple
@@ -37,7 +37,7 @@ class Ahead(NamedTuple):
         Blocks the signals that are waited for later: they have to wait as well.
         """
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD, signal.SIGTSTP, *ENDING})
-        select.select([self.connection], [], [], STEPS_BACK_S)
+        is_readable(self.connection, within_s=STEPS_BACK_S)
 
 
 class Apart(NamedTuple):

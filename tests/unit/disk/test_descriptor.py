@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from nono.disk.descriptor import read_at_most, write_all
+from nono.disk.descriptor import is_readable, read_at_most, write_all
 
 CONTENT = os.urandom(1 << 20)  # a pipe holds a sixteenth of it
 
@@ -40,4 +40,12 @@ def test_no_more_is_read_than_asked_for() -> None:
     os.close(writing)
     assert read_at_most(reading, 60) == CONTENT[:60]
     assert read_at_most(reading, 60) == CONTENT[60:100]
+    os.close(reading)
+
+
+def test_what_has_ended_can_be_read() -> None:
+    reading, writing = os.pipe()
+    assert not is_readable(reading)
+    os.close(writing)
+    assert is_readable(reading, within_s=20)
     os.close(reading)

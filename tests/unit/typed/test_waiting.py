@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import os
+import resource
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from time import monotonic
@@ -13,8 +15,10 @@ from typing import Any
 
 import pytest
 
+from nono.disk.descriptor import is_readable
 from nono.typed.waiting import wait_for
 
+FD_SETSIZE = 1024  # <sys/select.h>
 SHORT_S, LONG_S = 0.05, 20.0
 
 
@@ -43,14 +47,15 @@ def pipe() -> Iterator[tuple[int, int]]:
         os.close(end)
 
 
-class Signalling:
-    """A descriptor at which select(2) arrives with a signal for which Python has not yet run the handler.
+def signalling(timeout_s: float) -> Any:
+    """Return a time to wait with which poll(2) arrives with a signal that Python has not yet handled.
 
-    Its number is asked for by C code alone, so that Python does not look for signals after that.
+    It is asked for by C code alone, so that Python does not look for signals after that.
     """
-
-    def __init__(self, descriptor: int) -> None:
-        self.fileno = partial(sum, map(ctypes.CDLL(None)["raise"], [signal.SIGUSR1]), descriptor)
+    signals = [signal.SIGUSR1]
+    number = partial(sum, map(ctypes.CDLL(None)["raise"], signals), int(timeout_s * 1000))
+    in_milliseconds = type("Milliseconds", (), {"__index__": staticmethod(number)})()
+    return type("Seconds", (), {"__mul__": lambda *_: in_milliseconds})()
 
 
 @pytest.mark.parametrize("is_writing", [False, True], ids=["reading", "writing"])
@@ -63,26 +68,24 @@ def test_a_signal_just_before_the_system_call_ends_the_wait(pipe: tuple[int, int
                 os.write(writer, bytes(65536))
             except BlockingIOError:
                 break
-    end: Any = Signalling(writer if is_writing else reader)
+    end = {"writing": writer} if is_writing else {"reading": reader}
     began = monotonic()
     with handled(hear), pytest.raises(HeardError):
-        wait_for(**{"writing" if is_writing else "reading": end}, timeout_s=LONG_S)
+        wait_for(**end, timeout_s=signalling(LONG_S))
     assert monotonic() - began < LONG_S / 2
 
 
 def test_a_signal_whose_handler_raises_nothing_does_not_end_the_wait(pipe: tuple[int, int]) -> None:
     heard: list[int] = []
-    end: Any = Signalling(pipe[0])
     with handled(lambda number, _frame: heard.append(number)):
-        assert not wait_for(reading=end, timeout_s=SHORT_S)
+        assert not wait_for(reading=pipe[0], timeout_s=signalling(SHORT_S))
     assert heard == [signal.SIGUSR1]
 
 
 def test_what_can_be_read_after_a_signal_ends_the_wait(pipe: tuple[int, int]) -> None:
     reader, writer = pipe
-    end: Any = Signalling(reader)
     with handled(lambda _number, _frame: os.write(writer, b"x")):
-        assert wait_for(reading=end, timeout_s=LONG_S)
+        assert wait_for(reading=reader, timeout_s=signalling(LONG_S))
 
 
 def test_it_waits_for_what_can_be_read_or_written(pipe: tuple[int, int]) -> None:
@@ -91,6 +94,26 @@ def test_it_waits_for_what_can_be_read_or_written(pipe: tuple[int, int]) -> None
     assert not wait_for(reading=reader, timeout_s=0)
     os.write(writer, b"x")
     assert wait_for(reading=reader)
+
+
+def by_a_wait(descriptor: int) -> bool:
+    return wait_for(reading=descriptor, timeout_s=0)
+
+
+@pytest.mark.parametrize("is_ready", [by_a_wait, is_readable])
+def test_a_descriptor_that_select_does_not_know_is_waited_for(
+    is_ready: Callable[[int], bool], pipe: tuple[int, int]
+) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    far = fcntl.fcntl(pipe[0], fcntl.F_DUPFD_CLOEXEC, FD_SETSIZE)
+    try:
+        assert not is_ready(far)
+        os.write(pipe[1], b"x")
+        assert is_ready(far)
+    finally:
+        os.close(far)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_whoever_was_woken_by_signals_before_is_afterwards(pipe: tuple[int, int]) -> None:

@@ -12,6 +12,7 @@ from typing import BinaryIO
 from nono.audit.ledger import EVENT_FILE
 from nono.audit.stored import open_file
 from nono.cli.commands.sessions.chosen import Chosen
+from nono.disk.descriptor import is_readable
 from nono.errors import NonoError
 from nono.kernel import inotify
 from nono.sessions.listing import look
@@ -43,7 +44,7 @@ class Follower:
         record = look(self._session.registry, self._session.record.session_id)
         if record is None or self._supervisor is None:
             return record is not None and not record.is_ended
-        return not select.select([self._supervisor], [], [], 0)[0]
+        return not is_readable(self._supervisor)
 
     def opened(self) -> BinaryIO:
         """Open the log, waiting for it if the session has just started. Raises NonoError if there is none."""

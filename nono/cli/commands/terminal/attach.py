@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import select
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
@@ -16,6 +15,7 @@ from nono.cli.commands.terminal.own_terminal import Lent
 from nono.cli.commands.terminal.viewer import Viewer, report_end, terminal_size
 from nono.cli.commands.terminal.visit import ask, unreachable
 from nono.cli.text import session_text
+from nono.disk.descriptor import is_readable
 from nono.errors import NonoError
 from nono.named_tuple import NamedTuple
 from nono.sessions import wire
@@ -141,7 +141,7 @@ def _now(session: Chosen) -> Record:
     with suppress(OSError):
         # The connections of a killed process are closed a moment before it has ended.
         supervisor = os.pidfd_open(session.record.supervisor_pid)
-        select.select([supervisor], [], [], ENDING_S)
+        is_readable(supervisor, within_s=ENDING_S)
         os.close(supervisor)
     found = (each for each in records(session.registry) if each.session_id == session.record.session_id)
     return next(found, session.record)

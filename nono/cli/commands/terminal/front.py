@@ -11,6 +11,7 @@ from contextlib import closing, suppress
 from nono.bytecode import finder
 from nono.cli.commands.terminal.guard import fork_viewer
 from nono.cli.commands.terminal.own_terminal import Lent, in_front
+from nono.disk.descriptor import is_readable
 from nono.errors import NonoError
 from nono.kernel.signals import ENDING, SI_KERNEL, TYPED, shell_exit_code, signal
 from nono.launch.terminal.apart import Ahead
@@ -204,7 +205,7 @@ def _end(pid: int) -> None:
     """End a supervisor that takes too long, and everything that it has started."""
     process = os.pidfd_open(pid)
     os.kill(pid, signal.SIGTERM)
-    if not select.select([process], [], [], ENDING_S)[0]:
+    if not is_readable(process, within_s=ENDING_S):
         os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
     os.close(process)
