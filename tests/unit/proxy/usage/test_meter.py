@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 import tracemalloc
 from collections.abc import Iterator
 from itertools import pairwise
@@ -440,6 +441,12 @@ def test_a_message_beyond_a_mebibyte_leaves_its_stream_unmetered(excess: int) ->
     assert _metered("bedrock", AWS_EVENTS, long, CONVERSE_STREAM) == (
         None if excess > 0 else Usage("unknown", 3010, 55, 3000)
     )
+
+
+@pytest.mark.parametrize(("length", "is_metered"), [(0, False), (15, False), (16, True)])
+def test_a_message_shorter_than_its_frame_leaves_its_stream_unmetered(length: int, is_metered: bool) -> None:
+    short = struct.pack(">3I", length, 0, 0).ljust(length, b"\0")
+    assert (_metered("bedrock", AWS_EVENTS, short, CONVERSE_STREAM) is not None) is is_metered
 
 
 @given(st.binary(max_size=200), st.integers(0, 200))
