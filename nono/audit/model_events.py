@@ -34,6 +34,8 @@ def model_usage(
     input_tokens: int,
     cached_input_tokens: int,
     output_tokens: int,
+    cache_creation_tokens: int = 0,
+    cache_creation_1h_tokens: int = 0,
     turn: int | None = None,
     request: int | None = None,
 ) -> Event:
@@ -49,6 +51,8 @@ def model_usage(
         "model": model,
         "input_tokens": input_tokens,
         "cached_input_tokens": cached_input_tokens,
+        "cache_creation_tokens": cache_creation_tokens,
+        "cache_creation_1h_tokens": cache_creation_1h_tokens,
         "output_tokens": output_tokens,
         "turn": turn,
         "request": request,

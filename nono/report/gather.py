@@ -101,10 +101,9 @@ class Gathered:
             case "capability_decision":
                 self._file(event["entry"], event)
             case "model_usage":
-                counts = (event["input_tokens"], event["output_tokens"], event["cached_input_tokens"])
                 turn = event.get("turn")
                 turn = turn if isinstance(turn, int) else None
-                self._turns.used(str(event["service"]), Usage(str(event["model"]), *map(int, counts)), turn)
+                self._turns.used(str(event["service"]), _usage(event), turn)
             case "turn_began":
                 at_ms = event.get("timestamp_unix_ms")
                 self._turns.begin(int(event["turn"]), at_ms, event.get("request"))
@@ -246,6 +245,14 @@ def _unusual(kind: str, event: Fields) -> str | None:
 
 def _granted(decision: object) -> str:
     return "granted" if decision == "Granted" else "denied"
+
+
+def _usage(event: Fields) -> Usage:
+    """Return what a response of a model used. Logs of earlier builds do not tell what a cache was given."""
+    stated = ("input_tokens", "output_tokens", "cached_input_tokens")
+    created = ("cache_creation_tokens", "cache_creation_1h_tokens")
+    counts = (*(event[name] for name in stated), *(event.get(name, 0) for name in created))
+    return Usage(str(event["model"]), *map(int, counts))
 
 
 def _where(fields: Fields) -> str:

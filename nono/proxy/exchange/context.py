@@ -206,6 +206,8 @@ class ProxyContext:
                 model=usage.model,
                 input_tokens=usage.input_tokens,
                 cached_input_tokens=usage.cached_input_tokens,
+                cache_creation_tokens=usage.cache_creation_tokens,
+                cache_creation_1h_tokens=usage.cache_creation_1h_tokens,
                 output_tokens=usage.output_tokens,
                 turn=None if watch is None else watch.turn,
                 request=None if watch is None else watch.request,

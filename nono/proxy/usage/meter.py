@@ -33,6 +33,7 @@ _ANTHROPIC: Mapping[Path, str] = {
     ("usage", "output_tokens"): "output",
     ("usage", "cache_read_input_tokens"): "cached",
     ("usage", "cache_creation_input_tokens"): "written to cache",
+    ("usage", "cache_creation", "ephemeral_1h_input_tokens"): "written for an hour",
     # The iterations exceed the total if the context was compacted, or another model gave advice.
     ("usage", "iterations", EACH, "input_tokens"): "input, iterated",
     ("usage", "iterations", EACH, "output_tokens"): "output, iterated",
@@ -105,6 +106,8 @@ class Usage(NamedTuple):
     input_tokens: int  # including cached ones
     output_tokens: int  # including reasoning
     cached_input_tokens: int = 0
+    cache_creation_tokens: int = 0  # of the input: what was written to a cache
+    cache_creation_1h_tokens: int = 0  # of these: for an hour rather than minutes
 
 
 class UsageMeter:
@@ -208,6 +211,8 @@ class UsageMeter:
             input_tokens=self._total(_INPUT[self._provider]),
             output_tokens=self._total(_OUTPUT),
             cached_input_tokens=self._count("cached"),
+            cache_creation_tokens=self._count("written to cache"),
+            cache_creation_1h_tokens=self._count("written for an hour"),
         )
 
     @property

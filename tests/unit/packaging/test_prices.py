@@ -29,6 +29,41 @@ def test_a_model_has_the_price_of_its_maker_for_a_million_tokens() -> None:
     assert prices.told(table) == {"gpt-9": [2.5, 1.25, 10], "gpt-9-pro": [2.5, 2.5, 10], "gpt-9-tts": None}
 
 
+def test_what_a_cache_is_given_has_a_price_of_its_own() -> None:
+    created = {"cache_read_input_token_cost": 2e-07, "cache_creation_input_token_cost": 3e-06}
+    table = {
+        "minutes": OF_MAKER | created,
+        "hour": OF_MAKER | created | {"cache_creation_input_token_cost_above_1hr": 5e-06},
+        "same": OF_MAKER | {"cache_creation_input_token_cost": 2.5e-06},
+    }
+    assert prices.told(table) == {
+        "minutes": [2.5, 0.2, 10, 3],
+        "hour": [2.5, 0.2, 10, 3, 5],
+        "same": [2.5, 2.5, 10],
+    }
+
+
+def test_a_response_with_a_long_input_has_a_price_of_its_own() -> None:
+    longer = {
+        "input_cost_per_token_above_200k_tokens": 5e-06,
+        "output_cost_per_token_above_200k_tokens": 2e-05,
+    }
+    tier = {"input_cost_per_token": 1e-06, "output_cost_per_token": 2e-06}
+    twice = {"input_cost_per_token": 2e-06, "output_cost_per_token": 4e-06}
+    thrice = {"input_cost_per_token": 3e-06, "output_cost_per_token": 6e-06}
+    ranges = [tier | {"range": [0, 32e3]}, twice | {"range": [32e3, 1e5]}, thrice | {"range": [1e5, 1e6]}]
+    table = {
+        "long": OF_MAKER | longer,
+        "tiers": {"mode": "chat", "litellm_provider": "dashscope", "tiered_pricing": ranges},
+        "late": {"mode": "chat", "litellm_provider": "dashscope", "tiered_pricing": ranges[1:]},
+    }
+    assert prices.told(table) == {
+        "long": [2.5, 2.5, 10, {"above": 200_000, "prices": [5, 5, 20]}],
+        "tiers": [1, 1, 2, {"above": 32_000, "prices": [2, 2, 4, {"above": 100_000, "prices": [3, 3, 6]}]}],
+        "late": None,
+    }
+
+
 def test_a_name_that_another_one_speaks_for_is_left_out() -> None:
     own, other = [1, 1, 1], [2, 2, 2]
     known = {"old": other, "m": other, "m.5": own}

@@ -95,7 +95,12 @@ OPENAI_EMBEDDINGS = _json(
     model="text-embedding-3-small",
     usage={"prompt_tokens": 8, "total_tokens": 8},
 )
-_anthropic_usage = {"input_tokens": 10, "cache_creation_input_tokens": 200, "cache_read_input_tokens": 3000}
+_anthropic_usage = {
+    "input_tokens": 10,
+    "cache_creation_input_tokens": 200,
+    "cache_read_input_tokens": 3000,
+    "cache_creation": {"ephemeral_5m_input_tokens": 50, "ephemeral_1h_input_tokens": 150},
+}
 ANTHROPIC = _json(
     id="msg_1",
     type="message",
@@ -186,12 +191,17 @@ RECORDED: dict[str, tuple[Provider, bytes, bytes, Usage | None]] = {
         Usage("gpt-5.1-2025-11-13", 50, 6, 40),
     ),
     "openai embeddings": ("openai", JSON, OPENAI_EMBEDDINGS, Usage("text-embedding-3-small", 8, 0)),
-    "anthropic": ("anthropic", JSON, ANTHROPIC, Usage("claude-sonnet-4-5-20250929", 3210, 55, 3000)),
+    "anthropic": (
+        "anthropic",
+        JSON,
+        ANTHROPIC,
+        Usage("claude-sonnet-4-5-20250929", 3210, 55, 3000, 200, 150),
+    ),
     "anthropic, streamed": (
         "anthropic",
         EVENTS,
         ANTHROPIC_STREAM,
-        Usage("claude-opus-4-5-20251101", 3210, 55, 3000),
+        Usage("claude-opus-4-5-20251101", 3210, 55, 3000, 200, 150),
     ),
     "anthropic, with its context compacted": (
         "anthropic",
@@ -214,12 +224,12 @@ RECORDED: dict[str, tuple[Provider, bytes, bytes, Usage | None]] = {
     "gemini, streamed as events": ("gemini", EVENTS, _events(*_gemini_chunks, end="\r\n"), _gemini),
     "gemini, streamed as an array": ("gemini", JSON, json.dumps(_gemini_chunks, indent=1).encode(), _gemini),
     "gemini, wrapped": ("gemini", JSON, _json(response=_gemini_chunks[1]), _gemini),
-    "bedrock": ("bedrock", JSON, ANTHROPIC, Usage("claude-sonnet-4-5-20250929", 3210, 55, 3000)),
+    "bedrock": ("bedrock", JSON, ANTHROPIC, Usage("claude-sonnet-4-5-20250929", 3210, 55, 3000, 200, 150)),
     "bedrock, streamed": (
         "bedrock",
         AWS_EVENTS,
         BEDROCK_STREAM,
-        Usage("claude-opus-4-5-20251101", 3210, 55, 3000),
+        Usage("claude-opus-4-5-20251101", 3210, 55, 3000, 200, 150),
     ),
     "bedrock, another maker's model, streamed": (
         "bedrock",
@@ -282,7 +292,7 @@ def test_cuts_do_not_matter(
 
 def test_a_stream_that_was_cut_off_counts_up_to_there() -> None:
     start = ANTHROPIC_STREAM[: ANTHROPIC_STREAM.index(b"event: ping")]
-    assert _metered("anthropic", EVENTS, start) == Usage("claude-opus-4-5-20251101", 3210, 1, 3000)
+    assert _metered("anthropic", EVENTS, start) == Usage("claude-opus-4-5-20251101", 3210, 1, 3000, 200, 150)
 
 
 @pytest.mark.parametrize("content_type", [JSON, EVENTS], ids=["one text", "one event"])
@@ -625,9 +635,37 @@ def test_the_longest_name_that_begins_a_model_prices_it(model: str, price: Price
 
 def test_the_shipped_prices_are_sound() -> None:
     prices = shipped_prices()
-    assert prices.of("claude-sonnet-4-5-20250929") == Price(3, 0.3, 15)
+    assert prices.of("claude-sonnet-4-5-20250929") == Price(3, 0.3, 15, 3.75, 6)
+    assert prices.of("gemini-2.5-pro") == Price(1.25, 0.125, 10, longer=(200_000, Price(2.5, 0.25, 15)))
     for price in prices.models.values():
-        assert price is None or 0 <= price.cached_input <= price.input <= max(price.output, price.input)
+        while price is not None:
+            assert 0 <= price.cached_input <= price.input <= max(price.output, price.input)
+            creation = price.input if price.cache_creation is None else price.cache_creation
+            assert creation <= (price.cache_creation_1h or creation)
+            above, longer = price.longer or (0, None)
+            assert longer is None or (above > 0 and price.input <= longer.input)
+            price = longer
+
+
+def test_each_kind_of_input_has_its_own_price() -> None:
+    prices = ModelPrices("2026-12", {"m": Price(10, 1, 100, 12, 20), "n": Price(10, 1, 100)})
+    usage = Usage("m", 1_000_000, 10_000, 200_000, 300_000, 100_000)
+    assert prices.cost_usd(usage) == pytest.approx(5 + 0.2 + 2.4 + 2 + 1)
+    assert prices.cost_usd(usage._replace(model="n")) == pytest.approx(8 + 0.2 + 1)
+
+
+@pytest.mark.parametrize("tokens", [(200_000, 10), (200_001, 20), (400_001, 30)])
+def test_a_long_input_sets_the_price_of_all_tokens(tokens: tuple[int, float]) -> None:
+    longest = Price(20, 2, 90, longer=(400_000, Price(30, 3, 100)))
+    prices = ModelPrices("2026-12", {"m": Price(10, 1, 80, longer=(200_000, longest))})
+    count, price = tokens
+    assert prices.cost_usd(Usage("m", count, 0)) == pytest.approx(count * price / 1_000_000)
+
+
+@pytest.mark.parametrize("most", [Usage("m", 10, 0, 20, 30, 40), Usage("m", 10, 0, 0, 30, 40)])
+def test_no_count_makes_a_cost_negative_or_counts_twice(most: Usage) -> None:
+    prices = ModelPrices("2026-12", {"m": Price(10, 1, 100, 12, 20)})
+    assert 0 < (prices.cost_usd(most) or 0) <= 10 * 20 / 1_000_000
 
 
 def test_the_ledger_adds_up_per_credential_and_model() -> None:
