@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 
 from nono.audit.event import Event
 from nono.audit.redact import USUAL, Redaction
@@ -84,6 +85,9 @@ class Loader(NamedTuple):
     session_id: str = ""  # passed to such a command
     prompt: KeyPrompt | None = None
     key_of_ends: Secret | None = None  # for the ends of phantoms; None: phantoms are completely random
+    # Takes a service and a command line that is run for its key. Raises NonoError if the sandboxed command
+    # could change what is run.
+    check_program: Callable[[str, Sequence[str]], None] = lambda service, command: None
 
     def load(self, services: Sequence[CredentialService]) -> list[LoadedService]:
         """Return one result per service, in order. Blocks like resolver.resolve_credential.
@@ -127,7 +131,7 @@ class Loader(NamedTuple):
             case AwsAuth() as auth:
                 from nono.credentials.aws.credential import AwsCredential
 
-                return AwsCredential(auth)
+                return AwsCredential(auth, self.environ, partial(self.check_program, service.name))
             case Capture() as capture:
                 from nono.credentials.capture.credential import CommandCapture
 

@@ -7,18 +7,20 @@ import logging
 import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from typing import Protocol
 
 import anyio
 
 from nono.credentials.aws.endpoint import scope_of
+from nono.credentials.aws.process import CheckProgram, run_as_helpers
 from nono.credentials.aws.signature import Keys, SigV4Injection
 from nono.credentials.renewal import Lease, Renewal
 from nono.credentials.values.credential import Injection, LeakDetector, RequestFacts
 from nono.credentials.values.errors import CredentialUnavailable
 from nono.credentials.values.tripwire import tripwire_for
+from nono.errors import NonoError
 from nono.policy.schema.route_rules import AwsAuth
 from nono.policy.suggestions import install_command
 from nono.printable import shell_word
@@ -48,12 +50,25 @@ class _Source(Protocol):
 class AwsCredential:
     """The keys of one profile (or of botocore's default chain), for every AWS host of a route.
 
-    Reading files, starting a credential process and querying a metadata service all happen in a thread, with
-    nono's own environment, proxies and network.
+    Reading files, running a credential process and querying a metadata service all happen in a thread, the
+    first and the last with nono's own environment, proxies and network.
     """
 
-    def __init__(self, auth: AwsAuth, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        auth: AwsAuth,
+        environ: Mapping[str, str],
+        check: CheckProgram,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """environ: The one in which a credential process is found. check: Judges it before it is run."""
+
+        def prepare() -> None:  # no partial, whose repr would show the keys that the environment may hold
+            run_as_helpers(environ, check)
+
         self._auth = auth
+        self._prepare = prepare
         self._source: _Source | None = None
         self._pending: Future[Keys] | None = None
         self._renewal = Renewal(self._load, clock=clock)
@@ -122,9 +137,15 @@ class AwsCredential:
         frozen = None
         try:
             if self._source is None:
+                self._prepare()
                 self._source = botocore.session.Session(profile=self._auth.profile).get_credentials()
             if self._source is not None:
                 frozen = self._source.get_frozen_credentials()
+        except CredentialUnavailable as failure:  # of a credential process
+            message, hint = f"{self._shown}: {failure.message}", failure.hint or self._hint
+            raise CredentialUnavailable(message, hint=hint) from None
+        except NonoError as refused:  # `check` names the service
+            raise CredentialUnavailable(refused.message, hint=refused.hint) from None
         except Exception as fault:  # whatever the many kinds of source raise; the text may quote a secret
             problem = f"could not be read ({type(fault).__name__})"
         if frozen is None:

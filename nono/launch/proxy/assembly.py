@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence, Set
+from functools import partial
 
 from nono.audit.traffic import Keys
 from nono.credentials.load import KeyPrompt, Loaded, LoadedService, Loader, Missing
@@ -25,6 +26,7 @@ from nono.proxy.token_post import TokenPost
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from nono.launch.proxy.ca_worker import CaWorker
+    from nono.policy.capability import Grant
     from nono.policy.hosts.host_filter import HostFilter
     from nono.policy.hosts.proxy_settings import ProxySettings
     from nono.policy.learning.hosts import LearningHosts
@@ -95,7 +97,16 @@ def assemble(
     post = TokenPost()
     ends = key_of_ends(state_root(environ)) if resolved.services else None
     beside = _beside_command(environ, resolved)
-    loader = Loader(beside, post, session.record, session.redaction, session.session_id, prompt, ends)
+    loader = Loader(
+        beside,
+        post,
+        session.record,
+        session.redaction,
+        session.session_id,
+        prompt,
+        ends,
+        partial(_check_program, resolved.capabilities.grants),
+    )
     loaded = loader.load(resolved.services)
     keyed = [each.service for each in loaded if isinstance(each.outcome, Loaded)]
     asked_for = {service.upstream.host for service in keyed if not service.is_optional}
@@ -146,24 +157,30 @@ def _check_helper(service: CredentialService, resolved: Resolved, environ: Mappi
     # Imported here: few runs have one.
     from nono.credentials.helpers.program import find_program
     from nono.credentials.values.errors import CredentialUnavailable
-    from nono.policy.host_filesystem import HostFilesystem, way_to
-    from nono.policy.services import key_reach
 
     first, *others = service.capture.command
     try:
         program = find_program(first, environ)
     except CredentialUnavailable:
         return  # loading the credential will report it
-    grants = resolved.capabilities.grants
+    _check_program(resolved.capabilities.grants, service.name, (program, *others))
+
+
+def _check_program(grants: tuple[Grant, ...], service: str, command: Sequence[str]) -> None:
+    """Raise NonoError if the sandboxed command could replace what a command line runs for a key."""
+    # Imported here: few runs have one.
+    from nono.policy.host_filesystem import HostFilesystem, way_to
+    from nono.policy.services import key_reach
+
     # A script is named by its path, and the links on the way are followed each time.
-    for word in (program, *(each for each in others if each.startswith("/"))):
+    for word in (each for each in command if each.startswith("/")):
         for place in way_to(word):
-            key_reach.refuse_writable_program(service.name, place, grants, HostFilesystem())
+            key_reach.refuse_writable_program(service, place, grants, HostFilesystem())
 
 
 def _beside_command(environ: Mapping[str, str], resolved: Resolved) -> Mapping[str, str]:
     """Return the environment of programs that print keys while the command runs."""
-    if all(service.capture is None for service in resolved.services):
+    if all(service.capture is None and service.aws is None for service in resolved.services):
         return environ
     # Imported here: few runs have one.
     from nono.credentials.helpers.program import DEFAULT_PATH

@@ -88,7 +88,7 @@ class _AwsKeys(AwsCredential):
     """Those of a profile, without a file."""
 
     def __init__(self, number: int, secret: str) -> None:
-        super().__init__(AwsAuth(service="execute-api", region="us-east-1"))
+        super().__init__(AwsAuth(service="execute-api", region="us-east-1"), {}, lambda command: None)
         self._found = Keys(f"AKIDHUNT{number}", Secret(secret), None)
 
     def _read(self) -> Keys:

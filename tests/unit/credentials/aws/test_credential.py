@@ -5,10 +5,12 @@ from __future__ import annotations
 import datetime
 import json
 import logging
+import os
 import sys
 import threading
+import time
 import traceback
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,10 +18,13 @@ import anyio
 import pytest
 
 from nono.credentials.aws import credential as aws
+from nono.credentials.aws import process
 from nono.credentials.aws.credential import AwsCredential
+from nono.credentials.aws.process import CheckProgram
 from nono.credentials.aws.signature import SigV4Injection
 from nono.credentials.values.credential import detectors
 from nono.credentials.values.errors import CredentialUnavailable
+from nono.errors import ConfigError
 from nono.policy.schema.route_rules import AwsAuth
 from nono.policy.suggestions import install_command
 from support.credentials.sigv4 import (
@@ -52,11 +57,19 @@ def run(work: Callable[[], Coroutine[object, object, None]]) -> None:
     anyio.run(work, backend_options={"use_uvloop": True})
 
 
+# One that no project holds: those of an activated environment are not run.
+PYTHON = os.path.realpath(sys.executable)
+
+
+def from_profile(profile: str | None = None, clock: Callable[[], float] = time.monotonic) -> AwsCredential:
+    return AwsCredential(AwsAuth(profile=profile), dict(os.environ), lambda command: None, clock=clock)
+
+
 def program(config: Path, text: str, profile: str = "work") -> None:
     """Write a profile whose keys a program prints."""
-    script = config.parent / "process"
-    script.write_text(f"import sys\nprint('x', file=open({str(config.parent / 'ran')!r}, 'a'))\n{text}\n")
-    config.write_text(f"[profile {profile}]\ncredential_process = {sys.executable} {script}\n")
+    source = config.parent / "process"
+    source.write_text(f"import sys\nprint('x', file=open({str(config.parent / 'ran')!r}, 'a'))\n{text}\n")
+    config.write_text(f"[profile {profile}]\ncredential_process = {PYTHON} {source}\n")
 
 
 def printing(**members: object) -> str:
@@ -80,7 +93,7 @@ def test_keys_of_the_environment_sign(config: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("AWS_SESSION_TOKEN", TOKEN)
 
     async def main() -> None:
-        credential = AwsCredential(AwsAuth())
+        credential = from_profile()
         assert credential.at_hand(FACTS) is None
         arrived = await sign(credential)
         assert authorization(arrived) == signature_of(arrived, "bedrock", "eu-west-1")
@@ -100,7 +113,7 @@ def test_the_secret_key_is_not_watched_for_in_answers(config: Path, monkeypatch:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
 
     async def main() -> None:
-        credential = AwsCredential(AwsAuth())
+        credential = from_profile()
         await sign(credential)
         assert credential.tripwire() is None
         assert [each.occurs_in(SECRET_KEY.encode()) for each in detectors(credential)] == [True]
@@ -116,7 +129,7 @@ def test_keys_are_not_used_for_a_host_that_names_no_service(
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
 
     async def main() -> None:
-        credential = AwsCredential(AwsAuth())
+        credential = from_profile()
         await sign(credential)
         elsewhere = FACTS._replace(host="other.amazonaws.com")
         assert credential.at_hand(elsewhere) is None
@@ -133,9 +146,9 @@ def test_only_the_named_profile_is_used(config: Path) -> None:
     )
 
     async def main() -> None:
-        arrived = await sign(AwsCredential(AwsAuth(profile="work")))
+        arrived = await sign(from_profile("work"))
         assert authorization(arrived) == signature_of(arrived, "bedrock", "eu-west-1")
-        assert "AKIDOTHER" in authorization(await sign(AwsCredential(AwsAuth())))
+        assert "AKIDOTHER" in authorization(await sign(from_profile()))
 
     run(main)
 
@@ -144,7 +157,7 @@ def test_fifty_requests_at_once_ask_for_keys_once(config: Path) -> None:
     program(config, printing())
 
     async def main() -> None:
-        credential = AwsCredential(AwsAuth(profile="work"))
+        credential = from_profile("work")
         async with anyio.create_task_group() as group:
             for _ in range(50):
                 group.start_soon(sign, credential)
@@ -160,7 +173,7 @@ def test_keys_that_are_about_to_end_are_fetched_again(config: Path) -> None:
 
     async def main() -> None:
         nonlocal now
-        credential = AwsCredential(AwsAuth(profile="work"), clock=lambda: now)
+        credential = from_profile("work", clock=lambda: now)
         await sign(credential)
         before = times_run(config)
         await sign(credential)
@@ -173,6 +186,95 @@ def test_keys_that_are_about_to_end_are_fetched_again(config: Path) -> None:
     run(main)
 
 
+def process_is_run(config: Path, command: str, check: CheckProgram, **environ: str) -> str:
+    """Return why there are no keys by a process; "" if there are some."""
+    config.write_text(f"[profile work]\ncredential_process = {command}\n")
+    problem = ""
+
+    async def main() -> None:
+        nonlocal problem
+        try:
+            await AwsCredential(AwsAuth(profile="work"), {**os.environ, **environ}, check).acquire(FACTS)
+        except CredentialUnavailable as error:
+            problem = error.message
+
+    run(main)
+    return problem
+
+
+def unchecked(_: Sequence[str]) -> None: ...
+
+
+def script(path: Path, text: str) -> None:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+
+
+KEYS = f"""echo '{{"Version": 1, "AccessKeyId": "{ACCESS_KEY}", "SecretAccessKey": "{SECRET_KEY}"}}'"""
+
+
+def test_a_process_of_the_project_is_not_run(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An activated environment puts its directory first."""
+    project, own = config.parent / "project", config.parent / "own"
+    script(project / "vend", f"touch {project}/ran; {KEYS}")
+    monkeypatch.chdir(project)
+    assert "'vend' is in" in process_is_run(config, "vend", unchecked, PATH=f"{project}:/usr/bin:/bin")
+    script(own / "vend", KEYS)
+    path = f"{project}:{own}:/usr/bin:/bin"
+    assert process_is_run(config, "vend", unchecked, PATH=path) == ""
+    assert not (project / "ran").exists()
+
+
+def test_a_process_has_neither_the_place_nor_the_variables_of_the_project(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own, seen = config.parent / "own", config.parent / "seen"
+    script(own / "vend", f'echo "$PWD $PYTHONPATH $AWS_VAULT $1" > {seen}; {KEYS}')
+    monkeypatch.chdir(config.parent)
+    beside = {"PYTHONPATH": str(config.parent), "AWS_VAULT": "set"}
+    assert process_is_run(config, f"{own}/vend 'a b'", unchecked, **beside) == ""
+    assert seen.read_text() == "/  set a b\n"
+
+
+def test_a_process_that_the_command_could_change_is_not_run(config: Path) -> None:
+    own, asked = config.parent / "own", list[Sequence[str]]()
+
+    def check(command: Sequence[str]) -> None:
+        asked.append(command)
+        if str(own / "data") in command:
+            raise ConfigError("it is granted")
+
+    script(own / "vend", KEYS)
+    assert process_is_run(config, f"{own}/vend", check) == ""
+    assert process_is_run(config, f"{own}/vend {own}/data", check) == "it is granted"
+    assert asked == [[f"{own}/vend"], [f"{own}/vend", f"{own}/data"]]
+
+
+def test_so_is_that_of_a_profile_from_which_another_gets_its_keys(config: Path) -> None:
+    own = config.parent / "own"
+    script(own / "vend", f"touch {own}/ran; {KEYS}")
+    more = "[profile role]\nrole_arn = arn:aws:iam::123456789012:role/x\nsource_profile = work\n"
+    config.write_text(f"[profile work]\ncredential_process = {own}/vend\n{more}")
+
+    def check(command: Sequence[str]) -> None:
+        raise ConfigError("it is granted")
+
+    async def main() -> None:
+        with pytest.raises(CredentialUnavailable, match="it is granted"):
+            await AwsCredential(AwsAuth(profile="role"), os.environ, check).acquire(FACTS)
+
+    run(main)
+    assert not (own / "ran").exists()
+
+
+def test_a_process_that_does_not_end_is_ended(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "TIMEOUT_S", 0.2)
+    script(config.parent / "own/vend", "exec sleep 60")
+    problem = process_is_run(config, f"{config.parent}/own/vend", unchecked)
+    assert "did not answer within 0.2 s and was stopped" in problem
+
+
 def test_after_a_refusal_the_file_is_read_again(config: Path) -> None:
     def write(key: str) -> None:
         (config.parent / "credentials").write_text(
@@ -181,7 +283,7 @@ def test_after_a_refusal_the_file_is_read_again(config: Path) -> None:
 
     async def main() -> None:
         write("AKIDOLD")
-        credential = AwsCredential(AwsAuth())
+        credential = from_profile()
         assert "AKIDOLD" in authorization(await sign(credential))
         write("AKIDNEW")
         assert "AKIDOLD" in authorization(await sign(credential))
@@ -236,7 +338,7 @@ def test_a_source_without_usable_keys_is_unavailable_in_words_of_nono(
     program(config, text)
 
     async def main() -> None:
-        credential = AwsCredential(AwsAuth(profile=profile))
+        credential = from_profile(profile)
         for _ in range(2):
             with pytest.raises(CredentialUnavailable) as caught:
                 await credential.acquire(FACTS)
@@ -263,7 +365,7 @@ def test_signing_logs_nothing_of_the_keys(
     caplog.set_level(logging.DEBUG)
 
     async def main() -> None:
-        credential = AwsCredential(AwsAuth())
+        credential = from_profile()
         injection = await credential.acquire(FACTS)
         injection.inject(outgoing())
         assert CANARY not in caplog.text + repr(injection) + repr(vars(credential))
@@ -279,7 +381,7 @@ def test_without_botocore_the_package_to_install_is_named(
 
     async def main() -> None:
         with pytest.raises(CredentialUnavailable, match="botocore") as caught:
-            await AwsCredential(AwsAuth()).acquire(FACTS)
+            await from_profile().acquire(FACTS)
         assert caught.value.hint == install_command("aws")
 
     run(main)
@@ -314,7 +416,7 @@ def test_a_source_that_hangs_holds_one_thread_only(config: Path, monkeypatch: py
 
     async def main() -> None:
         nonlocal now
-        credential = AwsCredential(AwsAuth(), clock=lambda: now)
+        credential = from_profile(clock=lambda: now)
         monkeypatch.setattr(credential, "_source", stuck)
         for _ in range(5):
             with pytest.raises(CredentialUnavailable, match="no answer within"):
@@ -336,7 +438,7 @@ def test_a_request_that_goes_away_leaves_the_keys_to_the_next(config: Path) -> N
     stuck = Stuck()
 
     async def main() -> None:
-        credential = AwsCredential(AwsAuth())
+        credential = from_profile()
         credential._source = stuck
         async with anyio.create_task_group() as group:
             group.start_soon(credential.acquire, FACTS)
