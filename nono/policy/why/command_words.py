@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterator, Sequence
 from posixpath import basename
@@ -18,6 +19,8 @@ _WRAPPERS = frozenset(
 STARTERS = SHELLS | _WRAPPERS
 _OPENERS = frozenset({"then", "do", "else", "if", "while", "until", "!", "{", "("})
 _SEPARATORS = frozenset(";&|()\n")
+_REDIRECTION = re.compile(r"\d*(?P<sign>>>?|<>?)(?P<file>.*)", re.DOTALL)
+_EXPANDED = frozenset("$`*?[<")  # a file with one of these is not known before the shell runs
 
 
 class Started(NamedTuple):
@@ -26,6 +29,7 @@ class Started(NamedTuple):
     program: str  # without its directory
     operands: tuple[str, ...]
     word: str  # as it was typed
+    written: tuple[str, ...] = ()  # files that the shell opens for it, for writing
 
 
 def started(argv: Sequence[str]) -> list[Started]:
@@ -33,30 +37,30 @@ def started(argv: Sequence[str]) -> list[Started]:
 
     This is a guess: nothing is expanded or looked up.
     """
-    return list(_started([*argv[:WORDS_MAX]], depth=0))
+    return list(_started([*argv[:WORDS_MAX]], (), depth=0))
 
 
-def _started(words: list[str], depth: int) -> Iterator[Started]:
+def _started(words: list[str], written: tuple[str, ...], depth: int) -> Iterator[Started]:
     while words and (_is_assignment(words[0]) or words[0] in _OPENERS):
         words = words[1:]
     if not words or not words[0]:
         return
     program, rest = basename(words[0]), words[1:]
     operands = tuple(word for word in rest if word and not word.startswith("-"))
-    yield Started(program, operands, words[0])
+    yield Started(program, operands, words[0], written)
     if depth > 3:
         return
     if program in SHELLS:
         script = _script(rest)
         for each in _commands(script) if script is not None else ():
-            yield from _started(each, depth + 1)
+            yield from _started(*_redirected(each), depth + 1)
     elif program.startswith(_PYTHONS) and "-m" in rest[:-1]:
-        yield from _started(rest[rest.index("-m") + 1 :], depth + 1)
+        yield from _started(rest[rest.index("-m") + 1 :], written, depth + 1)
     elif program in _WRAPPERS:
         plain = (at for at, word in enumerate(rest) if not (word.startswith("-") or _is_number(word)))
         inner = next((at for at in plain if not _is_assignment(rest[at])), None)
         if inner is not None:
-            yield from _started(rest[inner:], depth + 1)
+            yield from _started(rest[inner:], written, depth + 1)
 
 
 def _script(words: Sequence[str]) -> str | None:
@@ -84,6 +88,21 @@ def _commands(script: str) -> Iterator[list[str]]:
     except ValueError:  # an unterminated quotation
         pass
     yield words
+
+
+def _redirected(words: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
+    """Return the words that remain for the program, and the files that are opened for writing."""
+    plain, written = [], []
+    left = iter(words)
+    for word in left:
+        found = _REDIRECTION.fullmatch(word)
+        if found is None:
+            plain.append(word)
+            continue
+        file = found["file"] or next(left, "")
+        if ">" in found["sign"] and file and _EXPANDED.isdisjoint(file):
+            written.append(file)
+    return plain, tuple(written)
 
 
 def _is_assignment(word: str) -> bool:

@@ -106,14 +106,16 @@ def _candidates(
     if exit_code in NOT_FOUND:
         yield from _to_start(programs, path_context, fs, needs_of)
     here = Row(path_context.workdir, Access.READ, WORKDIR)
-    for program, operands, _ in programs:
+    for program, operands, _, written in programs:
+        for path in (path_context.of_flag(word) for word in written):
+            yield Row(_place_of(path, fs), Access.WRITE, _WRITTEN), program
         if program in BUILD_HERE:
             yield here._replace(access=Access.READWRITE), program
         elif program in READ_HERE and not operands:
             yield here, program
         for row in _named(program, operands, path_context, fs):
             yield row, program
-    for program, operands, _ in programs:
+    for program, operands, _, _ in programs:
         for row in TABLE:
             if program in row.programs and not (row.operands and row.operands.isdisjoint(operands)):
                 yield row, program
@@ -128,7 +130,7 @@ def _to_start(
         for each in dict.fromkeys(path_context.environ.get("PATH", "").split(":"))
         if each.startswith("/")
     ]
-    for at, (program, _, word) in enumerate(programs, 1):
+    for at, (program, _, word, _) in enumerate(programs, 1):
         paths = [path_context.of_flag(word)] if "/" in word else [join(entry, word) for entry in entries]
         path = next((each for each in paths if fs.kind(each) == "file"), None)
         if path is not None:
@@ -162,8 +164,12 @@ def _written(
         return
     for word in operands:
         path = path_context.of_flag(word)
-        is_itself = fs.kind(path) is not None and program not in CHANGE_NAMES
-        yield path if is_itself else dirname(path.rstrip("/"))
+        yield dirname(path.rstrip("/")) if program in CHANGE_NAMES else _place_of(path, fs)
+
+
+def _place_of(path: str, fs: Filesystem) -> str:
+    """Return what a write to `path` needs: the file itself, or the directory that will hold it."""
+    return path if fs.kind(path) is not None else dirname(path.rstrip("/"))
 
 
 def _judged(

@@ -71,6 +71,36 @@ def test_nothing_is_told_of_what_is_closed_outside_too(run: Resolve, fs: Filesys
     assert absentees(resolved, "gcc main.py", fs, is_usable=lambda path, access: False) == []
 
 
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        (
+            "sh -c 'echo a > new'",
+            [(WORK, "where the command writes; granted for read only", f"--write {WORK}")],
+        ),
+        (
+            "sh -c 'echo a > main.py'",
+            [
+                (
+                    f"{WORK}/main.py",
+                    "where the command writes; granted for read only",
+                    f"--write-file {WORK}/main.py",
+                )
+            ],
+        ),
+        ("sh -c 'cat main.py 2>/dev/null'", []),
+        ("echo a '>' new", []),
+    ],
+)
+def test_a_file_that_the_shell_writes_is_named(
+    run: Resolve, make_fs: MakeFilesystem, line: str, told: list[tuple[str, str, str]]
+) -> None:
+    fs = make_fs(files=("/dev/null",))
+    found = absentees(run(read=(".",), fs=fs), line, fs, exit_code=2)
+    assert [(each.path, each.purpose, each.flag) for each in found] == told
+    assert absentees(run(allow=(".",), fs=fs), line, fs, exit_code=2) == []
+
+
 def test_a_program_that_needs_no_headers_is_not_told_of_them(run: Resolve, fs: Filesystem) -> None:
     assert absentees(run(WITHOUT_SYSTEM, allow=(".",)), "sed p main.py", fs) == []
 
