@@ -275,6 +275,16 @@ def test_it_says_loudly_that_it_lets_everything_through(made: Stage) -> None:
             assert ("no allow list" in ours.end()) is warns
 
 
+@pytest.mark.parametrize("mode", [0o666, 0o644], ids="{:o}".format)
+def test_a_profile_that_others_could_change_is_told_although_it_is_silent(made: Stage, mode: int) -> None:
+    file = made.runner.user.home / "shared.json"
+    file.write_text("{}")
+    file.chmod(mode)
+    no_address_of_ours = "--listen=192.0.2.1"
+    said = refused_start(made, "--silent", no_address_of_ours, f"--profile={file}")
+    assert ("somebody else could change the profile" in said) is (mode == 0o666)
+
+
 # -- credentials
 
 

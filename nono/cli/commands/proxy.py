@@ -93,9 +93,10 @@ def _warn(
 ) -> None:
     """Say what a person should know before the proxy serves."""
     console.lines(resolved.deprecations)
-    of_paths = (each.text for each in resolved.of_paths)
-    for warning in (*given.warnings, *resolved.warnings, *resolved.insisted, *of_paths):
+    for warning in (*given.warnings, *resolved.warnings):
         console.warn(warning)
+    for warning in (*resolved.insisted, *(each.text for each in resolved.of_paths)):
+        console.insist(warning)
     if any(resolved.session_hooks):
         console.warn("`nono proxy` runs no session_hooks; `nono run` does.")
     _warn_of_openness(resolved, config, console)
