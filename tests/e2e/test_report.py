@@ -222,6 +222,13 @@ def test_two_profiles_are_compared_over_the_last_sessions(past: Past) -> None:
     assert (f"POST localhost:{past.port}/v1/chat/completions", "denied") in found
 
 
+@pytest.mark.parametrize("option", ["--profile", "--against", "--extends"])
+def test_a_profile_that_is_not_there_judges_no_period(past: Past, option: str) -> None:
+    told = past.nono("replay", "--last", "7d", option, "no-such-profile")
+    assert (told.returncode, told.stdout) == (1, "")
+    assert told.stderr.startswith("nono: Profile not found: no-such-profile\n")
+
+
 @pytest.mark.parametrize("command", [("report",), ("replay",), ("audit", "export", "--format=ocsf")])
 def test_the_last_sessions_are_those_of_a_period(past: Past, command: tuple[str, ...]) -> None:
     assert past.nono(*command, "--last", "1h").returncode == 0

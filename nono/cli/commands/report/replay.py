@@ -20,6 +20,7 @@ from nono.cli.commands.sessions.chosen import caller_environ, chosen
 from nono.cli.shapes.printed import printed
 from nono.cli.text.report.replay import text_of_result
 from nono.errors import NonoError, ProfileError, UsageError
+from nono.policy.profile.store import load
 from nono.report.integrity import integrity_of
 from nono.report.later import DELETED
 from nono.report.replay.compare import Comparison
@@ -63,6 +64,8 @@ def run(argv: Sequence[str]) -> int:
     given = collect(options.WHY, vars(parsed), argv, environ)
     if parsed.alone and not given.values:
         raise UsageError("--alone needs options to judge by.", hint="--profile names a profile")
+    for each in filter(None, (given.value("profile"), parsed.against, *given.list("extends"))):
+        load(each, environ)  # raises for one that no session could be judged by
     comparison, skipped = Comparison(), list[tuple[str, str]]()
     rules = dict[str, tuple[Judging, Judging | None]]()  # by options and the directory in which they are read
     for record in _records(parsed, environ):
@@ -73,8 +76,8 @@ def run(argv: Sequence[str]) -> int:
             if key not in rules:
                 rules[key] = _rules(record, judged, parsed.against, environ)
         except ProfileError:
-            if parsed.session is not None or "profile" in given.values:
-                raise  # it is the same for all
+            if parsed.session is not None:
+                raise
             skipped.append((record.session_id, "its profile cannot be read any more"))
             continue
         except NonoError as error:
