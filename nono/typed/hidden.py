@@ -8,17 +8,18 @@ import termios
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 
+from nono.errors import CredentialError
 from nono.typed.line import in_front, is_own
 from nono.typed.waiting import unblocked, wait_for
 
-LINE_BYTES_MAX = 4096
+LINE_BYTES_MAX = 4096  # of a terminal in line mode (termios(3)): the kernel drops what is typed beyond
 
 
 def read_hidden(question: str) -> str:
     """Ask for a line. Call only if standard input is a terminal, and somebody can answer there.
 
-    Raises EOFError if it ends without a line, KeyboardInterrupt for Ctrl-C, or OSError or termios.error if
-    the terminal went away.
+    Raises EOFError if it ends without a line, CredentialError if a part of it may be missing,
+    KeyboardInterrupt for Ctrl-C, or OSError or termios.error if the terminal went away.
     """
     with (
         closing(_HiddenLine(question)) as line,
@@ -29,6 +30,11 @@ def read_hidden(question: str) -> str:
         typed = os.read(0, LINE_BYTES_MAX)  # one line: the terminal is in line mode
     if not typed.endswith(b"\n"):
         raise EOFError
+    if len(typed) == LINE_BYTES_MAX:
+        raise CredentialError(
+            f"what was typed may be cut off: a terminal takes {LINE_BYTES_MAX - 2:,} bytes in one line",
+            hint="for a longer key: nono credential set NAME < FILE",
+        )
     return typed[:-1].decode("utf-8", "surrogateescape")
 
 

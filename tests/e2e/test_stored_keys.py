@@ -78,6 +78,21 @@ def test_the_program_that_asks_for_a_key_keeps_its_memory_private(sandbox: NonoR
     assert (owner, line.split()[4:6]) == (0, ["0", "0"])
 
 
+@pytest.mark.parametrize(("length", "is_stored"), [(4094, True), (4095, False), (5000, False)])
+def test_a_key_that_a_terminal_may_have_cut_off_is_not_stored(
+    sandbox: NonoRun, length: int, is_stored: bool
+) -> None:
+    with credential(sandbox, "set", "openai") as person:
+        person.wait_for(VALUE)
+        person.type(b"k" * length + b"\n")
+        if is_stored:
+            assert answers(person, (NEW, b"")) == 0
+        else:
+            assert person.end() == 1
+            assert b"what was typed may be cut off" in person.shown
+    assert store(sandbox).exists() is is_stored
+
+
 def test_a_value_stays_unseen_after_its_question_was_stopped(sandbox: NonoRun) -> None:
     with credential(sandbox, "set", "openai") as person:
         person.wait_for(VALUE)
