@@ -255,3 +255,16 @@ def test_a_granted_file_is_undone_by_its_commands(sandbox: NonoRun) -> None:
     assert str(file) in ran.stderr
     restored = rollback(sandbox, "restore", "latest", str(file))
     assert (restored.exit_code, file.read_text()) == (0, "old\n"), restored.stdout + restored.stderr
+
+
+def test_a_directory_is_restored_however_it_is_spelled(sandbox: NonoRun) -> None:
+    for name in ("spelled", "beside"):
+        (sandbox.project / name).mkdir()
+        sandbox.give(sandbox.project / name)
+    ran = sandbox.run(["touch", "spelled/f"], profile={}, flags=["--rollback"])
+    assert ran.exit_code == 0, ran.stderr
+    for spelling in (".", "./", "spelled/.", "beside/../spelled", "spelled/../beside/.."):
+        would = rollback(sandbox, "restore", "latest", "--dry-run", spelling)
+        assert "Would restore 1 path(s):" in would.stdout, spelling
+    other = rollback(sandbox, "restore", "latest", "--dry-run", "beside/.")
+    assert "Nothing would be restored." in other.stdout

@@ -31,9 +31,7 @@ def run(
     force: bool,
 ) -> int:
     """Restore, and return the exit status: 1 if anything was not restored."""
-    only = [
-        os.path.join(os.path.realpath(os.path.dirname(each) or "."), os.path.basename(each)) for each in paths
-    ]
+    only = [_unresolved(each) for each in paths]
     with chosen(query, environ) as session:
         if query == LATEST:  # the latest run that was kept, which need not be the latest run
             _say(rollback_text.meant_line(session.info))
@@ -41,12 +39,20 @@ def run(
             session.lock()
         if turn is not None:
             number = _before(turn, session)
-        prepared = prepare(session, number, [each.rstrip("/") or "/" for each in only], force=force)
+        prepared = prepare(session, number, only, force=force)
         for note in session.info.notes:
             print(f"note: {one_line(note)}", file=sys.stderr)
         if is_dry:
             return preview(prepared, skips=skips, force=force)
         return carry_out(session, prepared, skips=skips, force=force)
+
+
+def _unresolved(path: str) -> str:
+    """Return the absolute path of what is at `path`, which may be a link."""
+    directory, name = os.path.split(path)
+    if name in ("", ".", ".."):
+        return os.path.realpath(path)
+    return os.path.join(os.path.realpath(directory or "."), name)
 
 
 def _before(turn: int, session: Kept) -> int:
