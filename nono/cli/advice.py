@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import re
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
 from nono import paths
@@ -22,7 +24,16 @@ _LOCKS = (
 _PROCESSES = "your user may have no more processes here: ulimit -u shows how many"
 
 
-def for_error(error: NonoError) -> str | None:
+def for_error(error: NonoError, arguments: Sequence[str] = ()) -> str | None:
+    """Return the hint of an error, with the variables that stand for options which it names.
+
+    arguments: What was typed: an option in them has its value from there.
+    """
+    hint = _for_error(error)
+    return "; ".join((*((hint,) if hint else ()), *_variables(error.message, arguments))) or None
+
+
+def _for_error(error: NonoError) -> str | None:
     """Return the hint of an error, or a better one if the sandbox around this nono is the cause."""
     cause = error.__cause__
     if isinstance(cause, OSError) and cause.errno == errno.ENOLCK:
@@ -39,6 +50,23 @@ def for_error(error: NonoError) -> str | None:
         if root in error.message and (other := _home_of_another(root)) is not None:
             return other
     return hint
+
+
+def _variables(message: str, arguments: Sequence[str]) -> Iterator[str]:
+    """Yield the variables that gave an option its value which nobody typed, if `message` names the option."""
+    named = dict.fromkeys(re.findall(r"(?<![\w-])--[a-z][a-z-]*", message))
+    if not named:
+        return
+    # Imported here: most messages name no option.
+    from nono.cli.args.options import LEGACY_ENVIRONMENT, OPTIONS
+
+    typed = {argument.partition("=")[0] for argument in arguments}
+    for option in OPTIONS:
+        if option.flags[0] in named and typed.isdisjoint((*option.flags, *option.deprecated)):
+            old = (each for each, new in LEGACY_ENVIRONMENT.items() if new == option.env)
+            variable = next((each for each in (option.env, *old) if each and os.environ.get(each)), None)
+            if variable is not None and variable not in message:
+                yield f"{variable} is set, which stands for {option.flags[0]}"
 
 
 def _home_of_account(error: NonoError) -> str | None:

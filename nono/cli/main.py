@@ -34,6 +34,7 @@ _OWN = ("--help", "--version", "--silent", "--log-file")  # the options before a
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command that argv names. Returns the exit status of the process."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    typed = tuple(arguments)
     _open_closed_streams()
     try:
         status = _dispatch(arguments)
@@ -41,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return status
     except NonoError as error:
-        _complain(error.message, _hint(error))
+        _complain(error.message, _hint(error, typed))
         return error.exit_code
     except (ImportError, SyntaxError) as error:  # modules are loaded when they are needed
         _complain(f"a part of nono cannot be loaded: {error}", _REINSTALL)
@@ -60,8 +61,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _hint(error: NonoError | OSError) -> str | None:
-    """Return what to do about an error, or None."""
+def _hint(error: NonoError | OSError, typed: Sequence[str] = ()) -> str | None:
+    """Return what to do about an error, or None. typed: The arguments of nono."""
     cause = error if isinstance(error, OSError) else error.__cause__
     if isinstance(cause, OSError) and cause.errno == errno.EMFILE:
         return _FILES  # what the hint offers, such as --no-audit, would not help
@@ -70,7 +71,7 @@ def _hint(error: NonoError | OSError) -> str | None:
         from nono.cli import advice
     except (ImportError, OSError):  # what kept the command from going on may keep a module from being read
         return None if isinstance(error, OSError) else error.hint
-    return advice.for_call(error) if isinstance(error, OSError) else advice.for_error(error)
+    return advice.for_call(error) if isinstance(error, OSError) else advice.for_error(error, typed)
 
 
 def _open_closed_streams() -> None:

@@ -415,6 +415,16 @@ def test_a_start_that_takes_too_long_is_given_up(sandbox: NonoRun) -> None:
     assert not directory(sandbox.user).exists() or not leftovers(sandbox.user)
 
 
+@pytest.mark.parametrize(("flags", "exit_code"), [([], 0), (["--detached"], 2)])
+def test_how_long_a_detached_session_may_take_concerns_no_other_run(
+    flags: list[str], exit_code: int, sandbox: NonoRun
+) -> None:
+    exported = {"NONO_DETACH_STARTUP_TIMEOUT": "3601"}
+    run = sandbox.run(["true"], profile=OPEN, flags=flags, environment=exported)
+    assert run.exit_code == exit_code, run.stderr
+    assert ("NONO_DETACH_STARTUP_TIMEOUT is set" in run.stderr) is (exit_code == 2)
+
+
 def test_only_a_session_with_a_terminal_is_attached_to(sandbox: NonoRun) -> None:
     with sandbox.started(["sh", "-c", "echo up; read line"], flags=["--name=plain"]) as run:
         assert run.stdout is not None

@@ -30,6 +30,46 @@ def outcome(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[int, str, s
     return status, captured.out, captured.err
 
 
+@pytest.mark.parametrize(
+    ("variables", "argv", "hint"),
+    [
+        (
+            {"NONO_UPSTREAM_PROXY": "bad"},
+            ["proxy"],
+            "NONO_UPSTREAM_PROXY is set, which stands for --upstream-proxy",
+        ),
+        (
+            {"NONO_EXTERNAL_PROXY": "bad"},
+            ["proxy"],
+            "NONO_EXTERNAL_PROXY is set, which stands for --upstream-proxy",
+        ),
+        (
+            {"NONO_BLOCK_NET": "1"},
+            ["run", "--allow-net", "true"],
+            "leave one of them out; NONO_BLOCK_NET is set, which stands for --block-net",
+        ),
+        ({"NONO_UPSTREAM_PROXY": "worse"}, ["proxy", "--upstream-proxy", "bad"], None),
+        ({}, ["proxy", "--upstream-proxy=bad"], None),
+    ],
+    ids=["value", "old name", "contradiction", "typed as well", "typed"],
+)
+def test_a_mistake_in_a_variable_names_the_variable(
+    variables: dict[str, str],
+    argv: list[str],
+    hint: str | None,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name in ("NONO_UPSTREAM_PROXY", "NONO_EXTERNAL_PROXY", "NONO_BLOCK_NET"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    status, _, err = outcome(capsys, *argv)
+    assert status == 2
+    hints = [line.removeprefix("hint: ") for line in err.splitlines() if line.startswith("hint: ")]
+    assert hints == ([] if hint is None else [hint])
+
+
 def test_help_and_version_go_to_stdout(capsys: pytest.CaptureFixture[str]) -> None:
     status, out, err = outcome(capsys, "--help")
     assert (status, err) == (0, "")

@@ -72,7 +72,8 @@ def _start(call: Call) -> int:
     given, console = call.given, call.console
     is_detached = given.flag("detached")
     # Somebody who may be asked a question may also take their time, and has Ctrl-C.
-    patience_s = seconds(given, "detach_timeout", 0 if can_ask() else DETACH_TIMEOUT_S)
+    usual_s = 0 if can_ask() else DETACH_TIMEOUT_S
+    patience_s = seconds(given, "detach_timeout", usual_s) if is_detached else usual_s
     startup_s = seconds(given, "startup_timeout", 0)
     is_dry = given.flag("dry_run")
     if given.flag("acp") or given.flag("lsp"):
