@@ -48,8 +48,8 @@ def chosen(found: Sequence[Found], wish: Wish, now: datetime) -> list[Found]:
     ended = [each for each in found if each.state != RUNNING][wish.keep or 0 :]
     if wish.older_than_days is None:
         return ended
-    latest = now - timedelta(days=wish.older_than_days)
-    return [each for each in ended if (began := began_at(each.started)) is not None and began < latest]
+    age = timedelta(days=wish.older_than_days)
+    return [each for each in ended if (began := began_at(each.started)) is not None and now - began > age]
 
 
 def _agrees(count: int) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from nono.cli.args.argparse_parser import NUMBER_MAX
 from nono.cli.commands.audit.cleanup import Wish, chosen
 from nono.cli.commands.audit.found import COMPLETED, ORPHANED, RUNNING, Found, Wanted, filtered
 from nono.cli.text import audit_text
@@ -54,6 +55,7 @@ KILLED = session("killed", "2026-01-01T12:00:00Z", state=ORPHANED)
         (Wish(None, 1, is_all=False, is_dry=False), ["killed"]),
         (Wish(2, None, is_all=False, is_dry=False), ["killed"]),
         (Wish(3, None, is_all=False, is_dry=False), []),
+        (Wish(NUMBER_MAX, None, is_all=False, is_dry=False), []),
     ],
 )
 def test_a_cleanup_chooses_what_has_ended(wish: Wish, ids: list[str]) -> None:
