@@ -268,3 +268,11 @@ def test_a_directory_is_restored_however_it_is_spelled(sandbox: NonoRun) -> None
         assert "Would restore 1 path(s):" in would.stdout, spelling
     other = rollback(sandbox, "restore", "latest", "--dry-run", "beside/.")
     assert "Nothing would be restored." in other.stdout
+
+
+@pytest.mark.parametrize("other", ["--keep=3", "--older-than=30"])
+@pytest.mark.usefixtures("changed")
+def test_a_cleanup_that_is_to_keep_some_does_not_remove_all(sandbox: NonoRun, other: str) -> None:
+    refused = rollback(sandbox, "cleanup", "--all", "--yes", other)
+    assert (refused.exit_code, "not allowed with argument" in refused.stderr) == (2, True)
+    assert rollback(sandbox, "show", "latest").exit_code == 0

@@ -126,18 +126,19 @@ def _add_upkeep(actions: Any) -> None:
     argparse_parser.add_session(verify)
 
     cleanup = argparse_parser.add_action(actions, "cleanup", "remove what is kept of old runs")
-    cleanup.add_argument(
+    which = cleanup.add_mutually_exclusive_group()
+    which.add_argument(
         "--keep",
         type=argparse_parser.number,
         metavar="N",
         help="keep the newest N (max_sessions of config.toml: 10)",
     )
-    cleanup.add_argument(
+    which.add_argument(
         "--older-than",
         type=argparse_parser.number,
         metavar="DAYS",
         help="remove those that began more than DAYS days ago",
     )
-    cleanup.add_argument("--all", action="store_true", help="remove all of them")
+    which.add_argument("--all", action="store_true", help="remove all of them")
     cleanup.add_argument("--yes", "-y", action="store_true", help="do not ask")
     cleanup.add_argument("--dry-run", action="store_true", help="list what would be removed")
