@@ -55,7 +55,10 @@ def orders(anchors: Sequence[str], every_min: str | int, is_required: bool, otlp
                 f"--audit-anchor '{anchor}': not an anchor.", hint="rfc3161:URL or key:REFERENCE"
             )
     if is_required and not anchors:
-        raise ConfigError("--audit-anchor-required needs --audit-anchor.")
+        raise ConfigError(
+            "an anchor is required, and none is named.",
+            hint="--audit-anchor, or anchors in [audit] of config.toml",
+        )
     if otlp is not None:
         check_collector("--audit-otlp", otlp)
     if not anchors and otlp is None:

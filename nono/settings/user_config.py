@@ -22,6 +22,9 @@ _OTHER_NAMES = {
 }
 
 
+_STORAGE_GB_MOST = 1 << 30  # more than any disk, and still a number of bytes
+
+
 class Ui(NamedTuple):
     """How nono looks, which keys detach from a session, and whether questions show on the desktop."""
 
@@ -40,6 +43,10 @@ class Rollback(NamedTuple):
         24  # after its start `nono rollback cleanup` drops a run whose supervisor was killed
     )
 
+    @property
+    def storage_bytes_max(self) -> int:
+        return int(min(self.max_storage_gb, _STORAGE_GB_MOST) * (1 << 30))
+
 
 class Audit(NamedTuple):
     """Limits on the audit log, and where it is sent."""
@@ -56,7 +63,8 @@ class Audit(NamedTuple):
 
     @property
     def goes_outward(self) -> bool:
-        return bool(self.anchors or self.otlp)
+        """True if the log is anchored or sent, or has to be."""
+        return bool(self.anchors or self.otlp or self.anchor_required)
 
 
 class Sessions(NamedTuple):

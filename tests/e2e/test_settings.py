@@ -51,6 +51,16 @@ def test_a_mistake_in_it_starts_nothing(tmp_path: Path) -> None:
     assert "config.toml: redaction.add_flag: no such key (did you mean 'add_flags'?)" in done.stderr
 
 
+@pytest.mark.parametrize("is_required", ["true", "false"])
+def test_a_required_anchor_that_nobody_names_starts_nothing(tmp_path: Path, is_required: str) -> None:
+    (tmp_path / ".config/nono").mkdir(parents=True)
+    (tmp_path / ".config/nono/config.toml").write_text(f"[audit]\nanchor_required = {is_required}\n")
+    done, events = run(tmp_path, "true")
+    is_refused = is_required == "true"
+    assert (done.returncode != 0, events == []) == (is_refused, is_refused)
+    assert ("an anchor is required, and none is named." in done.stderr) is is_refused
+
+
 @pytest.mark.parametrize("of_directory", [False, True])
 @pytest.mark.parametrize("others", [0o022, 0])
 def test_one_that_others_could_change_is_told_with_silent_too(

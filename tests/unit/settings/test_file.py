@@ -98,6 +98,13 @@ def test_names_that_mark_secrets_may_be_given_under_the_other_names_of_their_fie
     assert {"key", "sig"} <= {*redaction.query_keys}
 
 
+def test_any_amount_of_storage_is_a_number_of_bytes(environ: dict[str, str]) -> None:
+    write(environ, "[rollback]\nmax_storage_gb = 1e308")
+    assert user_config(environ).rollback.storage_bytes_max == 1 << 60
+    write(environ, "[rollback]\nmax_storage_gb = 0.5")
+    assert user_config(environ).rollback.storage_bytes_max == 1 << 29
+
+
 @pytest.mark.parametrize("text", [None, "", '[ui]\ntheme = "latte"\n[updates]\ncheck = true'])
 def test_a_variable_goes_before_the_file(environ: dict[str, str], text: str | None) -> None:
     if text is not None:

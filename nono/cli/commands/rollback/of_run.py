@@ -32,7 +32,7 @@ def undo_request(given: Given, resolved: Resolved, config: UserConfig) -> UndoRe
         ),
         Limits(
             config.rollback.max_sessions,
-            int(config.rollback.max_storage_gb * (1 << 30)),
+            config.rollback.storage_bytes_max,
             snapshots_max=config.rollback.max_snapshots,
         ),
         shown_progress,

@@ -121,7 +121,7 @@ def _unneeded(wish: Wish, limits: Rollback, root: str) -> list[Weighed]:
     most = limits.max_sessions if wish.keep is None else wish.keep
     crashed = stale(sound, limits.stale_grace_hours, now_unix_ms)
     rest = [each for each in sound if each not in crashed]
-    return [*broken, *crashed, *outdated(rest, most, int(limits.max_storage_gb * (1 << 30)))]
+    return [*broken, *crashed, *outdated(rest, most, limits.storage_bytes_max)]
 
 
 def _agreed(count: int) -> bool:
