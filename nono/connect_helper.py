@@ -10,7 +10,7 @@ import os
 import socket
 import sys
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 _PROXY_VARIABLES = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
 _MAX_HEAD_BYTES = 64 * 1024
@@ -56,9 +56,12 @@ def _is_port(text: str) -> bool:
     return text.isascii() and text.isdecimal() and len(text) <= 5 and 1 <= int(text) <= 65535
 
 
-def open_tunnel(host: str, port: int) -> tuple[socket.socket, bytes]:
-    """Connect to host:port; also returns the bytes already received. Raises OSError or NoTunnelError."""
-    url = next((os.environ[name] for name in _PROXY_VARIABLES if os.environ.get(name)), "")
+def open_tunnel(host: str, port: int, environ: Mapping[str, str] = os.environ) -> tuple[socket.socket, bytes]:
+    """Connect to host:port; also returns the bytes already received. Raises OSError or NoTunnelError.
+
+    environ: Names the proxy.
+    """
+    url = next((environ[name] for name in _PROXY_VARIABLES if environ.get(name)), "")
     if not url:
         raise NoTunnelError("HTTPS_PROXY is not set; this helper is for programs that `nono run` started")
     address, authorization = _proxy_of(url)

@@ -12,7 +12,16 @@ from typing import Any
 
 import pytest
 
-from support.nono_run import NONO, POLICIES, PROGRAM_GRANTS, PROXY_ONLY, TIMEOUT_S, Ended, NonoRun
+from support.nono_run import (
+    NO_NAMESPACES,
+    NONO,
+    POLICIES,
+    PROGRAM_GRANTS,
+    PROXY_ONLY,
+    TIMEOUT_S,
+    Ended,
+    NonoRun,
+)
 from support.servers.http1 import HttpUpstream, Received, upstream
 from support.sessions.detached import wait_until
 from support.sessions.records import nono, records
@@ -125,6 +134,22 @@ def test_a_profile_names_its_servers(sandbox: NonoRun, tracker: HttpUpstream) ->
     ended = sandbox.run(CLIENT, profile=profile, stdin=CALL, environment={"REAL": KEY})
     assert ended.stdout == '{"id": 1, "said": "three issues"}\n', ended.stderr
     assert f"mcp  {NAME}, in a sandbox of its own" in ended.stderr
+
+
+@pytest.mark.parametrize("flags", [(), (NO_NAMESPACES,)], ids=["namespaces", "no namespaces"])
+def test_a_client_that_passes_no_variables_has_its_server_all_the_same(
+    flags: tuple[str, ...], sandbox: NonoRun, tracker: HttpUpstream
+) -> None:
+    server(sandbox, ASKING, service(tracker))
+    # As the SDKs of MCP, and Codex, start a server.
+    started = f'env -i PATH="$PATH" HOME="$HOME" {" ".join(CLIENT)}'
+    for named, code in ((FLAG, 0), ("--mcp-server=other", 1)):
+        server(sandbox, ASKING, service(tracker), "other")
+        command = ["sh", "-c", f"{started}; exit $?"]
+        ended = sandbox.run(command, flags=[*flags, named], stdin=CALL, environment={"REAL": KEY})
+        assert ended.exit_code == code, ended.stderr
+    assert "this run has no MCP server tracker" in ended.stderr
+    assert [request.value(b"authorization") for request in tracker.requests] == [b"Bearer " + KEY.encode()]
 
 
 STREAMS = """

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 
 from nono.cli.args import argparse_parser
 from nono.errors import NonoError, UsageError, reason_of
-from nono.paths import STATE_VARIABLE
 from nono.policy.hosts.mcp_servers import fault_in
 
 DESCRIPTION = (
@@ -29,16 +28,18 @@ def run(argv: Sequence[str]) -> int:
     name, environ = parser().parse_args(list(argv)).profile, dict(os.environ)
     if (fault := fault_in(name)) is not None:
         raise UsageError(f"nono mcp: {fault}.")
-    return _inside(name) if environ.get(STATE_VARIABLE) else _outside(name, environ)
+    from nono.launch.mcp.inside import variables_of_run  # imported here, as below: the help needs none of it
+
+    around = variables_of_run(environ)
+    return _outside(name, environ) if around is None else _inside(name, around)
 
 
-def _inside(name: str) -> int:
-    # Imported here, as below: one of the two is needed.
+def _inside(name: str, environ: Mapping[str, str]) -> int:
     from nono.connect_helper import NoTunnelError
     from nono.launch.mcp.inside import join
 
     try:
-        return join(name)
+        return join(name, environ)
     except (NoTunnelError, OSError) as error:
         reason = reason_of(error) if isinstance(error, OSError) else str(error)
         raise NonoError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from threading import Thread
 
@@ -12,15 +12,51 @@ from nono.connect_helper import open_tunnel
 from nono.disk.descriptor import write_all
 from nono.errors import NonoError
 from nono.launch.mcp.frames import EXIT, PIECE_BYTES, BrokenError, frames
+from nono.paths import STATE_VARIABLE
 from nono.policy.hosts.mcp_servers import PORT, host_of
+from nono.sessions.processes import process_stat
+
+_GENERATIONS_MAX = 64  # of processes that are looked at
 
 
-def join(name: str) -> int:
+def variables_of_run(environ: Mapping[str, str]) -> Mapping[str, str] | None:
+    """Return variables that lead to the proxy of the run that this process is in; None outside of any.
+
+    Clients of MCP, such as those of its SDKs, pass a server few of their variables. The others are found
+    with a process that has started them.
+
+    environ: Of this process.
+    """
+    if STATE_VARIABLE in environ:
+        return environ if environ[STATE_VARIABLE] else None
+    pid = os.getppid()
+    for _ in range(_GENERATIONS_MAX):
+        with suppress(OSError):  # of somebody else, or of a process that keeps it private
+            found = _environment_of(pid)
+            if found.get(STATE_VARIABLE):
+                return found
+        stat = process_stat(pid)
+        if stat is None:
+            break
+        pid = stat.parent
+    return None
+
+
+def _environment_of(pid: int) -> dict[str, str]:
+    """Return the variables that a process was started with. Raises OSError."""
+    with open(f"/proc/{pid}/environ", "rb") as file:
+        entries = os.fsdecode(file.read()).split("\0")
+    return dict(entry.split("=", 1) for entry in entries if "=" in entry)
+
+
+def join(name: str, environ: Mapping[str, str]) -> int:
     """Relay standard input to a server and its outputs to ours. Returns its exit code.
+
+    environ: Names the proxy.
 
     Raises OSError or NoTunnelError if the proxy does not lead there, NonoError if the server is lost.
     """
-    connected, first = open_tunnel(host_of(name), PORT)
+    connected, first = open_tunnel(host_of(name), PORT, environ)
     with connected:
         # A daemon thread, since whoever started us may keep our input open for as long as we live.
         Thread(target=_send_input, args=(connected,), daemon=True).start()

@@ -17,10 +17,12 @@ _DIRECTORY = "nono/mcp"  # below the caches of the person
 def environment(environ: Mapping[str, str], grants: Iterable[Grant] = ()) -> dict[str, str]:
     """Return the environment of a server's run: the caller's, without options for other runs.
 
+    It says that this run is in no other, so that nobody looks for one around it.
+
     grants: Of a command that has the server started. No program is looked for where it may write.
     """
     kept = {name: value for name, value in environ.items() if not name.startswith("NONO_")}
-    return {**kept, "PATH": unwritten(kept.get("PATH", os.defpath), grants)}
+    return {**kept, paths.STATE_VARIABLE: "", "PATH": unwritten(kept.get("PATH", os.defpath), grants)}
 
 
 def made_workdir(name: str, environ: Mapping[str, str]) -> str:
