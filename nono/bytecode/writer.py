@@ -67,7 +67,7 @@ def keep() -> None:
 def _fill(descriptor: int) -> None:
     """Let another process write the content. Raises OSError or SubprocessError if there is none to keep."""
     _reserve(descriptor)
-    command = [sys.executable, *_flags(), "-c", _WRITER, *finder.searched()]
+    command = [sys.executable, *own_flags(), "-c", _WRITER, *finder.searched()]
     try:
         run(command, check=True, stdin=DEVNULL, stdout=descriptor, stderr=DEVNULL, timeout=_TIMEOUT_S)
     except SubprocessError:
@@ -114,8 +114,11 @@ def _module(name: str) -> finder.Module | None:
     return spec.origin, spec.submodule_search_locations is not None, version, marshal.dumps(code)
 
 
-def _flags() -> list[str]:
-    """Return the options of Python that say where it searches: not in the working directory (-P)."""
+def own_flags() -> list[str]:
+    """Return the options with which another Python searches for modules where this one does.
+
+    The working directory is left out (-P).
+    """
     flags = sys.flags
     named = {"-I": flags.isolated, "-E": flags.ignore_environment, "-s": flags.no_user_site}
     return ["-P", *(option for option, is_set in named.items() if is_set)]

@@ -212,6 +212,20 @@ def test_the_two_share_no_files_and_no_options(sandbox: NonoRun) -> None:
     assert "example.com" not in log.read_text()
 
 
+def test_python_loads_nothing_of_the_project_for_a_server(sandbox: NonoRun) -> None:
+    server(sandbox, "print('up')")
+    run_outside = sandbox.user.home / "run-outside"
+    planted = sandbox.project / "sitecustomize.py"
+    planted.write_text(f"open({str(run_outside)!r}, 'w').close()")
+    variables = {"PYTHONPATH": str(sandbox.project)}  # an isolated nono heeds it no more than `python -I`
+    sandbox.bare([sys.executable, "-c", ""], environment=variables)
+    assert run_outside.exists()
+    run_outside.unlink()
+    ended = sandbox.run(CLIENT, flags=[FLAG], environment=variables)
+    assert ended.stdout == "up\n", ended.stderr
+    assert not run_outside.exists()
+
+
 WAITS = """
 import signal, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)

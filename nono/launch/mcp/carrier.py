@@ -18,6 +18,7 @@ from contextlib import suppress
 from threading import Lock, Thread
 from typing import IO
 
+from nono.bytecode.writer import own_flags
 from nono.kernel.signals import shell_exit_code
 from nono.launch.mcp.frames import EXIT, PIECE_BYTES, STDERR, STDOUT, framed
 
@@ -36,7 +37,7 @@ def main(arguments: Sequence[str]) -> None:
     (name,) = arguments
     with socket.socket(fileno=0) as client:
         server = subprocess.Popen(
-            [sys.executable, "-P", "-m", "nono", "mcp", name],
+            [sys.executable, *own_flags(), "-m", "nono", "mcp", name],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

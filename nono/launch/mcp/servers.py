@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
+from nono.bytecode.writer import own_flags
 from nono.kernel import process
 from nono.launch.mcp import carrier
 from nono.launch.mcp.place import environment
@@ -70,7 +71,7 @@ class _Running:
             try:
                 pid = os.posix_spawn(
                     sys.executable,
-                    [sys.executable, "-P", "-m", carrier.__name__, name],
+                    [sys.executable, *own_flags(), "-m", carrier.__name__, name],
                     dict(self._environ),
                     file_actions=[
                         (os.POSIX_SPAWN_DUP2, ours.fileno(), 0),
