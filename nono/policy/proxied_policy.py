@@ -9,7 +9,6 @@ from nono.policy.endpoints.entry import parse_allow_endpoint, rules_beside
 from nono.policy.hosts import host_rules
 from nono.policy.hosts.endpoint_scope import EndpointScope, scopes_of
 from nono.policy.hosts.host_filter import HostFilter
-from nono.policy.hosts.mcp_servers import McpServer, servers_of, with_servers
 from nono.policy.hosts.no_proxy import refuse_overlap
 from nono.policy.hosts.proxy_settings import ProxySettings, proxy_settings
 from nono.policy.network_request import NetworkRequest
@@ -21,6 +20,7 @@ from nono.policy.services.named import names_of, parse_max_cost
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from nono.policy.hosts.mcp_servers import McpServer
     from nono.policy.services.oauth_routes import OAuthRoute
 
 
@@ -54,8 +54,14 @@ def proxied_policy(
         costs=[parse_max_cost(text) for text in request.max_cost],
     )
     scopes = scopes_of(asked.allow or (), asked.domains)
-    servers = servers_of(asked.mcp_servers)
-    hosts = with_servers(host_rules.host_filter(asked, policy, scopes), servers)
+    hosts = host_rules.host_filter(asked, policy, scopes)
+    servers: tuple[McpServer, ...] = ()
+    if asked.mcp_servers:
+        # Imported here: few runs have one.
+        from nono.policy.hosts.mcp_servers import servers_of, with_servers
+
+        servers = servers_of(asked.mcp_servers)
+        hosts = with_servers(hosts, servers)
     logins = _oauth_routes(profile)
     _refuse_shared_prefixes(services, logins)
     settings = proxy_settings(request, network, profile.label)
