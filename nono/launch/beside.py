@@ -94,7 +94,9 @@ class Beside:
         if wishes.outward is not None and session.log is not None:
             from nono.launch.record.outward import carried
 
-            self.carried = stack.enter_context(carried(wishes.outward, session))
+            self.carried = stack.enter_context(
+                carried(wishes.outward, session, self.prepared.capabilities.grants)
+            )
 
     def keep(
         self,

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from nono.clock import rfc3339
@@ -60,21 +59,21 @@ class Anchoring:
             self._say({"anchored": each.name, "head": head._asdict(), "file": file, "sha256": digest})
 
 
-def asked_anchors(names: Sequence[str]) -> list[Anchor]:
-    """Return the anchors with these names, which must be valid."""
-    return [_anchor(name, number) for number, name in enumerate(names, 1)]
+def asked_anchors(names: Sequence[str], environ: Mapping[str, str]) -> list[Anchor]:
+    """Return the anchors with these names, which must be valid. environ: Where keys are found."""
+    return [_anchor(name, number, environ) for number, name in enumerate(names, 1)]
 
 
-def _anchor(name: str, number: int) -> Anchor:
+def _anchor(name: str, number: int, environ: Mapping[str, str]) -> Anchor:
     if name.startswith(RFC3161):
         url = name.removeprefix(RFC3161)
         return Anchor(
             name, number, anchors.STAMP, lambda head, timeout_s: rfc3161.stamp(url, head.note(), timeout_s)
         )
-    return Anchor(name, number, anchors.BUNDLE, _signing(name.removeprefix(KEY)))
+    return Anchor(name, number, anchors.BUNDLE, _signing(name.removeprefix(KEY), environ))
 
 
-def _signing(reference: str) -> Callable[[Head, float], bytes]:
+def _signing(reference: str, environ: Mapping[str, str]) -> Callable[[Head, float], bytes]:
     """Return a function that signs with a key, which is read on first use."""
     # Imported here: few runs use a key.
     from nono.credentials.signing import keystore
@@ -84,7 +83,7 @@ def _signing(reference: str) -> Callable[[Head, float], bytes]:
 
     def sign(head: Head, _timeout_s: float) -> bytes:
         if not loaded:
-            loaded.append(keystore.load(reference, dict(os.environ), lambda sentence: None))
+            loaded.append(keystore.load(reference, environ, lambda sentence: None))
         return attestation.signed(head, rfc3339(), loaded[0].public, loaded[0].sign)
 
     return sign

@@ -12,6 +12,7 @@ import os
 import select
 import socket
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from typing import Any
 
@@ -35,8 +36,16 @@ LOOK_EVERY_S = 1.0  # where the kernel does not report writes
 class Carrier:
     """The main loop of the process."""
 
-    def __init__(self, orders: Orders, root: int, session_id: str, channel: socket.socket) -> None:
-        """root: Descriptor of the directory that holds all sessions."""
+    def __init__(
+        self,
+        orders: Orders,
+        root: int,
+        session_id: str,
+        channel: socket.socket,
+        environ: Mapping[str, str],
+    ) -> None:
+        """root: Descriptor of the directory that holds all sessions. environ: Where keys are found."""
+        self._environ = environ
         self._orders = orders
         self._root = root
         self._session_id = session_id
@@ -59,7 +68,7 @@ class Carrier:
             session = os.open(self._session_id, DIRECTORY_FLAGS, dir_fd=self._root)
             stack.callback(os.close, session)
             tail = stack.enter_context(Tail(session))
-            asked = asked_anchors(self._orders.anchors)
+            asked = asked_anchors(self._orders.anchors, self._environ)
             anchoring = Anchoring(session, self._session_id, tail, asked, self._say)
             self._anchor(anchoring, ANCHOR_TIMEOUT_S)
             own = sender = None

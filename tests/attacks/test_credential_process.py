@@ -77,3 +77,19 @@ def test_a_script_that_is_named_in_a_grant_is_not_run(sandbox: NonoRun, bin_of_p
     ended = planting(sandbox, bin_of_project, f"/bin/sh {bin_of_project}/vend", marker)
     assert ended.outcomes() == {"status": WITHOUT_KEYS}
     assert not marker.exists()
+
+
+def test_a_program_that_the_command_has_put_on_path_gives_no_key_to_sign_with(sandbox: NonoRun) -> None:
+    """The key of an anchor is asked for again at the end of a run, if it was not to be had before."""
+    granted, marker = sandbox.user.home / "more-tools", sandbox.user.home / "ran-for-an-anchor"
+    sandbox.make(granted)
+    planted = f"printf '#!/bin/sh\\ntouch {marker}\\n' > {granted}/op; chmod +x {granted}/op"
+    ended = sandbox.run(
+        ["sh", "-c", planted],
+        flags=[f"--allow={granted}", "--audit-anchor=key:op://vault/item/key"],
+        environment={"PATH": f"{granted}:/usr/bin:/bin"},
+    )
+    assert ended.exit_code == 0
+    assert (granted / "op").exists()
+    assert "was not anchored at key:op:" in ended.stderr, ended.stderr
+    assert not marker.exists()

@@ -116,6 +116,26 @@ def test_a_whole_login_works_with_phantoms_alone(scene: Scene) -> None:
     assert {event.get("route_id") for event in second.allowed if event["path"]} == {"acme", "oauth.acme"}
 
 
+def test_no_program_of_the_command_protects_the_store(scene: Scene) -> None:
+    """The first login of all is encrypted, where that is possible, while its command runs."""
+    runner = scene.stage.runner
+    granted, marker = runner.make(runner.user.home / "tools"), runner.user.home / "ran-outside"
+    planted = f"echo '#!/bin/sh' > {granted}/systemd-creds; echo 'touch {marker}' >> {granted}/systemd-creds"
+    ended = runner.run(
+        ("sh", "-c", f'{planted}; chmod +x {granted}/*; exec "$@"', "sh", *scene.client("login")),
+        profile=scene.profile(),
+        environment={
+            "SSL_CERT_FILE": scene.stage.authority.ca_file,
+            "PATH": f"{granted}:/usr/local/bin:/usr/bin:/bin",
+        },
+        flags=(f"--allow={granted}",),
+    )
+    assert ended.exit_code == 0, ended.stdout + ended.stderr
+    assert (granted / "systemd-creds").exists()
+    assert len(scene.stores()) == 1
+    assert not marker.exists()
+
+
 def test_runs_that_refresh_at_once_renew_the_login_once(scene: Scene) -> None:
     scene.run("login")
     scene.age()

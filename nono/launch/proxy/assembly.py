@@ -110,7 +110,7 @@ def assemble(
     loaded = loader.load(resolved.services)
     keyed = [each.service for each in loaded if isinstance(each.outcome, Loaded)]
     asked_for = {service.upstream.host for service in keyed if not service.is_optional}
-    logins = load_logins(resolved.oauth_routes, environ, resolved.capabilities.masking)
+    logins = load_logins(resolved.oauth_routes, beside, resolved.capabilities.masking)
     logins = logins.beside({service.upstream.host for service in keyed}, asked_for)
     services = [each for each in loaded if not _is_replaced(each, logins, asked_for)]
     for service in services:
@@ -179,17 +179,14 @@ def _check_program(grants: tuple[Grant, ...], service: str, command: Sequence[st
 
 
 def _beside_command(environ: Mapping[str, str], resolved: Resolved) -> Mapping[str, str]:
-    """Return the environment of programs that print keys while the command runs."""
-    if all(service.capture is None and service.aws is None for service in resolved.services):
+    """Return the environment of programs that print or encrypt keys while the command runs."""
+    prints = any(service.capture is not None or service.aws is not None for service in resolved.services)
+    if not prints and not resolved.oauth_routes:
         return environ
     # Imported here: few runs have one.
-    from nono.credentials.helpers.program import DEFAULT_PATH
-    from nono.launch.trusted.search_path import unwritten
-    from nono.policy.files.grants import at_every_mount
-    from nono.policy.host_filesystem import HostFilesystem
+    from nono.launch.trusted.search_path import beside_command
 
-    grants = at_every_mount(resolved.capabilities.grants, HostFilesystem())
-    return {**environ, "PATH": unwritten(environ.get("PATH") or DEFAULT_PATH, grants)}
+    return beside_command(environ, resolved.capabilities.grants)
 
 
 def _require(loaded: LoadedService) -> None:

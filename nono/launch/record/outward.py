@@ -21,10 +21,12 @@ from nono.kernel import process, signals
 from nono.launch.prepare import Prepared
 from nono.launch.record.proof import source_variable
 from nono.launch.session import Session
+from nono.launch.trusted.search_path import beside_command
 from nono.launch.trusted.trust_roots import refuse_writable_trust_of_log
 from nono.outward import events
 from nono.outward.head import Head
 from nono.outward.orders import KEY, Orders
+from nono.policy.capability import Grant
 
 MESSAGE_BYTES_MAX = 1 << 16
 FIRST_S = 15.0  # for each anchor's first token, if it is required
@@ -180,8 +182,10 @@ def variables_kept(orders: Orders, prepared: Prepared, environ: Mapping[str, str
 
 
 @contextmanager
-def carried(orders: Orders, session: Session) -> Iterator[Carried]:
+def carried(orders: Orders, session: Session, grants: tuple[Grant, ...] = ()) -> Iterator[Carried]:
     """Start the process. Call before a secret is read or a thread started, and once the log has a record.
+
+    grants: Those of a command; programs that print a key to sign with are found where it cannot write.
 
     If it still runs when the block is left, the enclosing supervise() ends it, if any. Raises LaunchError if
     a required anchor is not available.
@@ -189,8 +193,10 @@ def carried(orders: Orders, session: Session) -> Iterator[Carried]:
     assert session.log is not None  # otherwise there is nothing to send
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     directory = dirname(session.log.path)
+    signs = any(each.startswith(KEY) for each in orders.anchors)
+    environ = beside_command(session.environ, grants) if signs else session.environ
     with ours:
-        pid = fork_child(lambda: _carry(orders, theirs, directory))
+        pid = fork_child(lambda: _carry(orders, theirs, directory, environ))
         theirs.close()
         beside = Carried(orders, session, ours, pid)
         if orders.is_anchor_required:
@@ -198,7 +204,7 @@ def carried(orders: Orders, session: Session) -> Iterator[Carried]:
         yield beside
 
 
-def _carry(orders: Orders, channel: socket.socket, directory: str) -> None:
+def _carry(orders: Orders, channel: socket.socket, directory: str, environ: Mapping[str, str]) -> None:
     """Run the forked process. It survives the supervisor and the signals of its terminal."""
     os.setsid()
     os.nice(NICER_BY)  # processes that answer the command have priority
@@ -212,4 +218,4 @@ def _carry(orders: Orders, channel: socket.socket, directory: str) -> None:
     from nono.outward.carrier import Carrier
 
     root = os.open(dirname(directory), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    Carrier(orders, root, directory.rpartition("/")[2], channel).live()
+    Carrier(orders, root, directory.rpartition("/")[2], channel, environ).live()

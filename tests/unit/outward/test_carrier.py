@@ -33,7 +33,7 @@ def carrying(log: AuditLog, orders: Orders) -> Iterator[socket.socket]:
     root = os.open(Path(log.path).parent.parent, os.O_RDONLY)
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     ours.settimeout(20)
-    thread = threading.Thread(target=Carrier(orders, root, SESSION, theirs).live)
+    thread = threading.Thread(target=Carrier(orders, root, SESSION, theirs, dict(os.environ)).live)
     thread.start()
     try:
         yield ours

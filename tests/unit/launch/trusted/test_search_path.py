@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from nono.launch.trusted.search_path import unwritten
+from nono.credentials.helpers.program import DEFAULT_PATH
+from nono.launch.trusted.search_path import beside_command, unwritten
 from nono.policy.capability import Access, Grant
 
 
@@ -25,3 +26,13 @@ def test_no_program_is_found_where_the_command_may_write(
     assert unwritten(named, [granted]) == os.defpath
     for_reading = granted._replace(access=Access.READ)
     assert unwritten(f"{named}:/usr/bin", [for_reading]) == f"{named}:/usr/bin"
+
+
+@pytest.mark.parametrize(("access", "is_kept"), [(Access.READ, True), (Access.READWRITE, False)])
+def test_programs_that_handle_keys_are_found_where_no_command_writes(
+    tmp_path: Path, access: Access, is_kept: bool
+) -> None:
+    granted = Grant(str(tmp_path), access, True, "test", "granted")
+    found = beside_command({"HOME": "/home/ada", "PATH": f"{tmp_path}/bin:/usr/bin"}, (granted,))
+    assert found == {"HOME": "/home/ada", "PATH": f"{tmp_path}/bin:/usr/bin" if is_kept else "/usr/bin"}
+    assert beside_command({}, (granted,)) == {"PATH": DEFAULT_PATH}
