@@ -20,9 +20,23 @@ if TYPE_CHECKING:
     from nono.policy.services.approval import Approval
 
 
-def refuse_reach(services: Iterable[CredentialService], grants: tuple[Grant, ...], fs: Filesystem) -> None:
-    """Raise ConfigError if the grants give access to a key file, or control of a program that prints one."""
+def refuse_reach(
+    services: Iterable[CredentialService],
+    grants: tuple[Grant, ...],
+    environ: Mapping[str, str],
+    fs: Filesystem,
+) -> None:
+    """Raise ConfigError if the grants give access to a key file, or control of a program that prints one.
+
+    environ: The caller's, which names the files of AWS keys.
+    """
     for service in services:
+        if service.aws is not None:
+            # Imported here: few runs sign for AWS.
+            from nono.policy.environment.aws_sources import aws_key_files
+
+            for file in aws_key_files(environ):
+                refuse_readable_key(service.name, file, grants, fs, may_be_stored=False)
         for file in service.source_files:
             refuse_readable_key(service.name, file, grants, fs, may_be_stored=file != service.tls.key)
         for word in service.capture.command if service.capture is not None else ():
@@ -171,7 +185,7 @@ def _of_aws(
     if name is None:
         return
     # Imported here: few runs sign for AWS.
-    from nono.policy.environment.aws_endpoints import aws_endpoints
+    from nono.policy.environment.aws_sources import aws_endpoints
     from nono.policy.environment.proxies import proxy_urls
 
     endpoints = aws_endpoints(environ, lambda path: fs.text(fs.canonical(path) or path))

@@ -519,6 +519,25 @@ def test_a_file_with_a_key_may_not_lie_in_the_grants(run: Resolve, custom: Custo
     assert is_stored_elsewhere == (custom.tls_client_key is None)
 
 
+@pytest.mark.parametrize(
+    "variable",
+    [
+        "AWS_SHARED_CREDENTIALS_FILE",
+        "AWS_CREDENTIAL_FILE",
+        "AWS_WEB_IDENTITY_TOKEN_FILE",
+        "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+    ],
+)
+def test_nor_may_one_of_aws(run: Resolve, variable: str) -> None:
+    signed = CustomCredential("https://x.example", aws_auth=AwsAuth(None, "eu-west-1", "s3"))
+    stored = CustomCredential("https://x.example", "corp")
+    for place in ("/home/ada/work/aws", "~/work/aws"):
+        with pytest.raises(ConfigError, match="its key lies in"):
+            key_in(run, signed, environ={variable: place}, read=("/home/ada/work",))
+    key_in(run, signed, environ={variable: "/home/ada/elsewhere"}, read=("/home/ada/work",))
+    key_in(run, stored, environ={variable: "/home/ada/work/aws"}, read=("/home/ada/work",))
+
+
 def test_a_program_that_fetches_a_key_may_not_be_writable(run: Resolve) -> None:
     custom = CustomCredential("https://x.example", "cmd://token", env_var="CORP")
     key_in(run, custom, read=("/home/ada/work",))

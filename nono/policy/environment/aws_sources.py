@@ -1,4 +1,4 @@
-"""Find where botocore asks for a person's AWS keys, in its variables and its configuration."""
+"""Find where botocore gets a person's AWS keys, by its variables and its configuration."""
 
 from __future__ import annotations
 
@@ -18,6 +18,13 @@ _VARIABLES = (
     "AWS_ENDPOINT_URL_SSO_OIDC",
     "AWS_ENDPOINT_URL_STS",
 )
+# Files that hold keys, or a token for which keys are given.
+_FILES = (
+    "AWS_CREDENTIAL_FILE",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+    "AWS_SHARED_CREDENTIALS_FILE",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+)
 _SERVICES = frozenset({"signin", "sso", "sso_oidc", "sts"})
 _SETTINGS = frozenset({"ec2_metadata_service_endpoint", "endpoint_url"})
 _LINE = re.compile(r"(\s*)(\w+)\s*[=:]\s*(.*?)\s*", re.ASCII)
@@ -26,10 +33,7 @@ _LINE = re.compile(r"(\s*)(\w+)\s*[=:]\s*(.*?)\s*", re.ASCII)
 def aws_endpoints(environ: Mapping[str, str], text_of: Callable[[str], str | None]) -> Iterator[str]:
     """Yield the URLs that any profile of the person may ask. `text_of`: Reads a file; None if it cannot."""
     yield from filter(None, map(environ.get, _VARIABLES))
-    home = paths.home(environ)
-    path = environ.get("AWS_CONFIG_FILE") or join(home, ".aws/config")
-    if path.startswith("~/"):
-        path = join(home, path.removeprefix("~/"))
+    path = _expanded(environ.get("AWS_CONFIG_FILE") or "~/.aws/config", environ)
     service = ""  # whose settings are indented below its name
     for found in map(_LINE.fullmatch, (text_of(path) or "").splitlines()):
         if found is None:
@@ -39,3 +43,17 @@ def aws_endpoints(environ: Mapping[str, str], text_of: Callable[[str], str | Non
             service = name.lower()
         if name.lower() in _SETTINGS and (not indent or service in _SERVICES):
             yield value
+
+
+def aws_key_files(environ: Mapping[str, str]) -> list[str]:
+    """Return the files that hold keys, by absolute path. The configuration is not among them."""
+    named = [environ.get(variable) for variable in _FILES]
+    return [
+        path
+        for each in (*named, "~/.aws/credentials")
+        if each and (path := _expanded(each, environ)).startswith("/")
+    ]
+
+
+def _expanded(path: str, environ: Mapping[str, str]) -> str:
+    return join(paths.home(environ), path.removeprefix("~/")) if path.startswith("~/") else path
