@@ -57,6 +57,7 @@ COMMANDS = [
     "groovy -e 0",
     "paperconf",
     "svnadmin create s",
+    "firefox --profile $PWD --headless --screenshot $PWD/a.png about:blank && test -s a.png",
 ]
 
 

@@ -22,6 +22,9 @@ from nono.sandbox.plan.private_view import TERMINALS, PrivateView
 
 PTMX = "/dev/ptmx"
 SHARED_TMP, VAR_TMP = "/tmp", "/var/tmp"
+# Firefox gives up where it may not map ids in a user namespace. With this it makes none, and seccomp alone
+# confines its processes, beside nono.
+WITHOUT_USER_NAMESPACE = ("MOZ_ASSUME_USER_NS", "0")
 
 
 def surrounded(
@@ -65,7 +68,15 @@ def surrounded(
         temporary = _made_below(caches)
     if temporary is not None:
         rules = rules._replace(fixed=(*rules.fixed, ("TMPDIR", temporary)))
+    rules = with_firefox(rules, environ)
     return prepared._replace(resolved=resolved._replace(environment=rules, capabilities=capabilities)), view
+
+
+def with_firefox(rules: EnvironmentRules, environ: Mapping[str, str]) -> EnvironmentRules:
+    """Tell Firefox that it has no user namespace, unless a person has said something else."""
+    if WITHOUT_USER_NAMESPACE[0] in environ:
+        return rules
+    return rules._replace(fixed=(WITHOUT_USER_NAMESPACE, *rules.fixed))
 
 
 def with_surroundings(resolved: Resolved, environ: Mapping[str, str], *, namespaces: bool) -> Resolved:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from nono.launch.around import surroundings
 from nono.policy.capability import Access, Grant
-from nono.policy.environment.inheritance import EnvironmentRules
+from nono.policy.environment.inheritance import EnvironmentRules, child_environment
 from nono.policy.path_expansion import PathContext
 from support.host_facts import PROXIED
 
@@ -28,6 +29,18 @@ def test_no_directory_is_made_in_a_state_that_is_mounted_read_only(
     names = {Path(grant.path).name for grant in own}
     assert "ide" in names
     assert ("session-env" in names) == (not is_read_only)
+
+
+@pytest.mark.parametrize(
+    ("outside", "asked", "inside"),
+    [({}, (), "0"), ({"MOZ_ASSUME_USER_NS": "1"}, (), "1"), ({}, (("MOZ_ASSUME_USER_NS", "1"),), "1")],
+    ids=["unset", "set outside", "set by the profile"],
+)
+def test_firefox_is_told_that_it_has_no_user_namespace_unless_a_person_says_otherwise(
+    outside: Mapping[str, str], asked: tuple[tuple[str, str], ...], inside: str
+) -> None:
+    rules = surroundings.with_firefox(EnvironmentRules(fixed=asked), outside)
+    assert child_environment(outside, rules)["MOZ_ASSUME_USER_NS"] == inside
 
 
 @pytest.mark.parametrize("is_passed", [False, True])
