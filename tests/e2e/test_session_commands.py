@@ -164,6 +164,19 @@ def test_a_stopped_job_is_paused(sandbox: NonoRun) -> None:
         run.send_signal(signal.SIGCONT)
 
 
+@pytest.mark.parametrize(
+    "command", [("detach", "still"), ("allow", "x.example", "--session", "still")], ids=" ".join
+)
+def test_a_paused_session_is_said_to_be_paused(command: tuple[str, ...], sandbox: NonoRun) -> None:
+    with session(sandbox, "echo up; read line", "still") as run:
+        run.send_signal(signal.SIGSTOP)
+        assert wait_until(lambda: "still  paused" in nono(sandbox, "ps").stdout)
+        told = nono(sandbox, *command)
+        run.send_signal(signal.SIGCONT)
+    assert told.returncode == 1
+    assert "is paused: its supervisor is stopped." in told.stderr
+
+
 def test_text_of_the_command_cannot_forge_the_table(sandbox: NonoRun) -> None:
     sandbox.run(["printf", "\x1b[2J\nroot  running"], profile=OPEN)
     table = nono(sandbox, "ps", "--all", COLUMNS="300").stdout

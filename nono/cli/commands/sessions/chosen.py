@@ -61,6 +61,14 @@ def refuse_inside(command: str, environ: Mapping[str, str]) -> None:
         raise ConfigError(f"`nono {command}` cannot be used inside a sandbox.")
 
 
+def paused_error(record: Record) -> NonoError:
+    """Return the error for a session that cannot answer, as its supervisor is stopped."""
+    return NonoError(
+        f"session {record.session_id} is paused: its supervisor is stopped.",
+        hint=f"kill -CONT {record.supervisor_pid}",
+    )
+
+
 def ended_error(record: Record) -> NonoError:
     return NonoError(
         f"Session {record.session_id} has already exited (exit code {record.exit_code}).",

@@ -8,11 +8,11 @@ import socket
 from collections.abc import Mapping
 from typing import Any
 
-from nono.cli.commands.sessions.chosen import Chosen
+from nono.cli.commands.sessions.chosen import Chosen, paused_error
 from nono.errors import NonoError
 from nono.named_tuple import NamedTuple
 from nono.sessions.meeting import connect
-from nono.sessions.record import Record
+from nono.sessions.record import PAUSED, Record
 
 PATIENCE_S = 5.0
 
@@ -50,6 +50,8 @@ def call(
 
 
 def _connected(session: Chosen, patience_s: float) -> tuple[_Connected, str]:
+    if session.record.status == PAUSED:
+        raise paused_error(session.record)
     try:
         connection, key = connect(session.registry, session.record.session_id)
     except OSError as error:

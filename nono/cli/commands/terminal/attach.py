@@ -9,7 +9,13 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
-from nono.cli.commands.sessions.chosen import Chosen, caller_environ, chosen, refuse_inside
+from nono.cli.commands.sessions.chosen import (
+    Chosen,
+    caller_environ,
+    chosen,
+    paused_error,
+    refuse_inside,
+)
 from nono.cli.commands.terminal.guard import fork_viewer, pass_on, wait_for_viewer
 from nono.cli.commands.terminal.own_terminal import Lent
 from nono.cli.commands.terminal.viewer import Viewer, report_end, terminal_size
@@ -64,10 +70,7 @@ def run(argv: Sequence[str]) -> int:
             _say(f"Session {record.session_id} has already exited (exit code {record.exit_code}).")
             return 0
         if record.status == PAUSED:
-            raise NonoError(
-                f"session {record.session_id} is paused: its supervisor is stopped.",
-                hint=f"kill -CONT {record.supervisor_pid}",
-            )
+            raise paused_error(record)
         if not (os.isatty(0) and os.isatty(1)):
             raise NonoError("nono attach needs a terminal on standard input and output.")
         words = wire.READ_ONLY if parsed.read_only else wire.ASKS

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from nono.cli.commands.sessions.chosen import Chosen
+from nono.cli.commands.sessions.chosen import Chosen, paused_error
 from nono.errors import NonoError
 from nono.named_tuple import NamedTuple
 from nono.sessions import wire
 from nono.sessions.meeting import connect
-from nono.sessions.record import Record
+from nono.sessions.record import PAUSED, Record
 
 if TYPE_CHECKING:
     import _socket
@@ -31,6 +31,8 @@ def ask(
 ) -> Answer:
     """Send a request and read the head of the response. Raises NonoError if nobody answers."""
     record = session.record
+    if record.status == PAUSED:
+        raise paused_error(record)
     try:
         connection, key = connect(session.registry, record.session_id)
     except OSError as error:
