@@ -202,6 +202,13 @@ def test_a_hook_that_hangs_is_ended_with_its_group(sandbox: NonoRun) -> None:
     assert not Path(f"/proc/{(sandbox.user.home / 'pid').read_text().strip()}").exists()
 
 
+def test_a_hook_may_be_given_any_time(sandbox: NonoRun) -> None:
+    profile = hooked(before=hook(sandbox, "quick", "echo A=1 > $NONO_ENV_FILE"))
+    profile["session_hooks"]["before"]["timeout_secs"] = 10**12  # beyond the milliseconds of poll(2)
+    run = sandbox.run(["sh", "-c", "echo ${A-none}"], profile=profile)
+    assert (run.exit_code, run.stdout) == (0, "1\n"), run.stderr
+
+
 def test_a_hook_that_the_command_could_write_refuses_the_run(sandbox: NonoRun) -> None:
     inside = hook(sandbox, "inside", "touch ~/ran", sandbox.project)
     run = sandbox.run(["true"], profile=hooked(after=inside))

@@ -9,12 +9,14 @@ import time
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 
+from nono.disk.descriptor import is_readable
 from nono.kernel import process, signals
 from nono.named_tuple import NamedTuple
 from nono.printable import printable
 
 TERMINATION_S = 0.1  # between SIGTERM and SIGKILL
 OUTPUT_BYTES = 4096
+POLL_S_MAX = 86_400.0  # poll(2) takes milliseconds as an int; a profile may allow a hook more
 # Signals that end the run end a hook too.
 _INTERRUPTED = "was ended: the run was interrupted"
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
@@ -88,7 +90,8 @@ class _Output:
         for descriptor in (self._reader, pidfd, interrupts):
             poll.register(descriptor, select.POLLIN)
         while True:
-            found = {descriptor for descriptor, _ in poll.poll(max(0.0, until - time.monotonic()) * 1000)}
+            left_s = min(max(0.0, until - time.monotonic()), POLL_S_MAX)
+            found = {descriptor for descriptor, _ in poll.poll(left_s * 1000)}
             if self._reader in found and not self.take():
                 poll.unregister(self._reader)
             if pidfd in found:
@@ -112,12 +115,8 @@ class _Output:
 
 
 def _end_group(pid: int, pidfd: int) -> None:
-    for number, patience_s in ((signal.SIGTERM, TERMINATION_S), (signal.SIGKILL, None)):
-        with suppress(ProcessLookupError):
-            os.killpg(pid, number)
-        poll = select.poll()
-        poll.register(pidfd, select.POLLIN)
-        if poll.poll(None if patience_s is None else patience_s * 1000) and number == signal.SIGTERM:
-            with suppress(ProcessLookupError):  # the rest of the group
-                os.killpg(pid, signal.SIGKILL)
-            return
+    with suppress(ProcessLookupError):
+        os.killpg(pid, signal.SIGTERM)
+    is_readable(pidfd, within_s=TERMINATION_S)
+    with suppress(ProcessLookupError):  # it, or the rest of its group: its number is not free yet
+        os.killpg(pid, signal.SIGKILL)
