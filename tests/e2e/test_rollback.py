@@ -270,6 +270,12 @@ def test_a_directory_is_restored_however_it_is_spelled(sandbox: NonoRun) -> None
     assert "Nothing would be restored." in other.stdout
 
 
+@pytest.mark.usefixtures("changed")
+def test_what_is_to_be_left_alone_is_not_restored_by_force(sandbox: NonoRun) -> None:
+    refused = rollback(sandbox, "restore", "latest", "--dry-run", "--skip-changed", "--force")
+    assert (refused.exit_code, "not allowed with argument" in refused.stderr) == (2, True)
+
+
 @pytest.mark.parametrize("other", ["--keep=3", "--older-than=30"])
 @pytest.mark.usefixtures("changed")
 def test_a_cleanup_that_is_to_keep_some_does_not_remove_all(sandbox: NonoRun, other: str) -> None:

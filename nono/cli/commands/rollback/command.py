@@ -110,12 +110,15 @@ def _add_restore(actions: Any) -> None:
         help="go back to what was before turn N of the agent",
     )
     back.add_argument("--dry-run", action="store_true", help="say what would be done, do nothing")
-    back.add_argument(
+    others = back.add_mutually_exclusive_group()
+    others.add_argument(
         "--skip-changed",
         action="store_true",
         help="leave alone what somebody else changed since, restore the rest",
     )
-    back.add_argument("--force", action="store_true", help="restore that too; it is kept in a snapshot first")
+    others.add_argument(
+        "--force", action="store_true", help="restore that too; it is kept in a snapshot first"
+    )
 
 
 def _add_upkeep(actions: Any) -> None:
