@@ -96,6 +96,23 @@ def test_a_package_that_changed_since_it_ran_is_asked_about(sandbox: NonoRun) ->
     assert sandbox.run(uses, profile={}, flags=flags).stdout == "2\n"
 
 
+@pytest.mark.parametrize("is_inside", [False, True])
+def test_what_is_not_searched_is_said_by_who_verifies_or_signs(sandbox: NonoRun, is_inside: bool) -> None:
+    target = sandbox.project if is_inside else sandbox.user.home
+    (sandbox.project / "there").symlink_to(target)
+    sandbox.user.run([*NONO, "trust", "approve", "--yes"], cwd=sandbox.project)
+    verified = sandbox.user.run([*NONO, "trust", "verify"], cwd=sandbox.project)
+    assert verified.stdout.endswith("1 checked, 0 not trusted.\n")
+    key = sandbox.user.home / "key.pem"
+    sandbox.user.run([*NONO, "trust", "keygen", f"--keyref=file://{key}"], cwd=sandbox.project)
+    signed = sandbox.user.run(
+        [*NONO, "trust", "sign", "--all", f"--keyref=file://{key}"], cwd=sandbox.project
+    )
+    assert "Signed CLAUDE.md" in signed.stdout, signed.stderr
+    for said in (verified.stdout, signed.stderr):
+        assert ("instruction files: there leads out of the project" in said) is not is_inside
+
+
 def _made(directory: Path) -> Path:
     directory.mkdir(exist_ok=True)
     return directory

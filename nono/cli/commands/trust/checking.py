@@ -38,7 +38,7 @@ def relative_here(loaded: Loaded, file: str) -> str:
 
 
 def verify(files: Sequence[str], policy: str | None, environ: Mapping[str, str]) -> int:
-    loaded = loaded_here(environ, policy)
+    loaded, unsearched = loaded_here(environ, policy), tuple[str, ...]()
     if files:
         names = [relative_here(loaded, each) for each in files]
         others = [each for each in names if each != FILE]
@@ -46,11 +46,12 @@ def verify(files: Sequence[str], policy: str | None, environ: Mapping[str, str])
         if FILE in names:
             verdicts = (_policy(loaded), *verdicts)
     else:
-        verdicts = check(
-            loaded.root, loaded.trust, verify=loaded.verify, packages=loaded.memory.packages
-        ).verdicts
+        checked = check(loaded.root, loaded.trust, verify=loaded.verify, packages=loaded.memory.packages)
+        verdicts, unsearched = checked.verdicts, checked.unsearched
     for verdict in verdicts:
         print(one_line(wording.line(verdict, Enforcement.DENY)))
+    for sentence in unsearched:
+        print(one_line(f"instruction files: {sentence}"))
     failed = sum(not verdict.is_trusted for verdict in verdicts)
     print(f"{len(verdicts)} checked, {failed} not trusted.")
     return 1 if failed else 0

@@ -98,7 +98,10 @@ def sign(files: Sequence[str], parsed: argparse.Namespace, key: str, environ: Ma
         raise UsageError("name the files to sign, or --all.", hint="nono trust sign CLAUDE.md")
     if parsed.all:
         loaded = loaded_here(environ, parsed.policy)
-        files = [join(loaded.root, each) for each in scan(loaded.root, loaded.trust.policy).paths]
+        found = scan(loaded.root, loaded.trust.policy)
+        for sentence in found.unsearched:
+            print(one_line(f"instruction files: {sentence}"), file=sys.stderr)
+        files = [join(loaded.root, each) for each in found.paths]
         if not files:
             print("No file matches what the policy includes.", file=sys.stderr)
             return 0
