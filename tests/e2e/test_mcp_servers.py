@@ -280,20 +280,82 @@ def test_a_denial_during_the_run_cuts_a_server(sandbox: NonoRun) -> None:
     [
         ({"binary": None}, "profile 'tracker' names no program to start"),
         ({"network": {"mcp_servers": ["other"]}}, "a server has none of its own"),
-        ({"binary": "./server"}, "and so decide what the server is"),
     ],
-    ids=["without a program", "with servers", "with a program of the project"],
+    ids=["without a program", "with servers"],
 )
 def test_a_profile_that_is_no_server_ends_the_start(
     more: dict[str, Any], said: str, sandbox: NonoRun
 ) -> None:
     server(sandbox, "pass", {**PROXY_ONLY, **more})
-    (sandbox.project / "server").write_text("")
     ended = sandbox.run(["true"], flags=[FLAG])
     assert ended.exit_code != 0
     assert said in ended.stderr
     server(sandbox, "pass")
     assert sandbox.run(["true"], flags=[FLAG]).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("binary", "arguments"),
+    [
+        ("{}/server", []),
+        ("python3", ["-u", "{}/server.py"]),
+        ("deno", ["run", "--config={}/server.ts"]),
+        ("env", ["{}/server"]),
+        ("uv", ["--directory", "{}", "run", "server.py"]),
+        ("npm", ["--prefix={}", "start"]),
+    ],
+    ids=["program", "script", "value", "executable", "directory", "prefix"],
+)
+def test_a_program_that_the_command_may_write_ends_the_start(
+    binary: str, arguments: list[str], sandbox: NonoRun
+) -> None:
+    program = sandbox.project / "server"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    elsewhere = sandbox.user.home / "elsewhere"
+    for place, code in ((sandbox.project, 1), (elsewhere, 0)):
+        words = [word.format(place) for word in (binary, *arguments)]
+        server(sandbox, "", {**PROXY_ONLY, "binary": words[0], "command_args": words[1:]})
+        ended = sandbox.run(["true"], flags=[FLAG])
+        assert ended.exit_code == code, ended.stderr
+        assert ("and so decide what the server is" in ended.stderr) is bool(code)
+
+
+def test_a_server_may_be_told_of_a_project_that_the_command_writes(sandbox: NonoRun) -> None:
+    database = sandbox.project / "issues.db"
+    database.write_text("")
+    words = [str(sandbox.project), "--db-path", str(database), f"--root={sandbox.project}"]
+    server(sandbox, "", {**PROXY_ONLY, "command_args": ["-c", "pass", *words]})
+    assert sandbox.run(["true"], flags=[FLAG]).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    "granted", [".cache", ".cache/nono/mcp/tracker", ".cache/nono/mcp/tracker/bin", ".cache/nono/caches"]
+)
+def test_a_command_that_may_write_where_a_server_starts_or_has_its_caches_does_not_start(
+    granted: str, sandbox: NonoRun
+) -> None:
+    server(sandbox, "pass")
+    directory = sandbox.user.home / granted
+    directory.mkdir(parents=True)
+    for each in (directory, *directory.parents):
+        if each == sandbox.user.home:
+            break
+        sandbox.give(each)
+    ended = sandbox.run(["true"], flags=[FLAG, f"--allow={directory}"])
+    assert "and so decide what the server is" in ended.stderr
+    assert sandbox.run(["true"], flags=[FLAG, f"--read={directory}"]).exit_code == 0
+
+
+def test_a_link_from_where_a_server_starts_into_the_project_ends_the_start(sandbox: NonoRun) -> None:
+    server(sandbox, "pass")
+    caches = sandbox.user.home / ".cache/nono"
+    caches.mkdir(parents=True)
+    (caches / "mcp").symlink_to(sandbox.project)
+    for each in (caches.parent, caches):
+        sandbox.give(each)
+    ended = sandbox.run(["true"], flags=[FLAG])
+    assert f"the command may write {sandbox.project}/{NAME}, and so decide" in ended.stderr
 
 
 def test_a_server_whose_profile_the_command_may_write_ends_the_start(sandbox: NonoRun) -> None:

@@ -25,12 +25,17 @@ def environment(environ: Mapping[str, str], grants: Iterable[Grant] = ()) -> dic
     return {**kept, paths.STATE_VARIABLE: "", "PATH": unwritten(kept.get("PATH", os.defpath), grants)}
 
 
-def made_workdir(name: str, environ: Mapping[str, str]) -> str:
-    """Make the working directory of a server, and return it. Raises OSError.
+def workdir_of(name: str, environ: Mapping[str, str]) -> str:
+    """Return the working directory of a server.
 
     It is no project: a file in one may choose what `npx` or `uvx` starts, and an agent writes there. Caches
     belong to a working directory (ADR 35), so the server has its own.
     """
-    workdir = join(paths.xdg(environ, "XDG_CACHE_HOME", ".cache"), _DIRECTORY, name)
+    return join(paths.xdg(environ, "XDG_CACHE_HOME", ".cache"), _DIRECTORY, name)
+
+
+def made_workdir(name: str, environ: Mapping[str, str]) -> str:
+    """Make the working directory of a server, and return it. Raises OSError."""
+    workdir = workdir_of(name, environ)
     os.close(open_private_dir(workdir, create=True))
     return workdir
