@@ -49,6 +49,7 @@ def report_on(
 
     began: By time.monotonic().
     """
+    spent_s = time.monotonic() - began  # without what the person takes to answer
     if outcome.changed is not None and not call.console.silent:
         _review(call, outcome, front)
     is_asked_for = call.invocation.given.flag("diagnostics_json")
@@ -60,7 +61,7 @@ def report_on(
 
         asks = open_terminal if front is None else front.open_prompt
         report(outcome, prepared, call.invocation, call.console, call.environ, asks, refusals)
-    _sum_up(call, outcome, prepared.resolved, time.monotonic() - began)
+    _sum_up(call, outcome, prepared.resolved, spent_s)
 
 
 def _review(call: Call, outcome: Outcome, front: Front | None) -> None:
