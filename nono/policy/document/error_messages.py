@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from nono.policy.document.jsonc import Path
@@ -22,6 +22,23 @@ _EXPECTED = {
     "missing": "required",
 }
 _IN_SECTION = 2  # names in the path of a section's field
+# What people write for a field, where the nearest name means something else: `read` for `deny_read`.
+_MEANT = {
+    other: name
+    for name, others in {
+        "allow": "readwrite read_write rw",
+        "allow_domain": "allow_host allow_hosts allowed_hosts allowed_domains domains hosts",
+        "allow_vars": "pass",
+        "deny": "deny_read deny_write denied",
+        "deny_domain": "block_host block_hosts blocked_domains blocked_hosts deny_host deny_hosts",
+        "environment": "env",
+        "filesystem": "fs files",
+        "read": "allow_read read_only readonly ro",
+        "set_vars": "set vars",
+        "write": "allow_write writable writeable",
+    }.items()
+    for other in others.split()
+}
 _UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")
 
 
@@ -51,12 +68,20 @@ def _mistake(shape: Any, path: Path, kind: str, context: Mapping[str, Any], more
         for name in path[:-1]:
             around = step(around, name)
         known = fields(around) + (list(more) if len(path) == 1 else [])
-        elsewhere = _elsewhere(shape, str(path[-1])) if len(path) <= _IN_SECTION else None
-        hint = elsewhere or did_you_mean(str(path[-1]), known)
+        hint = _hint(shape, str(path[-1]), known, in_section=len(path) <= _IN_SECTION)
         return Mistake(path, "no such field" + (f" ({hint})" if hint else ""), at_key=True)
     if kind in ("literal_error", "enum"):
         return Mistake(path, f"expected {context['expected']}")
     return Mistake(path, _EXPECTED.get(kind, kind.replace("_", " ")))
+
+
+def _hint(shape: Any, wrong: str, known: Collection[str], *, in_section: bool) -> str | None:
+    """Return a hint at the field that was meant; `known` are those that could stand there."""
+    meant = _MEANT.get(wrong, wrong) if in_section else wrong
+    if meant in known:
+        return f"did you mean '{meant}'?"
+    elsewhere = _elsewhere(shape, meant) if in_section else None
+    return elsewhere or did_you_mean(wrong, known)
 
 
 def _elsewhere(shape: Any, field: str) -> str | None:

@@ -70,6 +70,20 @@ def test_a_field_that_asks_for_nothing_is_no_mistake() -> None:
     [
         ([], "p.json: expected an object"),
         ({"netwrk": {}}, "p.json: netwrk: no such field (did you mean 'network'?)"),
+        ({"env": {}}, "p.json: env: no such field (did you mean 'environment'?)"),
+        ({"hosts": []}, "p.json: hosts: no such field (did you mean 'network.allow_domain'?)"),
+        (
+            {"network": {"allow_hosts": []}},
+            "p.json: network.allow_hosts: no such field (did you mean 'allow_domain'?)",
+        ),
+        (
+            {"filesystem": {"deny_read": []}},
+            "p.json: filesystem.deny_read: no such field (did you mean 'deny'?)",
+        ),
+        (
+            {"filesystem": {"readwrite": []}},
+            "p.json: filesystem.readwrite: no such field (did you mean 'allow'?)",
+        ),
         (
             {"network": {"deny_domains": []}},
             "p.json: network.deny_domains: no such field (did you mean 'deny_domain'?)",
