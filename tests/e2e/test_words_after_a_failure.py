@@ -370,6 +370,26 @@ def test_the_report_as_json_says_the_same(sandbox: NonoRun, letter: str) -> None
     }
 
 
+@pytest.mark.parametrize(
+    ("script", "flags", "profile", "by"),
+    [
+        ("curl -s http://192.0.2.1/", ["--block-net"], {}, "--block-net"),
+        ("curl -s http://192.0.2.1/", [], BLOCKED, "network.block of its profile"),
+        ("exit 6", ["--block-net"], {}, None),
+        ("curl --version; true", ["--block-net"], {}, None),
+    ],
+    ids=["option", "profile", "another program", "it ends well"],
+)
+def test_a_program_that_asks_the_network_is_told_that_there_is_none(
+    sandbox: NonoRun, script: str, flags: list[str], profile: Mapping[str, object], by: str | None
+) -> None:
+    run = sandbox.run(["sh", "-c", script], profile=profile, flags=flags)
+    assert (run.exit_code != 0) is (script != "curl --version; true")
+    said = f"curl asks the network, and this run has none ({by})."
+    assert (said in run.stderr) is (by is not None)
+    assert ("asks the network" in run.stderr) is (by is not None)
+
+
 @pytest.mark.parametrize("code", [0, 3])
 def test_the_report_as_json_comes_whatever_the_end(sandbox: NonoRun, code: int) -> None:
     exiting = ["sh", "-c", f"exit {code}"]

@@ -54,6 +54,7 @@ def report(
     fs = HostFilesystem()
     found, is_complete = _found(outcome, rules, prepared, refusals, fs)
     is_unclear = exit_code and not footer.clear(found)
+    is_offline = rules.capabilities.network is NetworkMode.BLOCKED
     absent = _absentees(exit_code, prepared, rules, fs) if is_unclear else []
     is_told = not (console.silent or invocation.given.flag("no_diagnostics"))
     suppressed = _suppressed(prepared, invocation, environ) if is_told and found else []
@@ -69,7 +70,7 @@ def report(
             absent=absent,
             is_watched=refusals is not None,
             is_stopped=outcome.end.cause == ends.STOP,
-            is_offline=rules.capabilities.network is NetworkMode.BLOCKED,
+            is_offline=is_offline,
             offer=_offered(prepared, fs) if listed or absent else None,
         )
         console.lines(told)
@@ -79,6 +80,8 @@ def report(
             console.lines(_of_agent(prepared, invocation, rules, fs))
             console.lines(_of_key(prepared, outcome))
             console.lines(_of_cloud(prepared, environ))
+        if is_unclear and is_offline and exit_code not in STOPPED:
+            console.lines(_of_network(prepared, invocation))
     if invocation.given.flag("diagnostics_json"):
         # Imported here: few runs ask for it.
         from nono.cli.shapes.printed import printed
@@ -136,6 +139,21 @@ def _of_key(prepared: Prepared, outcome: Outcome) -> Iterator[str]:
         yield ""
         yield f"  {program} ran without a key and without a login. To store a key:"
         yield f"  {lacking}"
+
+
+def _of_network(prepared: Prepared, invocation: Invocation) -> Iterator[str]:
+    """Yield a line about a program that asks a network where there is none, as no call of it is reported."""
+    # Imported here: most runs end well.
+    from nono.policy.why.lacking.networks import asks_a_network
+
+    program = asks_a_network(prepared.argv)
+    if program is not None:
+        is_typed = invocation.given.flag("block_net")
+        yield ""
+        by = "--block-net" if is_typed else "network.block of its profile"
+        yield f"  {program} asks the network, and this run has none ({by})."
+        if is_typed:
+            yield "  --allow-domain HOST in its place allows one host."
 
 
 def _of_cloud(prepared: Prepared, environ: Mapping[str, str]) -> Iterator[str]:

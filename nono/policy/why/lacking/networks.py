@@ -1,0 +1,35 @@
+"""Tell that a failed command asks a network, in a run that has none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from nono.policy.why.command_words import started
+
+_ASK_ALWAYS = frozenset({"curl", "wget", "ssh", "scp", "sftp", "rsync", "ftp", "dig", "nslookup", "host"})
+_INSTALLS = frozenset({"install", "i", "ci", "add", "update", "download", "sync", "lock", "require", "fetch"})
+# With one of these words first. Much else that they do needs no network, and a test that fails tells nothing.
+_ASK_WITH: Mapping[str, frozenset[str]] = {
+    "git": frozenset({"push", "pull", "fetch", "clone", "ls-remote", "submodule"}),
+    "go": frozenset({"get", "install", "download"}),
+    **dict.fromkeys(
+        (
+            *("npm", "pnpm", "yarn", "pip", "pip3", "pipx", "uv", "poetry"),
+            *("cargo", "gem", "bundle", "composer"),
+        ),
+        _INSTALLS,
+    ),
+}
+
+
+def asks_a_network(argv: Sequence[str]) -> str | None:
+    """Return the program of a command line that usually asks a network; None if there is none."""
+    return next(
+        (
+            each.program
+            for each in started(argv)
+            if each.program in _ASK_ALWAYS
+            or not _ASK_WITH.get(each.program, frozenset()).isdisjoint(each.operands[:1])
+        ),
+        None,
+    )
