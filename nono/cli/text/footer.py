@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from nono.audit.event import OF_INSTRUCTIONS
@@ -76,6 +76,19 @@ def _finding(denied: Denied, flag: str | None, path_context: PathContext) -> Fin
     return Finding(denied, flag, extent(flag))
 
 
+# Who sends a signal that people take for the sandbox's.
+_SENDERS: Mapping[int, tuple[str, ...]] = {
+    signal.SIGKILL: (
+        "  The sandbox does not send it: usually the system did, as memory was short",
+        "  (journalctl -k), or a program that ended this one.",
+    ),
+    signal.SIGSYS: (
+        "  The sandbox does not send it: a filter of the program's own, or one around",
+        "  nono, blocked a system call. Those of nono answer with an error.",
+    ),
+}
+
+
 def footer(
     exit_code: int,
     found: Sequence[Finding],
@@ -101,6 +114,8 @@ def footer(
     if not found and not absent and not is_watched and not is_crash:
         return []
     lines = ["", TITLE, summary.RULE, f"  {headline(exit_code)}"]
+    if is_crash:
+        lines += _SENDERS.get(exit_code - 128, ())
     if found:
         count = f"{len(found)}{'' if is_complete else ' or more'}"
         elsewhere = "--diagnostics-json lists them" if is_watched else "all of them are in the audit log"

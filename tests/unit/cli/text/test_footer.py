@@ -35,6 +35,19 @@ def test_the_headline_names_the_signal_if_it_has_a_name(exit_code: int, sentence
     assert headline(exit_code) == sentence
 
 
+@pytest.mark.parametrize(
+    ("exit_code", "is_stopped", "is_said"),
+    [(137, False, True), (159, False, True), (139, False, False), (137, True, False)],
+    ids=["SIGKILL", "SIGSYS", "SIGSEGV", "stopped by nono"],
+)
+def test_a_signal_that_looks_like_the_sandboxs_is_said_not_to_be(
+    exit_code: int, is_stopped: bool, is_said: bool
+) -> None:
+    told = footer(exit_code, [], is_complete=True, is_stopped=is_stopped)
+    assert any("The sandbox does not send it" in line for line in told) is is_said
+    assert max(map(len, told), default=0) <= 80
+
+
 @pytest.mark.parametrize(("port", "place"), [(None, "svc"), (0, "svc"), (443, "svc:443")])
 def test_a_denied_request_names_its_port_if_it_has_one(port: int | None, place: str) -> None:
     """A request that a credential route refuses is recorded with port 0: it had no destination yet."""
