@@ -19,6 +19,6 @@ def read(reference: EnvironmentReference, environ: Mapping[str, str]) -> Secret:
     if not value:
         raise CredentialNotFound(
             f"{reference.redacted()}: the variable is not set",
-            hint=f"export {reference.name}=... in the shell that starts nono; the command will not see it",
+            hint=f"export {reference.name}=... in the shell that starts nono",
         )
     return secret_from_text(value, reference.redacted())
