@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from hashlib import sha256
 from pathlib import Path
@@ -12,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from nono.sessions.processes import process_stat
 from support.nono_run import (
     NO_NAMESPACES,
     NONO,
@@ -23,7 +26,7 @@ from support.nono_run import (
     NonoRun,
 )
 from support.servers.http1 import HttpUpstream, Received, upstream
-from support.sessions.detached import wait_until
+from support.sessions.detached import has_ended, wait_until
 from support.sessions.records import nono, records
 
 KEY = "canary-of-the-real-key"
@@ -187,6 +190,32 @@ def test_a_server_answers_each_line_as_it_comes(sandbox: NonoRun) -> None:
             assert run.stdout.readline() == word.upper() + "\n"
 
 
+FILLS = """
+import os, sys, time
+os.set_blocking(1, False)
+written, last = 0, time.monotonic()
+while time.monotonic() - last < 1:
+    try: written, last = written + os.write(1, bytes(4096)), time.monotonic()
+    except BlockingIOError: time.sleep(0.01)
+print(written, file=sys.stderr)
+"""
+
+
+def test_a_client_that_reads_late_has_the_last_byte(sandbox: NonoRun) -> None:
+    server(sandbox, FILLS)
+    script = f"{' '.join(CLIENT)} | (read line </dev/fd/3; wc -c)"
+    with sandbox.started(["bash", "-c", f"({script}) 3<&0 </dev/null"], flags=[FLAG, "--silent"]) as run:
+        wait_until(lambda: ended_of(sandbox) is not None, "the server goes on")
+        time.sleep(1.5)  # longer than the carrier waits for what else holds the outputs
+        told = run.communicate("read\n", timeout=TIMEOUT_S)
+    assert told[0].split() == told[1].split(), told
+
+
+def ended_of(sandbox: NonoRun) -> object:
+    """Return how the session of the server has ended; None if it has not, or has not begun."""
+    return next((each.get("end") for each in records(sandbox.user) if each["profile"] == NAME), None)
+
+
 LOOKS = """
 import json, os, pathlib
 def tried(path):
@@ -234,7 +263,10 @@ time.sleep(600)
 """
 
 
-@pytest.mark.parametrize("end", ["the run ends", "the client is killed", "nono is killed", "the input ends"])
+@pytest.mark.parametrize(
+    "end",
+    ["the run ends", "the client is killed", "nono is killed", "the carrier is killed", "the input ends"],
+)
 def test_a_server_ends_with_its_client(end: str, sandbox: NonoRun) -> None:
     server(sandbox, WAITS)
     script = f'exec 3> >(exec {" ".join(CLIENT)}); read line; eval "$line"; sleep 600'
@@ -243,17 +275,21 @@ def test_a_server_ends_with_its_client(end: str, sandbox: NonoRun) -> None:
         assert run.stdout is not None
         assert run.stdout.readline() == "up\n"
         served = next(record for record in records(sandbox.user) if record["profile"] == NAME)
-        pid = served["supervisor_pid"]
+        pid, command = served["supervisor_pid"], served["child_pid"]
         if end == "the run ends":
             run.send_signal(signal.SIGTERM)
             run.wait(TIMEOUT_S)
-            assert not Path(f"/proc/{pid}").exists()
+            assert has_ended(pid)
         elif end == "nono is killed":
             run.kill()
+        elif end == "its carrier is killed":
+            carrier = process_stat(pid)
+            assert carrier is not None
+            os.kill(carrier.parent, signal.SIGKILL)
         else:
             run.stdin.write("kill -9 $!\n" if end == "the client is killed" else "exec 3>&-\n")
             run.stdin.flush()
-        wait_until(lambda: not Path(f"/proc/{pid}").exists(), "the server goes on")
+        wait_until(lambda: has_ended(pid) and has_ended(command), "the server goes on")
 
 
 def test_a_run_has_so_many_servers_at_once(sandbox: NonoRun) -> None:

@@ -15,10 +15,14 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
+from signal import SIGKILL
 from threading import Lock, Thread
 from typing import IO
 
 from nono.bytecode.writer import own_flags
+from nono.disk.descriptor import is_readable
+from nono.kernel.process import set_parent_death_signal
 from nono.kernel.signals import shell_exit_code
 from nono.launch.mcp.frames import EXIT, PIECE_BYTES, STDERR, STDOUT, framed
 
@@ -36,41 +40,41 @@ def main(arguments: Sequence[str]) -> None:
     """
     (name,) = arguments
     with socket.socket(fileno=0) as client:
+        # Tied to this process: a server that heeds neither input nor signals would be left otherwise.
         server = subprocess.Popen(
             [sys.executable, *own_flags(), "-m", "nono", "mcp", name],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
+            preexec_fn=partial(set_parent_death_signal, SIGKILL),
         )
+        pidfd = os.pidfd_open(server.pid)
         stdin, stdout, stderr = server.stdin, server.stdout, server.stderr
         assert stdin is not None  # as the others: they are pipes
         assert stdout is not None
         assert stderr is not None
         lock = Lock()
         outputs = [
-            Thread(target=_pass_on, args=(kind, output, client, lock), daemon=True)
+            Thread(target=_pass_on, args=(kind, output.fileno(), client, lock, pidfd), daemon=True)
             for kind, output in ((STDOUT, stdout), (STDERR, stderr))
         ]
         for thread in (*outputs, Thread(target=_feed, args=(client, stdin, server), daemon=True)):
             thread.start()
-        _wait(client, server)
+        _wait(client, pidfd)
         _end(server)
-        until = time.monotonic() + _LAST_OUTPUT_S
         for thread in outputs:
-            thread.join(max(0.0, until - time.monotonic()))
+            thread.join()
         with suppress(OSError):
             _send(client, framed(EXIT, bytes([shell_exit_code(server.returncode)])), lock)
     os._exit(0)  # a thread may still wait for a stream
 
 
-def _wait(client: socket.socket, server: subprocess.Popen[bytes]) -> None:
+def _wait(client: socket.socket, pidfd: int) -> None:
     """Wait until the server has ended or the client is gone."""
-    pidfd = os.pidfd_open(server.pid)
     poll = select.poll()
     poll.register(pidfd, select.POLLIN)
     poll.register(client, 0)  # POLLHUP comes unasked: the client neither sends nor reads
     poll.poll()
-    os.close(pidfd)
 
 
 def _feed(client: socket.socket, sink: IO[bytes], server: subprocess.Popen[bytes]) -> None:
@@ -85,10 +89,20 @@ def _feed(client: socket.socket, sink: IO[bytes], server: subprocess.Popen[bytes
     _end(server)
 
 
-def _pass_on(kind: int, source: IO[bytes], client: socket.socket, lock: Lock) -> None:
+def _pass_on(kind: int, source: int, client: socket.socket, lock: Lock, pidfd: int) -> None:
+    """Pass on what the server says, to its last byte, however slowly the client reads."""
     with suppress(OSError):  # the client is gone
-        while piece := os.read(source.fileno(), PIECE_BYTES):
+        while _has_more(source, pidfd) and (piece := os.read(source, PIECE_BYTES)):
             _send(client, framed(kind, piece), lock)
+
+
+def _has_more(source: int, pidfd: int) -> bool:
+    """Wait for output, or its end. Returns False once the server has ended and none has come for a moment."""
+    poll = select.poll()
+    for each in (source, pidfd):
+        poll.register(each, select.POLLIN)
+    poll.poll()
+    return is_readable(source, within_s=_LAST_OUTPUT_S)
 
 
 def _send(client: socket.socket, frame: bytes, lock: Lock) -> None:

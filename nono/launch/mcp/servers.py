@@ -69,26 +69,29 @@ class _Running:
         theirs, ours = socket.socketpair()
         with ours:
             try:
-                pid = os.posix_spawn(
-                    sys.executable,
-                    [sys.executable, *own_flags(), "-m", carrier.__name__, name],
-                    dict(self._environ),
-                    file_actions=[
-                        (os.POSIX_SPAWN_DUP2, ours.fileno(), 0),
-                        (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
-                        (os.POSIX_SPAWN_OPEN, 2, os.devnull, os.O_WRONLY, 0),
-                    ],
-                    setsid=True,  # Ctrl-C and the terminal are the command's
-                    setsigmask=(),
-                    setsigdef=signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP},
-                )
+                pid = self._spawned(name, ours)
+                self._carriers[os.pidfd_open(pid)] = pid
             except BaseException:
-                theirs.close()
+                theirs.close()  # ends what has been started
                 raise
-        process.restore_open_files(pid)
         self._spared.add(pid)
-        self._carriers[os.pidfd_open(pid)] = pid
+        process.restore_open_files(pid)
         return theirs
+
+    def _spawned(self, name: str, client: socket.socket) -> int:
+        return os.posix_spawn(
+            sys.executable,
+            [sys.executable, *own_flags(), "-m", carrier.__name__, name],
+            dict(self._environ),
+            file_actions=[
+                (os.POSIX_SPAWN_DUP2, client.fileno(), 0),
+                (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
+                (os.POSIX_SPAWN_OPEN, 2, os.devnull, os.O_WRONLY, 0),
+            ],
+            setsid=True,  # Ctrl-C and the terminal are the command's
+            setsigmask=(),
+            setsigdef=signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP},
+        )
 
     async def end(self) -> None:
         """Wait for all of them: each ends its server once its client is gone."""
