@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -18,9 +18,8 @@ from nono.launch.prepare import Prepared
 from nono.policy.capability import Access, NetworkMode
 from nono.policy.effective_policy import EffectivePolicy
 from nono.policy.files.grants import accesses
-from nono.policy.files.path_verdict import Granted
 from nono.policy.host_filesystem import HostFilesystem
-from nono.policy.path_expansion import UnsetVariableError, canonical_as_far, is_within
+from nono.policy.path_expansion import UnsetVariableError, is_within
 from nono.sessions import ends
 
 if TYPE_CHECKING:
@@ -74,14 +73,14 @@ def report(
             offer=_offered(prepared, fs) if listed or absent else None,
         )
         console.lines(told)
-        if is_unclear and exit_code not in STOPPED:
-            console.lines(_of_search_paths(prepared, exit_code, environ))
         if exit_code and exit_code not in STOPPED:
-            console.lines(_of_agent(prepared, invocation, rules, fs))
-            console.lines(_of_key(prepared, outcome))
-            console.lines(_of_cloud(prepared, environ))
-        if is_unclear and is_offline and exit_code not in STOPPED:
-            console.lines(_of_network(prepared, invocation))
+            # Imported here: most runs end well.
+            from nono.cli.diagnostics.likely_causes import likely_causes
+
+            said = likely_causes(
+                outcome, prepared, invocation, rules, fs, environ, is_unclear=bool(is_unclear)
+            )
+            console.lines(said)
     if invocation.given.flag("diagnostics_json"):
         # Imported here: few runs ask for it.
         from nono.cli.shapes.printed import printed
@@ -90,83 +89,6 @@ def report(
         tell(printed(document(exit_code, found, limit, absent)))
     if is_told and exit_code not in STOPPED and found and limit is None:
         _offer(found, suppressed, prepared, invocation, environ, asks)
-
-
-def _of_search_paths(prepared: Prepared, exit_code: int, environ: Mapping[str, str]) -> Iterator[str]:
-    """Yield a line about the variables that name modules, and that the command did not get."""
-    # Imported here: most runs end well.
-    from nono.policy.why.lacking.search_paths import withheld_search_paths
-
-    given = [name for name, _ in prepared.resolved.environment.fixed]
-    names = withheld_search_paths(prepared.argv, exit_code, environ, given)
-    if names:
-        yield ""
-        yield f"  Not passed on, because it changes what programs load: {', '.join(names)}."
-        yield f"  --env {names[0]}=VALUE sets it."
-
-
-def _of_agent(
-    prepared: Prepared, invocation: Invocation, rules: EffectivePolicy, fs: HostFilesystem
-) -> Iterator[str]:
-    """Yield a line about the profile, or the state, that an agent ran without."""
-    # Imported here: most runs end well.
-    from nono.policy.profile.detection import STATE_OF_OTHER_AGENTS, agent_profile
-
-    if invocation.given.value("config") is not None:
-        return
-    program = os.path.basename(prepared.argv[0])
-    profile = agent_profile(program, invocation.given.value("profile"))
-    if profile is not None:
-        yield ""
-        yield f"  {program} ran without its profile; --profile {profile} grants what it keeps and reaches."
-    state, places = STATE_OF_OTHER_AGENTS.get(program, ()), prepared.resolved.path_context
-    paths = (canonical_as_far(places.of_flag(each), fs) for each in state)
-    if not all(isinstance(rules.files.judge((path,), Access.READWRITE), Granted) for path in paths):
-        listed = ", ".join(f'"{each}"' for each in state)
-        yield ""
-        yield f"  {program} keeps its state where this run may not write. A profile of yours grants that:"
-        yield f'  {{"extends": "coding-agent", "filesystem": {{"state_dir": [{listed}]}}}}'
-
-
-def _of_key(prepared: Prepared, outcome: Outcome) -> Iterator[str]:
-    """Yield a line about the key that an agent ran without."""
-    # Imported here: most runs end well.
-    from nono.policy.profile.detection import AGENTS
-
-    lacking = outcome.traffic.keys.lacking if outcome.traffic is not None else None
-    program = os.path.basename(prepared.argv[0])
-    if lacking is not None and program in AGENTS:
-        yield ""
-        yield f"  {program} ran without a key and without a login. To store a key:"
-        yield f"  {lacking}"
-
-
-def _of_network(prepared: Prepared, invocation: Invocation) -> Iterator[str]:
-    """Yield a line about a program that asks a network where there is none, as no call of it is reported."""
-    # Imported here: most runs end well.
-    from nono.policy.why.lacking.networks import asks_a_network
-
-    program = asks_a_network(prepared.argv)
-    if program is not None:
-        is_typed = invocation.given.flag("block_net")
-        yield ""
-        by = "--block-net" if is_typed else "network.block of its profile"
-        yield f"  {program} asks the network, and this run has none ({by})."
-        if is_typed:
-            yield "  --allow-domain HOST in its place allows one host."
-
-
-def _of_cloud(prepared: Prepared, environ: Mapping[str, str]) -> Iterator[str]:
-    """Yield a line about the cloud whose login an agent looked for in vain."""
-    # Imported here: most runs end well.
-    from nono.policy.why.lacking.model_clouds import cloud_of_agent
-
-    given = [name for name, _ in prepared.resolved.environment.fixed]
-    cloud = cloud_of_agent(prepared.argv, environ, given)
-    if cloud is not None:
-        yield ""
-        yield f"  {cloud[0]} is set in your shell, and what logs in to {cloud[1]} stays outside."
-        yield "  A profile of yours gives claude a placeholder: docs/agents.md has one to copy."
 
 
 def _found(
