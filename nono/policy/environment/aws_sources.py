@@ -18,10 +18,11 @@ _VARIABLES = (
     "AWS_ENDPOINT_URL_SSO_OIDC",
     "AWS_ENDPOINT_URL_STS",
 )
-# Files that hold keys, or a token for which keys are given.
+# Files that hold keys, or a token for which keys are given; one is a directory of these.
 _FILES = (
     "AWS_CREDENTIAL_FILE",
     "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+    "AWS_LOGIN_CACHE_DIRECTORY",
     "AWS_SHARED_CREDENTIALS_FILE",
     "AWS_WEB_IDENTITY_TOKEN_FILE",
 )
@@ -46,7 +47,7 @@ def aws_endpoints(environ: Mapping[str, str], text_of: Callable[[str], str | Non
 
 
 def aws_key_files(environ: Mapping[str, str]) -> list[str]:
-    """Return the files that hold keys, by absolute path. The configuration is not among them."""
+    """Return what holds keys, by absolute path. The configuration is not among them."""
     named = [environ.get(variable) for variable in _FILES]
     return [
         path

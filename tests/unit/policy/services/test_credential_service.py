@@ -526,6 +526,7 @@ def test_a_file_with_a_key_may_not_lie_in_the_grants(run: Resolve, custom: Custo
         "AWS_CREDENTIAL_FILE",
         "AWS_WEB_IDENTITY_TOKEN_FILE",
         "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+        "AWS_LOGIN_CACHE_DIRECTORY",
     ],
 )
 def test_nor_may_one_of_aws(run: Resolve, variable: str) -> None:
