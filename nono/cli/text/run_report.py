@@ -26,6 +26,8 @@ ROW_LINES_MAX = 4
 UNKNOWN_ISSUER = ("local issuer certificate", "self-signed certificate", "self signed certificate")
 TRUST = "nono trusts the CAs of this system and of your SSL_CERT_FILE; a company's goes into one of them"
 TRUST_TOO = "nono does not check upstreams against {}; with SSL_CERT_FILE={} nono run ... it does"
+NO_ADDRESS = "no address was found for "
+NOTHING_FOUND = "no name has an address here: is this machine online, and does its DNS answer?"
 SWITCHED = 101  # the status that switches a request to a WebSocket
 
 
@@ -60,6 +62,8 @@ def lines_of(
             lines += _row("hint", [f"{host} answered 401: {doubt}"])
         if traffic.failed and unused is not None:
             lines += _row("hint", ["{} is not used; --upstream-proxy {} uses it".format(*unused)])
+        elif _found_nothing(traffic):
+            lines += _row("hint", [NOTHING_FOUND])
         if any(words in each.reason for each in traffic.failed for words in UNKNOWN_ISSUER):
             lines += _row("hint", [TRUST if of_clients is None else TRUST_TOO.format(*of_clients)])
     if ended.has_log:
@@ -88,6 +92,12 @@ def certificates_of_clients(environ: Mapping[str, str], system: Sequence[str]) -
         if file not in system and re.fullmatch(r"/[\w./@+-]+", file, re.ASCII) is not None:
             return name, file
     return None
+
+
+def _found_nothing(traffic: Traffic) -> bool:
+    """Return True if a run looked up hosts and no name had an address."""
+    reasons = [each.reason for each in traffic.failed]
+    return bool(reasons) and not traffic.requests and all(each.startswith(NO_ADDRESS) for each in reasons)
 
 
 def _requests(traffic: Traffic, *, has_failed: bool) -> Iterator[str]:

@@ -231,6 +231,30 @@ def test_a_host_that_has_no_address_is_named_once() -> None:
     assert "a.example.com: no address was found log" in " ".join(" ".join(lines_of(ENDED, failed)).split())
 
 
+def unreachable(host: str, reason: str = "no address was found for {}") -> Event:
+    return event.network(
+        mode="connect", decision="deny", target=host, port=443, reason=reason.format(host),
+        denial_category="upstream_connect_failed",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("events", "is_asked"),
+    [
+        ([unreachable("a.example"), unreachable("b.example")], True),
+        ([unreachable("a.example"), outcomes.RequestsEnded([Outcome("b.example")])], False),
+        ([unreachable("a.example"), unreachable("b.example", "refused by {}")], False),
+        ([refused("a.example")], False),
+    ],
+    ids=["none is found", "one answers", "one refuses", "blocked"],
+)
+def test_a_run_that_found_no_host_at_all_asks_whether_the_machine_is_online(
+    events: list[Event], is_asked: bool
+) -> None:
+    text = " ".join(" ".join(lines_of(ENDED, traffic_of(*events))).split())
+    assert ("is this machine online" in text) is is_asked
+
+
 @pytest.mark.parametrize("category", ["upstream_connect_failed", "external_proxy_rejected"])
 def test_a_name_that_is_not_found_failed_rather_than_was_blocked(category: event.DenialCategory) -> None:
     traffic = traffic_of(refused("gone.example", category=category))
