@@ -45,6 +45,20 @@ def enter_empty_network() -> None:
         _set_netmask(control, b"lo", WHOLE_ADDRESS)
 
 
+def make_no_more_networks() -> bool:
+    """Have nobody in this process's user namespace make a network namespace any more (namespaces(7)).
+
+    Call it only in a user namespace made for the command. Takes CAP_SYS_RESOURCE over that, with which the
+    limit could be raised again. Returns False if it cannot be set, as where /proc/sys is read-only.
+    """
+    try:
+        with open("/proc/sys/user/max_net_namespaces", "wb", buffering=0) as file:
+            file.write(b"0")
+    except OSError:
+        return False
+    return True
+
+
 def add_loopback_address(packed: bytes, at: int, netmask: bytes = WHOLE_ADDRESS) -> None:
     """Give loopback in this process's network one more address, and nothing around it.
 

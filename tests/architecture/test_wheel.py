@@ -56,7 +56,7 @@ def unpacked_sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_wheel_carries_what_the_code_reads(wheel: Path) -> None:
     names = names_in(wheel)
     for machine in ("x86_64", "aarch64"):
-        for program in ("block_all", "notify", "open_net", "tcp_only", "tcp_and_udp"):
+        for program in ("block_all", "notify", "open_net", "tcp_only", "tcp_and_udp", "tcp_udp_and_route"):
             assert f"nono/kernel/filters/{machine}/{program}.bpf" in names
     assert {"nono/policy/data/policy.json", "nono/policy/data/network-policy.json"} <= names
     assert {f"nono/profiles/{path.name}" for path in (ROOT / "profiles").glob("*.json")} <= names

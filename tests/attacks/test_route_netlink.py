@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import shutil
 import socket
+from pathlib import Path
 
 import pytest
 
-from support.nono_run import NonoRun
+from support.nono_run import NO_NAMESPACES, NonoRun
 
 IP = shutil.which("ip", path="/usr/sbin:/sbin:/usr/bin:/bin")
 needs_ip = pytest.mark.skipif(IP is None, reason="iproute2 is not installed")
@@ -41,6 +42,16 @@ os.close(opened.pop())
 socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0).close()
 print(answer)
 """
+MAKES_NETWORKS = """
+import errno, json, os
+def attempt(flags):
+    if pid := os.fork(): return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    try: os.unshare(flags); os._exit(0)
+    except OSError as error: os._exit(error.errno)
+kinds = {"user": os.CLONE_NEWUSER, "network": os.CLONE_NEWUSER | os.CLONE_NEWNET}
+print(json.dumps({kind: errno.errorcode.get(attempt(flags), "ok") for kind, flags in kinds.items()}))
+"""
+NETNS = "--sandbox-policy=netns"
 GROUP = "import socket; socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0).bind((0, 1))"
 
 
@@ -84,8 +95,42 @@ def test_no_group_of_netlink_is_bound(sandbox: NonoRun) -> None:
     assert sandbox.bare(["/usr/bin/python3", "-I", "-c", GROUP]).exit_code == 0
 
 
-@pytest.mark.parametrize("policy", ["netns", "landlock"])
-def test_without_a_supervisor_there_is_no_netlink(sandbox: NonoRun, policy: str) -> None:
+@pytest.mark.parametrize("flags", [(), (NO_NAMESPACES,)], ids=["namespaces", "no namespaces"])
+def test_on_netns_a_user_lists_the_interfaces_of_the_runs_own_network(
+    flags: tuple[str, ...], sandbox: NonoRun
+) -> None:
+    """Root's command has a network of the machine's user namespace, which must not be limited for it."""
+    code = "import socket; print(*(name for _, name in socket.if_nameindex()))"
+    run = sandbox.run(["/usr/bin/python3", "-I", "-c", code], flags=[NETNS, *flags])
+    if sandbox.user.uid == 0:
+        assert "Operation not permitted" in run.stderr
+    else:
+        assert run.stdout == "lo\n", run.stderr
+
+
+@pytest.mark.parametrize("flags", [(), (NO_NAMESPACES,)], ids=["namespaces", "no namespaces"])
+def test_on_netns_nothing_is_changed_through_rtnetlink(flags: tuple[str, ...], sandbox: NonoRun) -> None:
+    if sandbox.user.uid == 0:
+        pytest.skip("root's command has no netlink there")
+    run = sandbox.run(["/usr/bin/python3", "-I", "-c", CHANGES], flags=[NETNS, *flags])
+    assert run.stdout.split() == ["EPERM"] * 3, run.stderr
+
+
+@pytest.mark.parametrize("flags", [(), (NO_NAMESPACES,)], ids=["namespaces", "no namespaces"])
+def test_on_netns_a_user_makes_no_network_over_which_it_has_capabilities(
+    flags: tuple[str, ...], sandbox: NonoRun
+) -> None:
+    made = ["/usr/bin/python3", "-I", "-c", MAKES_NETWORKS]
+    limit = Path("/proc/sys/user/max_net_namespaces").read_text()
+    run = sandbox.run(made, flags=[NETNS, *flags])
+    assert run.outcomes()["user"] == "ok"  # another user namespace can be made, for what that is worth
+    if sandbox.user.uid != 0:
+        assert run.outcomes()["network"] == "ENOSPC"
+        assert sandbox.bare(made).outcomes()["network"] == "ok"
+    assert Path("/proc/sys/user/max_net_namespaces").read_text() == limit
+
+
+def test_below_netns_there_is_no_netlink_without_a_supervisor(sandbox: NonoRun) -> None:
     code = "import socket; socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)"
-    run = sandbox.run(["/usr/bin/python3", "-I", "-c", code], flags=[f"--sandbox-policy={policy}"])
+    run = sandbox.run(["/usr/bin/python3", "-I", "-c", code], flags=["--sandbox-policy=landlock"])
     assert "Operation not permitted" in run.stderr

@@ -37,6 +37,8 @@ SOCKETS = [
     ("mptcp", socket.AF_INET, socket.SOCK_STREAM, MPTCP, False, False, False),
     ("sctp", socket.AF_INET, socket.SOCK_STREAM, SCTP, False, False, False),
     ("netlink", socket.AF_NETLINK, socket.SOCK_RAW, 0, False, False, False),
+    ("netlink of audit", socket.AF_NETLINK, socket.SOCK_RAW, 9, False, False, False),
+    ("netlink of netfilter", socket.AF_NETLINK, socket.SOCK_RAW, 12, False, False, False),
     ("packet", socket.AF_PACKET, socket.SOCK_RAW, 0, False, False, False),
     ("vsock", 40, socket.SOCK_STREAM, 0, False, False, False),
     ("alg", 38, socket.SOCK_SEQPACKET, 0, False, False, False),
@@ -66,6 +68,8 @@ def test_a_socket_is_opened_only_if_the_program_allows_its_kind(
 ) -> None:
     kernels_own = in_child(lambda: open_socket(family, kind, protocol))  # not 0 where IPv6 is off
     programs = {"tcp_only": by_tcp_only, "block_all": by_block_all, "tcp_and_udp": by_tcp_and_udp}
+    is_route = family == socket.AF_NETLINK and protocol == 0
+    programs["tcp_udp_and_route"] = by_tcp_and_udp or is_route
     for program, allowed in programs.items():
         answer = under(program, lambda: open_socket(family, kind, protocol))
         assert answer == (kernels_own if allowed else errno.EPERM), program

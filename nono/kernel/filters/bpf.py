@@ -130,8 +130,7 @@ _ONLY_UNIX_AND_TCP = (
 )
 
 # For a network namespace of the command's own, in which UDP reaches nobody but the command.
-_ONLY_UNIX_TCP_AND_UDP = (
-    *_only_families("socket", (uapi.AF_UNIX, uapi.AF_INET, uapi.AF_INET6)),
+_IP_OF_TCP_AND_UDP = (
     *(
         Rule("socket", (Masked(0, _IP_FAMILY_BIT, _IP_FAMILY_BIT), other))
         for other in other_values(1, (uapi.SOCK_STREAM, uapi.SOCK_DGRAM), _TYPE_BITS)
@@ -143,6 +142,19 @@ _ONLY_UNIX_TCP_AND_UDP = (
         )
         for kind, protocol in ((uapi.SOCK_STREAM, uapi.IPPROTO_TCP), (uapi.SOCK_DGRAM, uapi.IPPROTO_UDP))
         for other in other_values(2, (uapi.IPPROTO_IP, protocol), _INT_BITS)
+    ),
+)
+_ONLY_UNIX_TCP_AND_UDP = (
+    *_only_families("socket", (uapi.AF_UNIX, uapi.AF_INET, uapi.AF_INET6)),
+    *_IP_OF_TCP_AND_UDP,
+)
+# Where the command can have no other network either: of this one it may list the interfaces.
+_AND_RTNETLINK = (
+    *_only_families("socket", (uapi.AF_UNIX, uapi.AF_INET, uapi.AF_INET6, uapi.AF_NETLINK)),
+    *_IP_OF_TCP_AND_UDP,
+    *(
+        Rule("socket", (Masked(0, _INT_MASK, uapi.AF_NETLINK), other))
+        for other in other_values(2, (uapi.NETLINK_ROUTE,), _INT_BITS)
     ),
 )
 
@@ -175,6 +187,7 @@ OPEN_NET = Program("open_net", SECCOMP_RET_ERRNO | EPERM, _WHATEVER_THE_NETWORK)
 BLOCK_ALL = Program("block_all", SECCOMP_RET_ERRNO | EPERM, (*_ONLY_UNIX, *_ALWAYS))
 TCP_ONLY = Program("tcp_only", SECCOMP_RET_ERRNO | EPERM, (*_ONLY_UNIX_AND_TCP, *_ALWAYS))
 TCP_AND_UDP = Program("tcp_and_udp", SECCOMP_RET_ERRNO | EPERM, (*_ONLY_UNIX_TCP_AND_UDP, *_ALWAYS))
+TCP_UDP_AND_ROUTE = Program("tcp_udp_and_route", SECCOMP_RET_ERRNO | EPERM, (*_AND_RTNETLINK, *_ALWAYS))
 NOTIFY = Program("notify", SECCOMP_RET_USER_NOTIF, (*_ONLY_UNIX_AND_TCP, *_ALWAYS, *_ADDRESSES))
 
 # For --capability-elevation. OPENS is installed beside a static program, whose refusals win; NOTIFY_OPENS
@@ -281,7 +294,7 @@ COMPUTE = Program(
 )
 
 PROGRAMS = (
-    *(OPEN_NET, BLOCK_ALL, TCP_ONLY, TCP_AND_UDP, NOTIFY, OPENS, NOTIFY_OPENS),
+    *(OPEN_NET, BLOCK_ALL, TCP_ONLY, TCP_AND_UDP, TCP_UDP_AND_ROUTE, NOTIFY, OPENS, NOTIFY_OPENS),
     *(PORTS, UNIX_PATHS, PORTS_OPENS, UNIX_PATHS_OPENS, PATHS, NOTIFY_PATHS),
     *(NO_CLONE3, NO_SYSV_IPC, NO_FOREIGN_SCHEDULING, STAYS_DUMPABLE, COMPUTE),
 )

@@ -20,6 +20,7 @@ class StaticFilter(StrEnum):
     BLOCK_ALL = "block_all"
     TCP_ONLY = "tcp_only"
     TCP_AND_UDP = "tcp_and_udp"  # for a network namespace of the command's own
+    TCP_UDP_AND_ROUTE = "tcp_udp_and_route"  # the same, where the command can make no other network
 
 
 class NotifyProgram(StrEnum):

@@ -22,6 +22,7 @@ REFUSAL = {
     "block_all": ERRNO,
     "tcp_only": ERRNO,
     "tcp_and_udp": ERRNO,
+    "tcp_udp_and_route": ERRNO,
     "notify": NOTIFICATION,
     "opens": NOTIFICATION,
     "notify_opens": NOTIFICATION,
@@ -35,7 +36,8 @@ BESIDE_OTHERS = ("no_clone3", "no_sysv_ipc", "no_foreign_scheduling", "stays_dum
 FOREIGN_REFUSAL = {**REFUSAL, **dict.fromkeys(BESIDE_OTHERS, ALLOW)}  # they never stand alone
 FOREIGN = {"i386": 0x40000003, "arm": 0x40000028, "x86_64": 0xC000003E, "aarch64": 0xC00000B7, "zero": 0}
 
-AF_UNIX, AF_INET, AF_INET6 = 1, 2, 10
+AF_UNIX, AF_INET, AF_INET6, AF_NETLINK = 1, 2, 10, 16
+NETLINK_ROUTE = 0
 SOCK_STREAM, SOCK_DGRAM, SOCK_RAW, SOCK_SEQPACKET = 1, 2, 3, 5
 NONBLOCK_CLOEXEC = 0o4000 | 0o2000000
 FASTOPEN = 0x20000000
@@ -184,7 +186,10 @@ def refused_with_a_network(name: str, call: str, args: Sequence[int]) -> bool:
         case "socket":
             is_tcp = kind == SOCK_STREAM and protocol in (0, 6)
             is_udp = kind == SOCK_DGRAM and protocol in (0, 17)
-            is_made = name != "block_all" and (is_tcp or (name == "tcp_and_udp" and is_udp))
+            if family == AF_NETLINK:
+                return name != "tcp_udp_and_route" or protocol != NETLINK_ROUTE
+            has_udp = name in ("tcp_and_udp", "tcp_udp_and_route")
+            is_made = name != "block_all" and (is_tcp or (has_udp and is_udp))
             return family not in (AF_INET, AF_INET6) or not is_made
     return False
 
