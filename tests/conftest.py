@@ -24,6 +24,8 @@ settings.register_profile(
     deadline=None,
     derandomize="NONO_TEST_SAME_CHOICES" in os.environ,  # set by .ci/run
 )
+# A law that takes 2 s for its 12 usual examples needs more than the usual two minutes for 1,000.
+LONG_TIMEOUT_S = 1800
 settings.register_profile("long", parent=settings.get_profile("nono"), max_examples=5000)
 settings.register_profile("slow machine", parent=settings.get_profile("nono"), max_examples=20)
 settings.load_profile("long" if os.environ.get("NONO_TEST_LONG") else "slow machine" if PACE > 1 else "nono")
@@ -35,7 +37,11 @@ for _number, _action in ((signal.SIGINT, signal.default_int_handler), (signal.SI
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave to root what needs it."""
+    """Leave to root what needs it, and give tests with the full counts their time."""
+    if os.environ.get("NONO_TEST_LONG"):
+        for item in items:
+            if item.get_closest_marker("timeout") is None:
+                item.add_marker(pytest.mark.timeout(LONG_TIMEOUT_S))
     if os.geteuid() == 0:
         return
     for item in items:
