@@ -58,8 +58,13 @@ def show(
         console.note(note)
     if chosen.shares and not chosen.shares_by:
         console.warn(chosen.shares)
-    for warning in chosen.warnings:
+    for warning in chosen.insisted:
         console.insist(warning)
+    for warning in chosen.warnings:
+        if chosen.is_open:
+            console.insist(warning)
+        else:
+            console.warn(warning)
 
 
 def closed_descriptors(argv: Sequence[str]) -> Iterator[str]:

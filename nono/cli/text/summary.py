@@ -288,7 +288,8 @@ def enforcement(chosen: Enforcement, facts: HostFacts, *, verbose: bool) -> list
     if chosen.shares_by:
         in_short = f"shared with this host: processes and /tmp ({chosen.shares_by})"
         lines.append(f"  {f'not enforced: {chosen.shares}' if verbose else in_short}")
-    gaps = [gap for gap in chosen.gaps if gap not in (*chosen.warnings, chosen.shares)]  # printed in any case
+    printed = (*chosen.warnings, *chosen.insisted, chosen.shares)  # in any case
+    gaps = [gap for gap in chosen.gaps if gap not in printed]
     if verbose:
         lines.append(f"  kernel {facts.kernel_release}, Landlock V{facts.landlock_abi}")
         lines += [f"  not enforced: {gap}" for gap in gaps]

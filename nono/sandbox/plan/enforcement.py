@@ -41,10 +41,11 @@ class Enforcement(NamedTuple):
     """How the network of this run is enforced, and what a person must be told about it."""
 
     rung: Rung | None  # None: the run is not proxy-only
-    warnings: tuple[str, ...] = ()  # printed even with --silent: the run is weaker than it looks
+    warnings: tuple[str, ...] = ()  # printed even without -v: the run is weaker than it looks
+    insisted: tuple[str, ...] = ()  # warnings that are printed even with --silent
     gaps: tuple[str, ...] = ()  # not enforced: counted in the summary, listed with -v and in the audit log
     notes: tuple[str, ...] = ()  # printed even with --silent: something that was requested is switched off
-    is_open: bool = False  # nothing restricts the network, although something was to
+    is_open: bool = False  # nothing restricts the network: warnings are printed even with --silent
     elevation: bool = False  # a person is asked about files beyond the grants
     sockets: NotifyProgram | None = None  # the supervisor's program for sockets in a run without proxy
     learns: bool = False  # the command's file accesses are recorded

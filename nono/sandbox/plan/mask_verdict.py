@@ -30,8 +30,8 @@ def with_masks(chosen: Enforcement, masking: Masking, facts: MaskFacts | None) -
             raise ValueError("whether paths can be masked was not found out")
         if facts.failed or facts.namespaces is not None:
             return _not_maskable(masking.masks, facts)
-    warnings = tuple(_open_beside_masks(masking))
-    gaps = [*warnings]
+    named, warnings = tuple(_named_elsewhere(masking)), tuple(_creatable(masking, is_own=False))
+    gaps = [*named, *warnings]
     if masking.masks:
         gaps.append(REPLACED_GAP)
     # Agents keep a login in their own directory. While that is missing, there is nothing to protect.
@@ -42,7 +42,11 @@ def with_masks(chosen: Enforcement, masking: Masking, facts: MaskFacts | None) -
             f"denied, but not there: {_enumerated(out_of_reach)}. What is made there from outside while the "
             f"command runs is {_then(masking)}."
         )
-    return chosen._replace(warnings=(*chosen.warnings, *warnings), gaps=(*chosen.gaps, *gaps))
+    return chosen._replace(
+        warnings=(*chosen.warnings, *warnings),
+        insisted=(*chosen.insisted, *named),
+        gaps=(*chosen.gaps, *gaps),
+    )
 
 
 def _not_there(absent: Sequence[Absent]) -> Refusal:
@@ -92,14 +96,13 @@ def _not_maskable(masks: Sequence[Mask], facts: MaskFacts) -> Refusal:
     )
 
 
-def _open_beside_masks(masking: Masking) -> list[str]:
-    warnings = [
+def _named_elsewhere(masking: Masking) -> list[str]:
+    return [
         f"'{mask.path}' is denied and has {mask.names} names (hard links): if another one lies in a granted "
         "directory, the command can read the file there."
         for mask in masking.masks
         if mask.kind == "file" and mask.names > 1
     ]
-    return [*warnings, *_creatable(masking, is_own=False)]
 
 
 def _creatable(masking: Masking, *, is_own: bool) -> list[str]:

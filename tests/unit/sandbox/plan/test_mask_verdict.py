@@ -72,9 +72,12 @@ def test_nothing_is_taken_for_masked_that_nobody_tried() -> None:
         with_masks(CHOSEN, Masking((mask("/work/.env"),)), None)
 
 
-def test_a_file_with_other_names_is_a_warning() -> None:
-    (_, warning) = held(Masking((mask("/work/.env", names=3),))).warnings
+def test_a_file_with_other_names_is_warned_about_in_any_case() -> None:
+    chosen = held(Masking((mask("/work/.env", names=3),)))
+    (warning,) = chosen.insisted
     assert "'/work/.env' is denied and has 3 names" in warning
+    assert warning in chosen.gaps
+    assert held(Masking((mask("/work/.env", names=1),))).insisted == ()
 
 
 def test_a_user_denial_of_a_path_that_could_be_created_refuses_the_run() -> None:
