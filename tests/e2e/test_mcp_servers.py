@@ -190,6 +190,20 @@ def test_a_server_answers_each_line_as_it_comes(sandbox: NonoRun) -> None:
             assert run.stdout.readline() == word.upper() + "\n"
 
 
+ANSWERS_LATE = """
+import sys, time
+asked = sys.stdin.read()
+time.sleep(6)
+print("answer to " + asked, end="")
+"""
+
+
+def test_a_server_may_answer_long_after_its_input_has_ended(sandbox: NonoRun) -> None:
+    server(sandbox, ANSWERS_LATE)
+    ended = sandbox.run(CLIENT, flags=[FLAG], stdin="a question\n")
+    assert (ended.exit_code, ended.stdout) == (0, "answer to a question\n"), ended.stderr
+
+
 FILLS = """
 import os, sys, time
 os.set_blocking(1, False)
@@ -265,11 +279,21 @@ time.sleep(600)
 
 @pytest.mark.parametrize(
     "end",
-    ["the run ends", "the client is killed", "nono is killed", "the carrier is killed", "the input ends"],
+    [
+        "the run ends",
+        "the client is killed",
+        "nono is killed",
+        "its carrier is killed",
+        "its pipes are closed",
+    ],
 )
 def test_a_server_ends_with_its_client(end: str, sandbox: NonoRun) -> None:
     server(sandbox, WAITS)
-    script = f'exec 3> >(exec {" ".join(CLIENT)}); read line; eval "$line"; sleep 600'
+    script = f"""
+        coproc exec {" ".join(CLIENT)}
+        read line <&${{COPROC[0]}}; echo "$line"
+        read line; eval "$line"; sleep 600
+    """
     with sandbox.started(["bash", "-c", script], flags=[FLAG], is_own_child=True) as run:
         assert run.stdin is not None
         assert run.stdout is not None
@@ -287,7 +311,8 @@ def test_a_server_ends_with_its_client(end: str, sandbox: NonoRun) -> None:
             assert carrier is not None
             os.kill(carrier.parent, signal.SIGKILL)
         else:
-            run.stdin.write("kill -9 $!\n" if end == "the client is killed" else "exec 3>&-\n")
+            closed = "exec {COPROC[0]}<&- {COPROC[1]}>&-"
+            run.stdin.write(("kill -9 $COPROC_PID" if end == "the client is killed" else closed) + "\n")
             run.stdin.flush()
         wait_until(lambda: has_ended(pid) and has_ended(command), "the server goes on")
 

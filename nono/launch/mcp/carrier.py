@@ -1,7 +1,7 @@
 """Run one MCP server by `nono mcp`, and carry its streams: standard input is a socket to its client.
 
-This process stands between the supervisor and the server. The client's bytes go to the server's standard
-input, its outputs and its exit code come back as frames. A client that is gone, as when the supervisor was
+This process stands between the supervisor and the server. The client's frames go to the server's standard
+input, its outputs and its exit code come back as others. A client that is gone, as when the supervisor was
 killed, is the end of the server.
 """
 
@@ -12,7 +12,6 @@ import select
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
@@ -24,10 +23,8 @@ from nono.bytecode.writer import own_flags
 from nono.disk.descriptor import is_readable
 from nono.kernel.process import set_parent_death_signal
 from nono.kernel.signals import shell_exit_code
-from nono.launch.mcp.frames import EXIT, PIECE_BYTES, STDERR, STDOUT, framed
+from nono.launch.mcp.frames import EXIT, PIECE_BYTES, STDERR, STDOUT, BrokenError, framed, frames, received
 
-# MCP 2025-06-18, lifecycle, "Shutdown": a server ends by itself once its standard input has ended.
-_AFTER_INPUT_S = 5.0
 _AFTER_TERM_S = 5.0  # nono ends its own command meanwhile
 _LAST_OUTPUT_S = 1.0  # for what else holds the server's outputs when it has ended
 ENDS_WITHIN_S = _AFTER_TERM_S + _LAST_OUTPUT_S + 1.0  # of the loss of its client
@@ -78,14 +75,15 @@ def _wait(client: socket.socket, pidfd: int) -> None:
 
 
 def _feed(client: socket.socket, sink: IO[bytes], server: subprocess.Popen[bytes]) -> None:
-    """Pass on what the client says. Ends a server that goes on for long once that has ended."""
-    with suppress(OSError):
-        while piece := client.recv(PIECE_BYTES):
-            sink.write(piece)
-            sink.flush()
-    with suppress(OSError):
-        sink.close()
-    time.sleep(_AFTER_INPUT_S)
+    """Pass on what the client says, and the end of that. Ends the server once the client itself is gone."""
+    with suppress(OSError, BrokenError):
+        for _, piece in frames(received(client)):
+            with suppress(OSError, ValueError):  # the server takes no more
+                if piece:
+                    sink.write(piece)
+                    sink.flush()
+                else:
+                    sink.close()
     _end(server)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -11,7 +12,7 @@ from threading import Thread
 from nono.connect_helper import open_tunnel
 from nono.disk.descriptor import write_all
 from nono.errors import NonoError
-from nono.launch.mcp.frames import EXIT, PIECE_BYTES, BrokenError, frames
+from nono.launch.mcp.frames import EXIT, PIECE_BYTES, STDIN, BrokenError, framed, frames, received
 from nono.paths import STATE_VARIABLE
 from nono.policy.hosts.mcp_servers import PORT, host_of
 from nono.sessions.processes import process_stat
@@ -70,12 +71,16 @@ def join(name: str, environ: Mapping[str, str]) -> int:
 
 def _received(connected: socket.socket, first: bytes) -> Iterator[bytes]:
     yield first
-    while piece := connected.recv(PIECE_BYTES):
-        yield piece
+    yield from received(connected)
 
 
 def _send_input(connected: socket.socket) -> None:
+    """Send what whoever started us says, and the end of that. Leaves the server once nobody hears it."""
     with suppress(OSError):  # the other direction fails too, and ends the program
         while piece := os.read(0, PIECE_BYTES):
-            connected.sendall(piece)
-        connected.shutdown(socket.SHUT_WR)
+            connected.sendall(framed(STDIN, piece))
+        connected.sendall(framed(STDIN, b""))
+        output = select.poll()
+        output.register(1, 0)  # POLLERR and POLLHUP come unasked
+        output.poll()
+        connected.shutdown(socket.SHUT_RDWR)

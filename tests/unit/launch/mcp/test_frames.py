@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from nono.launch.mcp.frames import EXIT, PIECE_BYTES, STDERR, STDOUT, BrokenError, framed, frames
+from nono.launch.mcp.frames import EXIT, PIECE_BYTES, STDERR, STDIN, STDOUT, BrokenError, framed, frames
 
-SENT = [(STDOUT, b"answer"), (STDERR, b""), (STDOUT, bytes(PIECE_BYTES)), (EXIT, b"\x07")]
+SENT = [(STDOUT, b"answer"), (STDERR, b""), (STDIN, bytes(PIECE_BYTES)), (STDIN, b""), (EXIT, b"\x07")]
 STREAM = b"".join(framed(*each) for each in SENT)
 
 
@@ -18,7 +18,7 @@ def test_frames_arrive_whole_however_the_stream_is_cut(size: int) -> None:
 
 @pytest.mark.parametrize(
     "stream",
-    [STREAM[:-1], STREAM[:3], framed(3, b"x"), b"\x01\x00\x01\x00\x01"],
+    [STREAM[:-1], STREAM[:3], framed(4, b"x"), b"\x01\x00\x01\x00\x01"],
     ids=["cut payload", "cut head", "unknown kind", "too long"],
 )
 def test_what_is_no_sequence_of_frames_is_an_error(stream: bytes) -> None:
