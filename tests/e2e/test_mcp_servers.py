@@ -202,6 +202,7 @@ def test_a_server_may_answer_long_after_its_input_has_ended(sandbox: NonoRun) ->
     server(sandbox, ANSWERS_LATE)
     ended = sandbox.run(CLIENT, flags=[FLAG], stdin="a question\n")
     assert (ended.exit_code, ended.stdout) == (0, "answer to a question\n"), ended.stderr
+    assert "waiting for MCP servers" not in ended.stderr
 
 
 FILLS = """
@@ -302,8 +303,9 @@ def test_a_server_ends_with_its_client(end: str, sandbox: NonoRun) -> None:
         pid, command = served["supervisor_pid"], served["child_pid"]
         if end == "the run ends":
             run.send_signal(signal.SIGTERM)
-            run.wait(TIMEOUT_S)
+            told = run.communicate(timeout=TIMEOUT_S)[1]
             assert has_ended(pid)
+            assert "waiting for MCP servers to end" in told
         elif end == "nono is killed":
             run.kill()
         elif end == "its carrier is killed":

@@ -11,7 +11,7 @@ import select
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from nono.proxy.config import Address, OpenProgram
 
 AT_ONCE = 16  # servers of one run
+_PATIENCE_S = 1.0
 
 
 @asynccontextmanager
@@ -46,7 +47,7 @@ async def mcp_servers(run: RunContext) -> AsyncIterator[Mapping[Address, OpenPro
         yield {(server.host, PORT): partial(running.open, server.name) for server in servers}
     finally:
         with anyio.CancelScope(shield=True):
-            await running.end()
+            await running.end(run.session.warn)
 
 
 class _Running:
@@ -93,16 +94,26 @@ class _Running:
             setsigdef=signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP},
         )
 
-    async def end(self) -> None:
-        """Wait for all of them: each ends its server once its client is gone."""
+    async def end(self, warn: Callable[[str], object]) -> None:
+        """Wait for all of them: each ends its server once its client is gone.
+
+        warn: Is told if that takes long.
+        """
         with anyio.move_on_after(carrier.ENDS_WITHIN_S):
-            for pidfd in self._carriers:
-                await anyio.wait_readable(pidfd)
+            with anyio.move_on_after(_PATIENCE_S) as patience:
+                await self._all_ended()
+            if patience.cancelled_caught:
+                warn("waiting for MCP servers to end; those that go on are killed soon.")
+                await self._all_ended()
         for pidfd in self._carriers:
             with suppress(ProcessLookupError):
                 signal.pidfd_send_signal(pidfd, signal.SIGKILL)
             await anyio.wait_readable(pidfd)
         self._forget_ended()
+
+    async def _all_ended(self) -> None:
+        for pidfd in self._carriers:
+            await anyio.wait_readable(pidfd)
 
     def _forget_ended(self) -> None:
         ended = select.poll()
