@@ -231,6 +231,25 @@ def ended_of(sandbox: NonoRun) -> object:
     return next((each.get("end") for each in records(sandbox.user) if each["profile"] == NAME), None)
 
 
+NEVER_WAITS = """
+import os, socket, subprocess, sys
+ours, theirs = socket.socketpair()
+theirs.setblocking(False)
+started = subprocess.Popen(sys.argv[1:], stdin=theirs, stdout=theirs)
+theirs.close()
+for word in ("one", "two"):
+    ours.sendall(word.encode() + b"\\n")
+    print(ours.makefile().readline(), end="", flush=True)
+"""
+
+
+def test_a_client_may_pass_streams_that_never_wait(sandbox: NonoRun) -> None:
+    server(sandbox, "import sys\nfor line in sys.stdin: print(line.strip().upper() * 200_000, flush=True)")
+    command = [sys.executable, "-I", "-S", "-c", NEVER_WAITS, *CLIENT]
+    ended = sandbox.run(command, flags=[FLAG])
+    assert ended.stdout.split() == ["ONE" * 200_000, "TWO" * 200_000], ended.stderr
+
+
 LOOKS = """
 import json, os, pathlib
 def tried(path):

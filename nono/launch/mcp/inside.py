@@ -58,6 +58,8 @@ def join(name: str, environ: Mapping[str, str]) -> int:
     Raises OSError or NoTunnelError if the proxy does not lead there, NonoError if the server is lost.
     """
     connected, first = open_tunnel(host_of(name), PORT, environ)
+    for stream in (0, 1):
+        os.set_blocking(stream, True)  # a client may have made both ends of a pipe not wait
     with connected:
         # A daemon thread, since whoever started us may keep our input open for as long as we live.
         Thread(target=_send_input, args=(connected,), daemon=True).start()
