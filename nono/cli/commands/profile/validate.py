@@ -91,6 +91,11 @@ def _checked(request: RunRequest, profile: Profile, environ: Mapping[str, str]) 
     check_references(resolved)
     for service in resolved.services:
         check_tls_files(service)
+    if resolved.mcp_servers:
+        # Imported here: few profiles have one.
+        from nono.launch.mcp.check import refuse_unfit
+
+        refuse_unfit(resolved, environ)
     return resolved
 
 

@@ -121,6 +121,27 @@ def test_what_is_not_there_is_not_valid(
     assert re.match(r"\[err\] (Profile not found|File read error|Profile error):", out)
 
 
+@pytest.mark.parametrize(
+    ("server", "problem"),
+    [
+        ({"binary": "npx"}, None),
+        ({}, "profile 'tracker' names no program to start."),
+        (None, "Profile not found: tracker"),
+    ],
+    ids=["a program", "no program", "no profile"],
+)
+def test_the_mcp_servers_of_a_profile_are_looked_at(
+    server: dict[str, str] | None, problem: str | None, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if server is not None:
+        write(home / ".config/nono/profiles/tracker.json", server)
+    path = write(home / "one.json", {"network": {"mcp_servers": ["tracker"]}})
+    status, out, _ = asked(capsys, "profile", "validate", "--json", str(path))
+    errors = json.loads(out)["errors"]
+    assert (status != 0, len(errors)) == (problem is not None, problem is not None)
+    assert all(problem in error for error in errors if problem is not None)
+
+
 def test_what_would_have_no_effect_is_a_warning(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     there = home / "data"
     there.mkdir()
