@@ -372,6 +372,8 @@ def test_a_profile_that_is_no_server_ends_the_start(
     ended = sandbox.run(["true"], flags=[FLAG])
     assert ended.exit_code != 0
     assert said in ended.stderr
+    if "binary" in more:
+        assert said in sandbox.bare(CLIENT).stderr
     server(sandbox, "pass")
     assert sandbox.run(["true"], flags=[FLAG]).exit_code == 0
 

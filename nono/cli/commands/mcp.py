@@ -50,8 +50,11 @@ def _inside(name: str, environ: Mapping[str, str]) -> int:
 def _outside(name: str, environ: Mapping[str, str]) -> int:
     from nono.cli.args.parse import parse
     from nono.cli.commands.run import command
+    from nono.launch.mcp.check import program_of
     from nono.launch.mcp.place import environment, made_workdir
+    from nono.policy.profile.store import load
 
+    program_of(name, load(name, environ).profile)
     try:
         workdir = made_workdir(name, environ)
         os.chdir(workdir)

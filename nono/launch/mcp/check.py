@@ -17,6 +17,7 @@ from nono.policy.host_filesystem import HostFilesystem
 from nono.policy.path_expansion import canonical_as_far, is_within
 from nono.policy.profile.store import load
 from nono.policy.resolve import Resolved
+from nono.policy.schema.profile import Profile
 
 _OF_SCRIPTS = frozenset(
     (
@@ -50,18 +51,14 @@ def refuse_unfit(resolved: Resolved, environ: Mapping[str, str]) -> None:
     for server in resolved.mcp_servers:
         loaded = load(server.name, environ, long_lived=True)
         profile = loaded.profile
-        if profile.binary is None:
-            raise ConfigError(
-                f"{server.origin}: profile '{server.name}' names no program to start.",
-                hint='"binary": "npx", for instance, with its arguments in "command_args"',
-            )
+        binary = program_of(server.name, profile)
         if profile.network.mcp_servers:
             raise ConfigError(
                 f"{server.origin}: profile '{server.name}' has mcp_servers, and a server has none of its own."
             )
         workdir = workdir_of(server.name, environ)
         context = resolved.path_context._replace(workdir=workdir)
-        words = [context.expand_built_in(word) for word in (profile.binary, *profile.command_args)]
+        words = [context.expand_built_in(word) for word in (binary, *profile.command_args)]
         trees = (*loaded.files, *_programs(words, workdir), workdir)
         found = [each for path in trees for each in _reached(path, written, fs)]
         # Others have their directories below this one.
@@ -71,6 +68,16 @@ def refuse_unfit(resolved: Resolved, environ: Mapping[str, str]) -> None:
                 f"{server.origin}: the command may write {found[0]}, and so decide what the server is.",
                 hint="keep it outside the grants",
             )
+
+
+def program_of(name: str, profile: Profile) -> str:
+    """Return the program of a server's profile. Raises ConfigError if it names none."""
+    if profile.binary is None:
+        raise ConfigError(
+            f"profile '{name}' names no program to start.",
+            hint='"binary": "npx", for instance, with its arguments in "command_args"',
+        )
+    return profile.binary
 
 
 def _programs(words: list[str], workdir: str) -> Iterator[str]:
