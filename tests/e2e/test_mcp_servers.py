@@ -338,6 +338,18 @@ def test_a_server_ends_with_its_client(end: str, sandbox: NonoRun) -> None:
         wait_until(lambda: has_ended(pid) and has_ended(command), "the server goes on")
 
 
+def test_what_carries_the_streams_of_a_server_shows_nobody_its_environment(sandbox: NonoRun) -> None:
+    server(sandbox, WAITS)
+    with sandbox.started(CLIENT, flags=[FLAG]) as run:
+        assert run.stdout is not None
+        assert run.stdout.readline() == "up\n"
+        served = next(record for record in records(sandbox.user) if record["profile"] == NAME)
+        carrier = process_stat(served["supervisor_pid"])
+        assert carrier is not None
+        assert sandbox.bare(["cat", f"/proc/{carrier.parent}/comm"]).exit_code == 0
+        assert sandbox.bare(["cat", f"/proc/{carrier.parent}/environ"]).exit_code != 0
+
+
 def test_a_run_has_so_many_servers_at_once(sandbox: NonoRun) -> None:
     server(sandbox, "import sys; sys.stdin.read()")
     script = f"for i in $(seq 17); do {' '.join(CLIENT)} < <(sleep 600) & done; wait -n; echo $?"

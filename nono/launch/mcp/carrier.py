@@ -21,7 +21,7 @@ from typing import IO
 
 from nono.bytecode.writer import own_flags
 from nono.disk.descriptor import is_readable
-from nono.kernel.process import set_parent_death_signal
+from nono.kernel.process import keep_memory_private, set_parent_death_signal
 from nono.kernel.signals import shell_exit_code
 from nono.launch.mcp.frames import EXIT, PIECE_BYTES, STDERR, STDOUT, BrokenError, framed, frames, received
 
@@ -36,6 +36,7 @@ def main(arguments: Sequence[str]) -> None:
     arguments: The name of its profile.
     """
     (name,) = arguments
+    keep_memory_private()  # its environment may hold the keys of the server, and what passes its secrets
     with socket.socket(fileno=0) as client:
         # Tied to this process: a server that heeds neither input nor signals would be left otherwise.
         server = subprocess.Popen(
