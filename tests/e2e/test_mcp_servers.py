@@ -218,7 +218,7 @@ print(written, file=sys.stderr)
 
 def test_a_client_that_reads_late_has_the_last_byte(sandbox: NonoRun) -> None:
     server(sandbox, FILLS)
-    script = f"{' '.join(CLIENT)} | (read line </dev/fd/3; wc -c)"
+    script = f"{' '.join(CLIENT)} | (read line <&3; wc -c)"
     with sandbox.started(["bash", "-c", f"({script}) 3<&0 </dev/null"], flags=[FLAG, "--silent"]) as run:
         wait_until(lambda: ended_of(sandbox) is not None, "the server goes on")
         time.sleep(1.5)  # longer than the carrier waits for what else holds the outputs
