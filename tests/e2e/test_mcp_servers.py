@@ -399,8 +399,11 @@ def test_a_profile_that_is_no_server_ends_the_start(
         ("env", ["{}/server"]),
         ("uv", ["--directory", "{}", "run", "server.py"]),
         ("npm", ["--prefix={}", "start"]),
+        ("uvx", ["--from", "{}", "server"]),
+        ("npx", ["-y", "{}"]),
+        ("bun", ["run", "{}"]),
     ],
-    ids=["program", "script", "value", "executable", "directory", "prefix"],
+    ids=["program", "script", "value", "executable", "directory", "prefix", "source", "package", "run"],
 )
 def test_a_program_that_the_command_may_write_ends_the_start(
     binary: str, arguments: list[str], sandbox: NonoRun
@@ -421,8 +424,11 @@ def test_a_server_may_be_told_of_a_project_that_the_command_writes(sandbox: Nono
     database = sandbox.project / "issues.db"
     database.write_text("")
     words = [str(sandbox.project), "--db-path", str(database), f"--root={sandbox.project}"]
-    server(sandbox, "", {**PROXY_ONLY, "command_args": ["-c", "pass", *words]})
-    assert sandbox.run(["true"], flags=[FLAG]).exit_code == 0
+    for started in (["npx", "-y", "tracker-mcp@1.4.2"], ["tracker-mcp"]):
+        own = {"binary": started[0], "command_args": [*started[1:], *words]}
+        server(sandbox, "", {**PROXY_ONLY, **own})
+        ended = sandbox.run(["true"], flags=[FLAG])
+        assert ended.exit_code == 0, ended.stderr
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
-from posixpath import isabs, join, splitext
+from posixpath import basename, isabs, join, splitext
 
 from nono import paths
 from nono.errors import ConfigError
@@ -37,8 +38,13 @@ _OF_SCRIPTS = frozenset(
         ".jar",
     )
 )
-# Of uv, npm, pnpm and bun: their value is the directory in which a program is looked for.
-_OF_DIRECTORIES = frozenset(("--directory", "--project", "--prefix", "--dir", "--cwd", "-C"))
+# Of uv, npm, pnpm, bun and pipx: their value is the directory in which a program is looked for.
+_OF_DIRECTORIES = frozenset(
+    ("--directory", "--project", "--prefix", "--dir", "--cwd", "-C", "--from", "--with-editable", "--spec")
+)
+# Their first operand is a program, or a directory of one. That of others may be what a server is to read.
+_RUNNERS = re.compile(r"python[0-9.]*|node|deno|bunx?|npx|npm|pnpm|pnpx|yarn|uvx?|pipx")
+_ACTIONS = frozenset(("run", "exec", "dlx", "x", "tool"))
 
 
 def refuse_unfit(resolved: Resolved, environ: Mapping[str, str]) -> None:
@@ -84,6 +90,9 @@ def _programs(words: list[str], workdir: str) -> Iterator[str]:
     """Yield the program of a command line, if it is a path, and what its arguments have run as code."""
     if "/" in words[0]:
         yield join(workdir, words[0])
+    operands = [word for word in words[1:] if not word.startswith("-") and word not in _ACTIONS][:1]
+    if _RUNNERS.fullmatch(basename(words[0])):
+        yield from filter(isabs, operands)
     for before, word in pairwise(words):
         option, _, value = word.partition("=") if word.startswith("--") else (before, "", word)
         if option in _OF_DIRECTORIES or (isabs(value) and _is_code(value)):
