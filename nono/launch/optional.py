@@ -100,8 +100,10 @@ def read_env_credentials(resolved: Resolved, environ: Mapping[str, str], warn: W
     if not resolved.env_credentials:
         return {}
     from nono.credentials.env_credentials import read_env_credentials
+    from nono.launch.trusted.search_path import beside_command
 
-    return read_env_credentials(resolved.env_credentials, environ, warn)
+    beside = beside_command(environ, resolved.capabilities.grants)
+    return read_env_credentials(resolved.env_credentials, beside, warn)
 
 
 @contextmanager

@@ -114,6 +114,11 @@ class Launch:
             from nono.launch.trusted.trust_roots import refuse_writable_trust
 
             refuse_writable_trust(resolved, environ)
+        if resolved.proxy is not None or resolved.env_credentials:
+            # Imported here: other runs read no keys.
+            from nono.launch.trusted.key_helpers import refuse_writable_helpers
+
+            refuse_writable_helpers(resolved, environ)
         return prepared
 
     def execute(self, prepared: Prepared, options: RunOptions) -> Outcome:

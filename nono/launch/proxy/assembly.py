@@ -122,7 +122,7 @@ def assemble(
             from nono.policy.services.key_reach import refuse_elsewhere
 
             refuse_elsewhere(service.service)
-    upstream_proxy = upstream_proxy_of(resolved.proxy, environ, session.warn)
+    upstream_proxy = upstream_proxy_of(resolved.proxy, beside, session.warn)
     return Assembly(resolved, session, post, services, logins, upstream_proxy, ca_worker, own_authority)
 
 
@@ -179,9 +179,9 @@ def _check_program(grants: tuple[Grant, ...], service: str, command: Sequence[st
 
 
 def _beside_command(environ: Mapping[str, str], resolved: Resolved) -> Mapping[str, str]:
-    """Return the environment of programs that print or encrypt keys while the command runs."""
-    prints = any(service.capture is not None or service.aws is not None for service in resolved.services)
-    if not prints and not resolved.oauth_routes:
+    """Return the environment of programs that print or encrypt keys, now or while the command runs."""
+    behind = None if resolved.proxy is None else resolved.proxy.upstream_proxy
+    if not resolved.services and not resolved.oauth_routes and (behind is None or behind.auth is None):
         return environ
     # Imported here: few runs have one.
     from nono.launch.trusted.search_path import beside_command

@@ -177,6 +177,11 @@ def variables_kept(orders: Orders, prepared: Prepared, environ: Mapping[str, str
             if path := environ.get(name):
                 source_variable("--audit-otlp", f"file://{abspath(path)}", prepared)
     references = [each.removeprefix(KEY) for each in orders.anchors if each.startswith(KEY)]
+    if references:
+        # Imported here: few anchors are signed here.
+        from nono.launch.trusted.key_helpers import refuse_writable_manager
+
+        refuse_writable_manager("--audit-anchor", references, prepared.capabilities.grants, environ)
     found = {source_variable("--audit-anchor", reference, prepared) for reference in references}
     return {each for each in found if each is not None} | (set() if orders.otlp is None else LOGINS)
 
