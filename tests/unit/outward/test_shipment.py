@@ -20,6 +20,7 @@ from nono.outward import spool
 from nono.outward.otlp import Sender
 from nono.outward.shipment import Shipment, left_over, shipment
 from support.outward.collector import Collector, collector
+from support.outward.serving import PostHandler, serving
 from support.ports import unused_port
 from unit.outward.conftest import SESSION
 
@@ -83,6 +84,38 @@ def test_a_collector_that_is_away_holds_nothing_up(log: AuditLog) -> None:
         assert own.pump(Sender(url, 0.5)).problem == "it cannot be reached"
         assert time.monotonic() - began < 3
     assert cursor(log, url).sent == 0
+
+
+@pytest.mark.parametrize("status", [302, 307])
+def test_a_redirect_sends_neither_records_nor_the_login_elsewhere(
+    log: AuditLog, sink: Collector, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    """A page to log in at, behind a 302, would answer 200 for records that nobody keeps."""
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "x-api-key=canary")
+    met = list[str]()
+
+    class Page(PostHandler):
+        def post(self, content: bytes) -> None:
+            met.append(self.headers["x-api-key"])
+            self.answer(200, "text/html", b"log in")
+
+        def do_GET(self) -> None:
+            self.post(b"")
+
+    class Front(PostHandler):
+        def post(self, content: bytes) -> None:
+            self.send_response(status)
+            self.send_header("Location", page)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+    with serving(Page) as page, serving(Front) as front, shipped(log, front) as own:
+        assert str(own.pump(Sender(front, 5)).problem).startswith(f"it has answered {status}")
+    assert met == []
+    assert cursor(log, front).sent == 0
+    with shipped(log, sink.url) as own:
+        assert own.pump(Sender(sink.url, 5)).problem is None
+    assert sink.headers[0]["x-api-key"] == "canary"
 
 
 def test_a_log_longer_than_a_batch_is_sent_in_several(
