@@ -99,7 +99,7 @@ def test_a_redirect_sends_neither_records_nor_the_login_elsewhere(
             met.append(self.headers["x-api-key"])
             self.answer(200, "text/html", b"log in")
 
-        def do_GET(self) -> None:
+        def do_GET(self) -> None:  # noqa: N802  # the name that the library calls
             self.post(b"")
 
     class Front(PostHandler):
