@@ -108,7 +108,7 @@ class Launch:
             # Imported here, as below: few runs have hooks.
             from nono.launch.around.session_hooks import refuse_unfit
 
-            refuse_unfit(prepared)
+            refuse_unfit(resolved.session_hooks, capabilities.grants)
         if resolved.proxy is not None or resolved.approval is not None:
             # Imported here: other runs trust no roots.
             from nono.launch.trusted.trust_roots import refuse_writable_trust

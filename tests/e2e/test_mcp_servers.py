@@ -25,6 +25,7 @@ from support.nono_run import (
     Ended,
     NonoRun,
 )
+from support.ports import unused_port
 from support.servers.http1 import HttpUpstream, Received, upstream
 from support.sessions.detached import has_ended, wait_until
 from support.sessions.records import nono, records
@@ -58,8 +59,12 @@ def tracker() -> Iterator[HttpUpstream]:
 
 
 def service(tracker: HttpUpstream) -> dict[str, Any]:
+    return service_at(tracker.port)
+
+
+def service_at(port: int) -> dict[str, Any]:
     own = {
-        "upstream": f"http://127.0.0.1:{tracker.port}",
+        "upstream": f"http://127.0.0.1:{port}",
         "credential_key": "env://REAL",
         "env_var": "TRACKER_TOKEN",
     }
@@ -400,10 +405,17 @@ def test_a_profile_that_is_no_server_ends_the_start(
         ("uv", ["--directory", "{}", "run", "server.py"]),
         ("npm", ["--prefix={}", "start"]),
         ("uvx", ["--from", "{}", "server"]),
+        ("uvx", ["--with=requests,tools@file://{}[http]", "server"]),
         ("npx", ["-y", "{}"]),
+        ("npx", ["-y", "file:{}"]),
         ("bun", ["run", "{}"]),
+        ("node", ["--import=file://{}/server.data", "server"]),
+        ("node", ["--inspect", "{}"]),
     ],
-    ids=["program", "script", "value", "executable", "directory", "prefix", "source", "package", "run"],
+    ids=[
+        *("program", "script", "value", "executable", "directory", "prefix", "source", "one of several"),
+        *("package", "URL of a package", "run", "module", "directory of a module"),
+    ],
 )
 def test_a_program_that_the_command_may_write_ends_the_start(
     binary: str, arguments: list[str], sandbox: NonoRun
@@ -418,6 +430,61 @@ def test_a_program_that_the_command_may_write_ends_the_start(
         ended = sandbox.run(["true"], flags=[FLAG])
         assert ended.exit_code == code, ended.stderr
         assert ("and so decide what the server is" in ended.stderr) is bool(code)
+
+
+@pytest.mark.parametrize("runs", ["hook", "credential_capture", "key file"])
+def test_what_runs_for_a_server_outside_is_not_the_commands_to_write(runs: str, sandbox: NonoRun) -> None:
+    """Each is outside of every sandbox, and the run of the server would not know of this command."""
+    own = sandbox.make(sandbox.user.home / "own")
+    for place, code in ((sandbox.project, 1), (own, 0)):
+        program = place / "program"
+        program.write_text(f"#!/bin/sh\necho {KEY}\n")
+        program.chmod(0o700)
+        sandbox.give(program)
+        reference = f"file://{program}" if runs == "key file" else "cmd://vend"
+        key = {"upstream": "https://127.0.0.1:9", "credential_key": reference, "env_var": "TRACKER_TOKEN"}
+        documents: dict[str, dict[str, Any]] = {
+            "hook": {**PROXY_ONLY, "session_hooks": {"before": {"script": str(program)}}},
+            "credential_capture": {
+                "credential_capture": {"vend": {"command": [str(program)]}},
+                "network": {"credentials": ["tracker"], "custom_credentials": {"tracker": key}},
+            },
+            "key file": {"network": {"credentials": ["tracker"], "custom_credentials": {"tracker": key}}},
+        }
+        server(sandbox, "pass", documents[runs])
+        ended = sandbox.run(["true"], flags=[FLAG])
+        assert ended.exit_code == code, ended.stderr
+        assert (f"--mcp-server: profile '{NAME}': " in ended.stderr) is bool(code)
+        assert (f"{place}, which " in ended.stderr) is bool(code)
+
+
+@pytest.mark.needs("listener")
+def test_the_command_does_not_answer_for_the_host_of_a_server(sandbox: NonoRun) -> None:
+    """A service of this machine without TLS is known by its port alone."""
+    port = unused_port()
+    server(sandbox, ASKING, service_at(port))
+    listening = (
+        "import socket, sys\n"
+        "for port in map(int, sys.argv[1:]):\n"
+        "    try:\n"
+        "        socket.socket().bind(('127.0.0.1', port)); print('bound')\n"
+        "    except OSError as error:\n"
+        "        print(error.strerror)\n"
+    )
+    argv = [sys.executable, "-I", "-c", listening, str(port), str(unused_port())]
+    ended = sandbox.run(argv, flags=[FLAG], environment={"REAL": KEY})
+    assert ended.stdout == "Permission denied\nbound\n", ended.stderr
+    alone = sandbox.run(argv)
+    assert alone.stdout == "bound\nbound\n", alone.stderr
+
+
+def test_the_command_has_no_variable_that_holds_the_key_of_a_server(
+    sandbox: NonoRun, tracker: HttpUpstream
+) -> None:
+    server(sandbox, ASKING, service(tracker))
+    for flags, shown in (([FLAG], ""), ([], KEY)):
+        ended = sandbox.run(["sh", "-c", "echo $REAL"], flags=flags, environment={"REAL": KEY})
+        assert ended.stdout == f"{shown}\n", ended.stderr
 
 
 def test_a_server_may_be_told_of_a_project_that_the_command_writes(sandbox: NonoRun) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from posixpath import dirname, join, realpath
 from typing import Literal
@@ -23,7 +23,7 @@ from nono.launch.trusted.search_path import unwritten
 from nono.policy.capability import Grant
 from nono.policy.files.grants import at_every_mount
 from nono.policy.host_filesystem import HostFilesystem, directories_from, inode, way_to
-from nono.policy.schema.profile import SessionHook
+from nono.policy.schema.profile import SessionHook, SessionHooks
 from nono.policy.session_hooks import TIMEOUT_S, Script, hook_variables, unfit
 from nono.private_dir import make_private_subdir, open_private_dir
 
@@ -42,14 +42,14 @@ class InterruptedRunError(NonoError):
         self.exit_code = 128 + number
 
 
-def refuse_unfit(prepared: Prepared) -> None:
-    """Raise ConfigError for a hook that must not run."""
-    hooks = prepared.resolved.session_hooks
+def refuse_unfit(hooks: SessionHooks, grants: Iterable[Grant]) -> None:
+    """Raise ConfigError for a hook that must not run beside a command with these grants."""
+    everywhere = [*at_every_mount(grants, HostFilesystem())]
     for name, hook in zip(hooks._fields, hooks, strict=True):
         if hook is None:
             continue
         try:
-            reason = unfit(_found(hook.script), _grants(prepared), os.geteuid())
+            reason = unfit(_found(hook.script), everywhere, os.geteuid())
         except OSError as error:
             reason = f"cannot be used: {error.strerror}"
         if reason is not None:
@@ -57,10 +57,6 @@ def refuse_unfit(prepared: Prepared) -> None:
                 f"session_hooks.{name}: {hook.script} {reason}.",
                 hint="keep it in a directory of your own, outside the grants, and chmod 700 it",
             )
-
-
-def _grants(prepared: Prepared) -> list[Grant]:
-    return [*at_every_mount(prepared.capabilities.grants, HostFilesystem())]
 
 
 def _found(path: str) -> Script:
@@ -102,7 +98,8 @@ def run_after(prepared: Prepared, session: Session, exit_code: int) -> None:
 def _run(
     hook: SessionHook, name: HookType, prepared: Prepared, session: Session, added: Mapping[str, str]
 ) -> Ran:
-    grants, inherited = _grants(prepared), helper_environment(session.environ)
+    grants = [*at_every_mount(prepared.capabilities.grants, HostFilesystem())]
+    inherited = helper_environment(session.environ)
     environment = {
         **inherited,
         "PATH": unwritten(inherited["PATH"], grants),

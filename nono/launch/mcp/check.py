@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Iterator, Mapping
-from itertools import pairwise
-from posixpath import basename, isabs, join, splitext
+from posixpath import join
 
 from nono import paths
 from nono.errors import ConfigError
+from nono.launch.mcp.command_line import programs
+from nono.launch.mcp.outside import beside_server
 from nono.launch.mcp.place import workdir_of
 from nono.policy.capability import Grant
 from nono.policy.files.grants import at_every_mount, covering
@@ -20,37 +19,12 @@ from nono.policy.profile.store import load
 from nono.policy.resolve import Resolved
 from nono.policy.schema.profile import Profile
 
-_OF_SCRIPTS = frozenset(
-    (
-        ".py",
-        ".pyz",
-        ".js",
-        ".mjs",
-        ".cjs",
-        ".jsx",
-        ".ts",
-        ".mts",
-        ".cts",
-        ".tsx",
-        ".sh",
-        ".rb",
-        ".php",
-        ".jar",
-    )
-)
-# Of uv, npm, pnpm, bun and pipx: their value is the directory in which a program is looked for.
-_OF_DIRECTORIES = frozenset(
-    ("--directory", "--project", "--prefix", "--dir", "--cwd", "-C", "--from", "--with-editable", "--spec")
-)
-# Their first operand is a program, or a directory of one. That of others may be what a server is to read.
-_RUNNERS = re.compile(r"python[0-9.]*|node|deno|bunx?|npx|npm|pnpm|pnpx|yarn|uvx?|pipx")
-_ACTIONS = frozenset(("run", "exec", "dlx", "x", "tool"))
 
+def beside_servers(resolved: Resolved, environ: Mapping[str, str]) -> Resolved:
+    """Return the policy of a command beside its servers, like beside_server().
 
-def refuse_unfit(resolved: Resolved, environ: Mapping[str, str]) -> None:
-    """Raise ConfigError for a server that cannot be started, or that the command could make another.
-
-    Raises ProfileError like load().
+    Raises ConfigError for a server that cannot be started, or that the command could make another, and
+    ProfileError like load().
     """
     fs = HostFilesystem()
     written = [grant for grant in at_every_mount(resolved.capabilities.grants, fs) if grant.access.writes]
@@ -65,7 +39,7 @@ def refuse_unfit(resolved: Resolved, environ: Mapping[str, str]) -> None:
         workdir = workdir_of(server.name, environ)
         context = resolved.path_context._replace(workdir=workdir)
         words = [context.expand_built_in(word) for word in (binary, *profile.command_args)]
-        trees = (*loaded.files, *_programs(words, workdir), workdir)
+        trees = (*loaded.files, *programs(words, workdir), workdir)
         found = [each for path in trees for each in _reached(path, written, fs)]
         # Others have their directories below this one.
         found += [path for path in _places(_caches(environ), fs) if covering(written, path)]
@@ -74,6 +48,8 @@ def refuse_unfit(resolved: Resolved, environ: Mapping[str, str]) -> None:
                 f"{server.origin}: the command may write {found[0]}, and so decide what the server is.",
                 hint="keep it outside the grants",
             )
+        resolved = beside_server(resolved, server, profile, environ)
+    return resolved
 
 
 def program_of(name: str, profile: Profile) -> str:
@@ -84,23 +60,6 @@ def program_of(name: str, profile: Profile) -> str:
             hint='"binary": "npx", for instance, with its arguments in "command_args"',
         )
     return profile.binary
-
-
-def _programs(words: list[str], workdir: str) -> Iterator[str]:
-    """Yield the program of a command line, if it is a path, and what its arguments have run as code."""
-    if "/" in words[0]:
-        yield join(workdir, words[0])
-    operands = [word for word in words[1:] if not word.startswith("-") and word not in _ACTIONS][:1]
-    if _RUNNERS.fullmatch(basename(words[0])):
-        yield from filter(isabs, operands)
-    for before, word in pairwise(words):
-        option, _, value = word.partition("=") if word.startswith("--") else (before, "", word)
-        if option in _OF_DIRECTORIES or (isabs(value) and _is_code(value)):
-            yield join(workdir, value)
-
-
-def _is_code(path: str) -> bool:
-    return splitext(path)[1] in _OF_SCRIPTS or (os.path.isfile(path) and os.access(path, os.X_OK))
 
 
 def _caches(environ: Mapping[str, str]) -> str:

@@ -93,9 +93,9 @@ def _checked(request: RunRequest, profile: Profile, environ: Mapping[str, str]) 
         check_tls_files(service)
     if resolved.mcp_servers:
         # Imported here: few profiles have one.
-        from nono.launch.mcp.check import refuse_unfit
+        from nono.launch.mcp.check import beside_servers
 
-        refuse_unfit(resolved, environ)
+        beside_servers(resolved, environ)
     return resolved
 
 

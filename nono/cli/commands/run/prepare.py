@@ -66,9 +66,9 @@ def _resolved(call: Call) -> Resolved:
     refuse_unrecorded(given, resolved)
     if resolved.mcp_servers:
         # Imported here: few runs have one.
-        from nono.launch.mcp.check import refuse_unfit
+        from nono.launch.mcp.check import beside_servers
 
-        refuse_unfit(resolved, call.environ)
+        resolved = beside_servers(resolved, call.environ)
     if given.ports("proxy_port") and resolved.capabilities.network is not NetworkMode.PROXY:
         raise ConfigError(
             "--proxy-port is for a run with a proxy, and nothing asks for one.",
