@@ -29,6 +29,7 @@ from support.ports import unused_port
 from support.servers.http1 import HttpUpstream, Received, upstream
 from support.sessions.detached import has_ended, wait_until
 from support.sessions.records import nono, records
+from support.terminal import terminal
 
 KEY = "canary-of-the-real-key"
 NAME, HOST = "tracker", "tracker.mcp.nono.alt"
@@ -525,6 +526,22 @@ def test_a_link_from_where_a_server_starts_into_the_project_ends_the_start(sandb
         sandbox.give(each)
     ended = sandbox.run(["true"], flags=[FLAG])
     assert f"the command may write {sandbox.project}/{NAME}, and so decide" in ended.stderr
+
+
+@pytest.mark.needs("listener")
+@pytest.mark.parametrize("is_piped", [True, False], ids=["a client", "a person"])
+def test_a_server_asks_nobody_at_the_terminal_of_its_client(is_piped: bool, sandbox: NonoRun) -> None:
+    secret = sandbox.user.home / "secret"
+    secret.write_text("secret")
+    sandbox.give(secret)
+    asks = {"security": {"capability_elevation": True}}
+    server(sandbox, f"open({str(secret)!r})", {**PROXY_ONLY, **asks})
+    started = " ".join(CLIENT)
+    script = f"sleep 60 | {started}; echo the end" if is_piped else f"{started}; echo the end"
+    argv = sandbox.user.command(["sh", "-c", script])
+    with terminal(argv, sandbox.user.environment({}), sandbox.project) as person:
+        person.wait_for(b"PermissionError" if is_piped else b"Grant access?")
+        assert (b"Grant access?" in person.shown) is not is_piped
 
 
 def test_a_server_whose_profile_the_command_may_write_ends_the_start(sandbox: NonoRun) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from argparse import ArgumentParser
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 from nono.cli.args import argparse_parser
 from nono.errors import NonoError, UsageError, reason_of
@@ -55,6 +56,10 @@ def _outside(name: str, environ: Mapping[str, str]) -> int:
     from nono.policy.profile.store import load
 
     program_of(name, load(name, environ).profile)
+    if not os.isatty(0):
+        # The terminal is the client's, who would be drawn over by a question there, and take the answer.
+        with suppress(PermissionError):  # it has made a session for us already
+            os.setsid()
     try:
         workdir = made_workdir(name, environ)
         os.chdir(workdir)
