@@ -32,6 +32,7 @@ from nono.proxy.http.upstream_proxy import (
 from nono.proxy.upstream.dial import Dialer, DialError
 from nono.proxy.verdict.host_policy import HostPolicy, own_port_refused, reaches_proxy
 
+_IN_NO_DNS = ".alt"  # RFC 9476: nobody is asked for such a name, which may be that of a profile
 _LOCAL_LOOKUP_S = 2.0  # with an upstream proxy, which looks names up too, a hanging resolver must not block
 _CHAIN_PATIENCE = 3  # times the connect time limit, because that proxy looks up and connects too
 
@@ -106,11 +107,13 @@ class Connector:
     async def _vetted(self, host: str, port: int, hosts: HostPolicy) -> Sequence[str] | Refuse:
         """Return the vetted addresses of `host`; () if only the upstream proxy can resolve it.
 
-        Raises DialError if no address is found and no upstream proxy is used.
+        Raises DialError if no address is found and no upstream proxy is used, or for a name in no DNS.
         """
         named = hosts.judge_name(host, port)
         if isinstance(named, Refuse):
             return named
+        if host.endswith(_IN_NO_DNS):
+            raise DialError(f"no address was found for {host}")
         if self.upstream_proxy is not None and self.upstream_proxy.is_at(host, port):
             return _chain_refused(host, self.upstream_proxy.via)
         addresses = await self._look_up(host, port)

@@ -61,6 +61,17 @@ def test_a_refused_request_reaches_nobody(host: str, fields: bytes, status: int,
         assert client.response().status == 200
 
 
+def test_a_name_that_is_in_no_dns_is_looked_up_nowhere() -> None:
+    """It may be that of a profile, whose server is reached by a tunnel alone (ADR 125)."""
+    with upstream() as server, proxy() as p, Client(p.port) as client:
+        client.send(get(f"http://tracker.mcp.nono.alt:{server.port}/"))
+        assert client.response().status == 502
+        assert p.names.asked == []
+        client.send(get(f"http://tracker.mcp.nono.test:{server.port}/"))
+        assert client.response().status == 200
+        assert p.names.asked == ["tracker.mcp.nono.test"]
+
+
 def test_a_host_field_for_another_host_is_refused() -> None:
     with upstream() as server, proxy() as p, Client(p.port) as client:
         client.send(get(f"http://site.test:{server.port}/", host="site.test"))
