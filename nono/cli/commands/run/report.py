@@ -52,9 +52,7 @@ def report_on(
     spent_s = time.monotonic() - began  # without what the person takes to answer
     if outcome.changed is not None and not call.console.silent:
         _review(call, outcome, front)
-    is_asked_for = call.invocation.given.flag("diagnostics_json")
-    is_news = outcome.exit_code or outcome.denials.listed() or refusals is not None
-    if not call.is_shell and (is_news or is_asked_for):
+    if not call.is_shell and _is_worth_a_report(call, outcome, refusals):
         # Imported here: most runs succeed and need no report.
         from nono.approval.ask import open_terminal
         from nono.cli.diagnostics.report import report
@@ -62,6 +60,11 @@ def report_on(
         asks = open_terminal if front is None else front.open_prompt
         report(outcome, prepared, call.invocation, call.console, call.environ, asks, refusals)
     _sum_up(call, outcome, prepared.resolved, spent_s)
+
+
+def _is_worth_a_report(call: Call, outcome: Outcome, refusals: Refusals | None) -> bool:
+    has_news = bool(outcome.exit_code or outcome.denials.listed()) or refusals is not None
+    return has_news or call.given.flag("diagnostics_json")
 
 
 def _review(call: Call, outcome: Outcome, front: Front | None) -> None:
