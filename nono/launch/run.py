@@ -127,6 +127,9 @@ class Launch:
         launcher = self._unused()
         # Before any secret is read: from here on no process of our uid can inspect this one.
         process.keep_memory_private()
+        # Libraries append the secrets of TLS to the file that this names. A command that may write there
+        # could make it a link to any file, or a FIFO. What the command inherits is in self._environ.
+        os.environ.pop("SSLKEYLOGFILE", None)
         beside = Beside(options.wishes, prepared, self._environ)
         session_id = new_session_id()
         with ExitStack() as stack:

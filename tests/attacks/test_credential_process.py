@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -93,3 +94,31 @@ def test_a_program_that_the_command_has_put_on_path_gives_no_key_to_sign_with(sa
     assert (granted / "op").exists()
     assert "was not anchored at key:op:" in ended.stderr, ended.stderr
     assert not marker.exists()
+
+
+def test_no_library_writes_the_secrets_of_tls_where_the_command_leads_it(sandbox: NonoRun) -> None:
+    """A person who looks into TLS has named a file of the project, which botocore opens to append to it."""
+    outside, named = sandbox.user.home / "outside", sandbox.project / "tls.log"
+    named.symlink_to(outside)
+    attack = program("proxy.signed_request", str(sandbox.project / "unused"), "")
+    shown = ["sh", "-c", 'echo "$SSLKEYLOGFILE"; exec "$@"', "sh", *attack]
+    argv = sandbox.argv(shown, profile=PROFILE, flags=["--credential=bedrock"])
+    argv[argv.index("-I")] = "-P"  # as an installed nono runs: botocore heeds the variable
+    variables = {
+        "PATH": "/usr/bin:/bin",
+        "SSLKEYLOGFILE": str(named),
+        "AWS_CONFIG_FILE": "/nonexistent",
+        "AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://127.0.0.1:9/keys",
+    }
+    ended = subprocess.run(
+        argv,
+        env=sandbox.user.environment(variables),
+        cwd=sandbox.project,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert f'"status": {WITHOUT_KEYS}' in ended.stdout, ended.stderr
+    assert ended.stdout.startswith(f"{named}\n")
+    assert not outside.exists()
