@@ -60,12 +60,12 @@ def running(service: Intercepted) -> Iterator[None]:
 
 
 @contextmanager
-def viewer(service: Intercepted, *argv: str) -> Iterator[tuple[str, str]]:
+def viewer(service: Intercepted, *argv: str, **variables: str) -> Iterator[tuple[str, str]]:
     """Yield the authority and the token of the page."""
     port, user = unused_port(), service.stage.runner.user
     with fork_server.start(
         user.command([*NONO, "flows", *argv, "--port", str(port)]),
-        env=user.environment(),
+        env=user.environment(variables),
         cwd=service.stage.project,
         stdout=subprocess.PIPE,
         text=True,
@@ -102,6 +102,18 @@ def test_exchanges_are_shown_as_they_are_recorded(service: Intercepted) -> None:
         (service.stage.project / "go").touch()
         wait_until(lambda: shown(authority, token) == {"/first", "/second"}, "the second is not shown")
     assert records(service.stage.runner.user)[0]["exit_code"] == 0
+
+
+def test_no_command_writes_the_settings_of_what_shows_exchanges(service: Intercepted) -> None:
+    """mitmproxy runs the scripts that config.yaml names, outside the sandbox."""
+    project, state = service.stage.project, service.stage.runner.user.home / ".local/state/nono"
+    service.run(("sh", "-c", "true"), flags=(f"--record-flows={project}/fourth",))
+    temporary = service.stage.runner.make(project / "temporary")
+    with viewer(service, "latest", TMPDIR=str(temporary)):
+        assert list(temporary.iterdir()) == []
+        assert list(state.glob("flows-*/mitmproxy-ca.pem")) != []
+    for place, code in ((state, 1), (temporary, 0)):
+        assert service.run(("sh", "-c", f"touch {place}/config.yaml")).exit_code == code
 
 
 def test_a_port_that_is_taken_is_named(service: Intercepted) -> None:

@@ -12,6 +12,7 @@ from nono.cli.args import argparse_parser
 from nono.cli.commands.report.log import log_of
 from nono.cli.commands.sessions.chosen import Chosen, caller_environ, chosen, refuse_inside
 from nono.errors import NonoError
+from nono.paths import state_root
 from nono.sessions.listing import look
 from nono.sessions.record import Record
 
@@ -48,7 +49,8 @@ def run(argv: Sequence[str]) -> int:
 
         with file:
             is_living = _is_living(session) if parsed.live else lambda: False
-            return view(file, is_living, port=parsed.port, in_terminal=parsed.terminal)
+            place = state_root(environ)
+            return view(file, is_living, place, port=parsed.port, in_terminal=parsed.terminal)
 
 
 def recorded_to(record: Record, environ: Mapping[str, str]) -> str:

@@ -26,10 +26,11 @@ LOOK_EVERY_S = 0.3
 READ_BYTES = 1 << 20
 
 
-def view(file: BinaryIO, is_living: Callable[[], bool], *, port: int, in_terminal: bool) -> int:
+def view(file: BinaryIO, is_living: Callable[[], bool], place: str, *, port: int, in_terminal: bool) -> int:
     """Show the flows in `file` until the viewer is closed. Raises NonoError.
 
     is_living: Says whether more may be appended.
+    place: A directory that no command may write, for mitmproxy's settings.
     """
     feed = Feed(file, is_living)
 
@@ -39,7 +40,8 @@ def view(file: BinaryIO, is_living: Callable[[], bool], *, port: int, in_termina
         return master
 
     # Not the person's own directory: settings there may load scripts, and mitmproxy would create a CA in it.
-    with TemporaryDirectory(prefix="nono-flows-") as directory:
+    # Not that of temporary files: a command may write there, and its settings would load a script of its own.
+    with TemporaryDirectory(prefix="flows-", dir=place) as directory:
         arguments = ["--no-server", "--set", f"confdir={directory}"]
         if not in_terminal:
             # A browser started with the link would show its token to other users in /proc.
