@@ -114,7 +114,8 @@ class Launch:
             from nono.launch.trusted.trust_roots import refuse_writable_trust
 
             refuse_writable_trust(resolved, environ)
-        if resolved.proxy is not None or resolved.env_credentials:
+        proxy = resolved.proxy
+        if resolved.services or resolved.env_credentials or (proxy is not None and proxy.upstream_proxy):
             # Imported here: other runs read no keys.
             from nono.launch.trusted.key_helpers import refuse_writable_helpers
 
