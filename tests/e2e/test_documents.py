@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from e2e.test_interactive_agents import CODEX_CONFIG
 from nono.cli.args.options import OPTIONS
 from nono.cli.command_table import COMMANDS, offered_parsers
+from support.agents.codex import CODEX_AT_API
 from support.agents.stage import AgentStage, agent_stage
 from support.documents.stories import MARK, STORIES
 from support.nono_run import NONO
@@ -317,7 +317,7 @@ def test_names_of_the_example_are_left_out_of_the_log(scene: Scene) -> None:
 
 def test_the_settings_for_codex_are_those_it_is_tried_with() -> None:
     [shown] = blocks("docs/agents.md", "toml")
-    assert tomllib.loads(shown) == tomllib.loads(CODEX_CONFIG)
+    assert tomllib.loads(shown) == tomllib.loads(CODEX_AT_API)
 
 
 @pytest.mark.parametrize("page", [*PAGES, "docs/doctor.md", "docs/troubleshooting.md", "docs/comparison.md"])

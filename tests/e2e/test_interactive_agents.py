@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from support.agents import mcp_server
+from support.agents.codex import CODEX_AT_API
 from support.agents.places import PLACES
 from support.agents.programs import LIMIT_S
 from support.agents.screen import Screen
@@ -133,15 +134,6 @@ def openclaw_api() -> FakeOpenAi:
     return FakeOpenAi(BUILD, {"exec": script})
 
 
-# As docs/agents.md has it.
-CODEX_CONFIG = """
-model_provider = "api"
-[model_providers.api]
-name = "OpenAI"
-base_url = "https://api.openai.com/v1"
-env_key = "OPENAI_API_KEY"
-wire_api = "responses"
-"""
 CODEX_SERVER = """
 [mcp_servers.sums]
 command = "python3"
@@ -162,7 +154,7 @@ CODEX = Agent(
     told=("compiled", "the sum is 42", "41 sheep"),
     state=(".codex",),
     moving="[\u2800-\u28ff]+",
-    home={".codex/config.toml": CODEX_CONFIG + CODEX_SERVER},
+    home={".codex/config.toml": CODEX_AT_API + CODEX_SERVER},
 )
 GEMINI_CLI = Agent(
     profile="gemini-cli",

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import pytest
 
-from support.agents.codex import CODEX
+from support.agents.codex import CODEX, CODEX_AT_API
 from support.agents.places import PLACES
 from support.agents.programs import LIMIT_S
 from support.agents.stage import TIMEOUT_S, agent_stage
@@ -57,13 +57,7 @@ PROFILE = {
     },
 }
 ENTRY = {"command": NONO[0], "args": [*NONO[1:], "mcp", "tracker"]}
-CODEX_CONFIG = f"""
-model_provider = "api"
-[model_providers.api]
-name = "OpenAI"
-base_url = "https://api.openai.com/v1"
-env_key = "OPENAI_API_KEY"
-wire_api = "responses"
+CODEX_CONFIG = f"""{CODEX_AT_API}
 [mcp_servers.tracker]
 command = {json.dumps(ENTRY["command"])}
 args = {json.dumps(ENTRY["args"])}

@@ -26,6 +26,15 @@ CODEX = (
     "--skip-git-repo-check",
     "Do it.",
 )
+# As docs/agents.md has it.
+CODEX_AT_API = """
+model_provider = "api"
+[model_providers.api]
+name = "OpenAI"
+base_url = "https://api.openai.com/v1"
+env_key = "OPENAI_API_KEY"
+wire_api = "responses"
+"""
 # As the header and the claims of a real one; the rest is the canary.
 JWT = "eyJhbGciOiJSUzI1NiJ9.eyJleHAiOjQwMDAwMDAwMDB9.{}"
 
