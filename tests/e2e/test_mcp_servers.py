@@ -488,6 +488,27 @@ def test_the_command_has_no_variable_that_holds_the_key_of_a_server(
         assert ended.stdout == f"{shown}\n", ended.stderr
 
 
+@pytest.mark.parametrize("whose", ["the command", "another server"])
+def test_a_server_has_no_variable_that_holds_the_key_of(
+    whose: str, sandbox: NonoRun, tracker: HttpUpstream
+) -> None:
+    server(sandbox, 'import os; print(os.environ.get("REAL"))')
+    server(sandbox, ASKING, service(tracker), "other")
+    flags = [FLAG, *(["--mcp-server=other"] if whose == "another server" else [])]
+    profile = service(tracker) if whose == "the command" else PROXY_ONLY
+    variables = {"REAL": KEY}
+    ended = sandbox.run(CLIENT, profile=profile, flags=flags, environment=variables)
+    assert ended.stdout == "None\n", ended.stderr
+    assert sandbox.run(CLIENT, flags=[FLAG], environment=variables).stdout == f"{KEY}\n"
+
+
+def test_a_server_and_the_command_may_have_one_key(sandbox: NonoRun, tracker: HttpUpstream) -> None:
+    server(sandbox, ASKING, service(tracker))
+    ended = sandbox.run(CLIENT, profile=service(tracker), flags=[FLAG], stdin=CALL, environment={"REAL": KEY})
+    assert ended.stdout == '{"id": 1, "said": "three issues"}\n', ended.stderr
+    assert tracker.requests[0].value(b"authorization") == b"Bearer " + KEY.encode()
+
+
 def test_a_server_may_be_told_of_a_project_that_the_command_writes(sandbox: NonoRun) -> None:
     database = sandbox.project / "issues.db"
     database.write_text("")

@@ -24,21 +24,23 @@ def beside_server(
 ) -> Resolved:
     """Return the policy of a command that may use a server: without the ports and variables of its keys.
 
+    The server in it knows which variables are its own.
+
     Raises ConfigError if the command could change what is run for the server outside, or get a key of its,
     and like resolve() for the profile.
     """
     try:
-        return _beside(resolved, server.name, profile, environ)
+        return _beside(resolved, server, profile, environ)
     except ConfigError as error:
         raise ConfigError(
             f"{server.origin}: profile '{server.name}': {error.message}", hint=error.hint
         ) from error
 
 
-def _beside(resolved: Resolved, name: str, profile: Profile, environ: Mapping[str, str]) -> Resolved:
+def _beside(resolved: Resolved, server: McpServer, profile: Profile, environ: Mapping[str, str]) -> Resolved:
     fs, grants = HostFilesystem(), resolved.capabilities.grants
     own = environment(environ, grants)
-    of_server = resolve(RunRequest(), profile, environ=own, cwd=workdir_of(name, environ), fs=fs)
+    of_server = resolve(RunRequest(), profile, environ=own, cwd=workdir_of(server.name, environ), fs=fs)
     # What runs for the server, with what the command may do to it.
     reached = of_server._replace(capabilities=of_server.capabilities._replace(grants=grants))
     refuse_reach(of_server.services, grants, own, fs)
@@ -53,7 +55,11 @@ def _beside(resolved: Resolved, name: str, profile: Profile, environ: Mapping[st
     refuse_writable_trust(reached, own)
     refuse_writable_helpers(reached, own)
     withheld = resolved.environment.withheld | of_server.environment.withheld
+    handed_out = (reference.removeprefix("env://") for reference, _ in of_server.env_credentials)
+    reads = of_server.environment.withheld.union(handed_out)
+    servers = (each._replace(reads=reads) if each == server else each for each in resolved.mcp_servers)
     return resolved._replace(
+        mcp_servers=tuple(servers),
         capabilities=with_kept_ports(resolved.capabilities, of_server.capabilities.kept_ports),
         environment=resolved.environment._replace(withheld=withheld),
     )

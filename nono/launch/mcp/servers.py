@@ -40,11 +40,16 @@ async def mcp_servers(run: RunContext) -> AsyncIterator[Mapping[Address, OpenPro
 
     Leave the block once their clients are gone, which ends them.
     """
-    servers = run.prepared.resolved.mcp_servers
+    resolved = run.prepared.resolved
     grants = [*at_every_mount(run.prepared.capabilities.grants, HostFilesystem())]
     running = _Running(environment(run.session.environ, grants), run.child.spared)
+    # Of the command and of every server: each has its own alone.
+    kept = resolved.environment.withheld
     try:
-        yield {(server.host, PORT): partial(running.open, server.name) for server in servers}
+        yield {
+            (server.host, PORT): partial(running.open, server.name, kept - server.reads)
+            for server in resolved.mcp_servers
+        }
     finally:
         with anyio.CancelScope(shield=True):
             await running.end(run.session.warn)
@@ -59,8 +64,10 @@ class _Running:
         self._spared = spared
         self._carriers = dict[int, int]()  # pidfd, pid
 
-    def open(self, name: str) -> socket.socket:
+    def open(self, name: str, withheld: frozenset[str]) -> socket.socket:
         """Start a server. Returns the client's end of its streams, which the caller closes.
+
+        withheld: Variables that may hold the key of somebody else.
 
         Raises OSError.
         """
@@ -70,7 +77,7 @@ class _Running:
         theirs, ours = socket.socketpair()
         with ours:
             try:
-                pid = self._spawned(name, ours)
+                pid = self._spawned(name, withheld, ours)
                 self._carriers[os.pidfd_open(pid)] = pid
             except BaseException:
                 theirs.close()  # ends what has been started
@@ -79,11 +86,11 @@ class _Running:
         process.restore_open_files(pid)
         return theirs
 
-    def _spawned(self, name: str, client: socket.socket) -> int:
+    def _spawned(self, name: str, withheld: frozenset[str], client: socket.socket) -> int:
         return os.posix_spawn(
             sys.executable,
             [sys.executable, *own_flags(), "-m", carrier.__name__, name],
-            dict(self._environ),
+            {each: value for each, value in self._environ.items() if each not in withheld},
             file_actions=[
                 (os.POSIX_SPAWN_DUP2, client.fileno(), 0),
                 (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),

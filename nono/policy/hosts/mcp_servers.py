@@ -23,6 +23,7 @@ class McpServer(NamedTuple):
 
     name: str
     origin: str  # "--mcp-server", "profile NAME, network.mcp_servers"
+    reads: frozenset[str] = frozenset()  # variables that its own run finds keys in
 
     @property
     def host(self) -> str:
