@@ -433,30 +433,66 @@ def test_a_program_that_the_command_may_write_ends_the_start(
         assert ("and so decide what the server is" in ended.stderr) is bool(code)
 
 
+def outside_of(runs: str, place: Path, sandbox: NonoRun) -> dict[str, Any]:
+    """Return a profile whose run uses a file at `place` outside the sandbox, which this makes."""
+    program = place / "program"
+    program.write_text(KEY if runs == "key file" else f"#!/bin/sh\necho {KEY}\n")
+    program.chmod(0o700)
+    sandbox.give(program)
+    reference = f"file://{program}" if runs == "key file" else "cmd://vend"
+    key = {"upstream": "https://127.0.0.1:9", "credential_key": reference, "env_var": "TRACKER_TOKEN"}
+    keyed: dict[str, Any] = {"network": {"credentials": ["tracker"], "custom_credentials": {"tracker": key}}}
+    documents: dict[str, dict[str, Any]] = {
+        "hook": {**PROXY_ONLY, "session_hooks": {"before": {"script": str(program)}}},
+        "credential_capture": {"credential_capture": {"vend": {"command": [str(program)]}}, **keyed},
+        "key file": keyed,
+    }
+    return documents[runs]
+
+
 @pytest.mark.parametrize("runs", ["hook", "credential_capture", "key file"])
 def test_what_runs_for_a_server_outside_is_not_the_commands_to_write(runs: str, sandbox: NonoRun) -> None:
     """Each is outside of every sandbox, and the run of the server would not know of this command."""
     own = sandbox.make(sandbox.user.home / "own")
     for place, code in ((sandbox.project, 1), (own, 0)):
-        program = place / "program"
-        program.write_text(f"#!/bin/sh\necho {KEY}\n")
-        program.chmod(0o700)
-        sandbox.give(program)
-        reference = f"file://{program}" if runs == "key file" else "cmd://vend"
-        key = {"upstream": "https://127.0.0.1:9", "credential_key": reference, "env_var": "TRACKER_TOKEN"}
-        documents: dict[str, dict[str, Any]] = {
-            "hook": {**PROXY_ONLY, "session_hooks": {"before": {"script": str(program)}}},
-            "credential_capture": {
-                "credential_capture": {"vend": {"command": [str(program)]}},
-                "network": {"credentials": ["tracker"], "custom_credentials": {"tracker": key}},
-            },
-            "key file": {"network": {"credentials": ["tracker"], "custom_credentials": {"tracker": key}}},
-        }
-        server(sandbox, "pass", documents[runs])
+        server(sandbox, "pass", outside_of(runs, place, sandbox))
         ended = sandbox.run(["true"], flags=[FLAG])
         assert ended.exit_code == code, ended.stderr
         assert (f"--mcp-server: profile '{NAME}': " in ended.stderr) is bool(code)
         assert (f"{place}, which " in ended.stderr) is bool(code)
+
+
+@pytest.mark.parametrize("whose", ["the command", "another server"])
+@pytest.mark.parametrize("runs", ["hook", "credential_capture", "key file"])
+def test_what_runs_outside_is_no_servers_to_write_for(whose: str, runs: str, sandbox: NonoRun) -> None:
+    """The command has a server's tools do what it may not itself."""
+    granted = sandbox.make(sandbox.user.home / "granted")
+    own = sandbox.make(sandbox.user.home / "own")
+    reads = [grant.removeprefix("--read=") for grant in PROGRAM_GRANTS]
+    server(sandbox, "pass", {**PROXY_ONLY, "filesystem": {"read": reads, "allow": [str(granted)]}})
+    for place, code in ((granted, 1), (own, 0)):
+        document: Mapping[str, Any] = outside_of(runs, place, sandbox)
+        flags = [FLAG]
+        if whose == "another server":
+            server(sandbox, "pass", document, "other")
+            document, flags = PROXY_ONLY, [FLAG, "--mcp-server=other"]
+        ended = sandbox.run(["true"], profile=document, flags=flags)
+        assert ended.exit_code == code, ended.stderr
+        beside = "the command of this run" if whose == "the command" else "the server 'other'"
+        assert (f"--mcp-server: profile '{NAME}', beside {beside}: " in ended.stderr) is bool(code)
+        assert (f"{place}, which " in ended.stderr) is bool(code)
+
+
+def test_a_program_that_another_server_may_write_ends_the_start(sandbox: NonoRun) -> None:
+    granted, elsewhere = sandbox.user.home / "granted", sandbox.user.home / "elsewhere"
+    reads = [grant.removeprefix("--read=") for grant in PROGRAM_GRANTS]
+    server(sandbox, "", {**PROXY_ONLY, "filesystem": {"read": reads, "allow": [str(sandbox.make(granted))]}})
+    for place, code in ((granted, 1), (elsewhere, 0)):
+        server(sandbox, "", {**PROXY_ONLY, "binary": str(place / "program")}, "other")
+        ended = sandbox.run(["true"], flags=[FLAG, "--mcp-server=other"])
+        assert ended.exit_code == code, ended.stderr
+        said = f"this server may write {place / 'program'}, and so decide what the server is"
+        assert (said in ended.stderr) is bool(code)
 
 
 @pytest.mark.needs("listener")

@@ -1,4 +1,4 @@
-"""Keep from a command what the runs of its MCP servers use outside their sandboxes.
+"""Keep from a command, and from each of its MCP servers, what the runs of the others use outside.
 
 A server's own run looks only at what the server itself could reach.
 """
@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from nono.errors import ConfigError
 from nono.launch.mcp.place import environment, workdir_of
 from nono.launch.trusted.key_helpers import refuse_writable_helpers
 from nono.launch.trusted.trust_roots import refuse_writable_trust
+from nono.policy.capability import Grant
 from nono.policy.host_filesystem import HostFilesystem
 from nono.policy.hosts.mcp_servers import McpServer
 from nono.policy.request import RunRequest
@@ -19,41 +19,47 @@ from nono.policy.schema.profile import Profile
 from nono.policy.services.key_reach import refuse_reach, refuse_readable_key, with_kept_ports
 
 
-def beside_server(
-    resolved: Resolved, server: McpServer, profile: Profile, environ: Mapping[str, str]
-) -> Resolved:
-    """Return the policy of a command that may use a server: without the ports and variables of its keys.
+def policy_of(server: McpServer, profile: Profile, environ: Mapping[str, str]) -> Resolved:
+    """Return the policy of a server's own run. Raises ConfigError like resolve().
 
-    The server in it knows which variables are its own.
-
-    Raises ConfigError if the command could change what is run for the server outside, or get a key of its,
-    and like resolve() for the profile.
+    environ: Of that run.
     """
-    try:
-        return _beside(resolved, server, profile, environ)
-    except ConfigError as error:
-        raise ConfigError(
-            f"{server.origin}: profile '{server.name}': {error.message}", hint=error.hint
-        ) from error
+    cwd = workdir_of(server.name, environ)
+    return resolve(RunRequest(), profile, environ=environ, cwd=cwd, fs=HostFilesystem())
 
 
-def _beside(resolved: Resolved, server: McpServer, profile: Profile, environ: Mapping[str, str]) -> Resolved:
-    fs, grants = HostFilesystem(), resolved.capabilities.grants
-    own = environment(environ, grants)
-    of_server = resolve(RunRequest(), profile, environ=own, cwd=workdir_of(server.name, environ), fs=fs)
-    # What runs for the server, with what the command may do to it.
-    reached = of_server._replace(capabilities=of_server.capabilities._replace(grants=grants))
-    refuse_reach(of_server.services, grants, own, fs)
-    behind = None if of_server.proxy is None else of_server.proxy.upstream_proxy
+def own_environment(resolved: Resolved, environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of the servers' runs, of which each leaves out the keys of the others."""
+    return environment(environ, resolved.capabilities.grants)
+
+
+def refuse_within(policy: Resolved, grants: tuple[Grant, ...], environ: Mapping[str, str]) -> None:
+    """Raise ConfigError if grants of others lead to a key of a run, or to what is run for it outside.
+
+    environ: Of the run that has this policy.
+    """
+    fs = HostFilesystem()
+    # What runs for it, with what the others may do to that.
+    reached = policy._replace(capabilities=policy.capabilities._replace(grants=grants))
+    refuse_reach(policy.services, grants, environ, fs)
+    behind = None if policy.proxy is None else policy.proxy.upstream_proxy
     if behind is not None and behind.source_file is not None:
         refuse_readable_key("upstream_proxy", behind.source_file, grants, fs)
-    if any(of_server.session_hooks):
-        # Imported here: few servers have hooks.
+    if any(policy.session_hooks):
+        # Imported here: few runs have hooks.
         from nono.launch.around.session_hooks import refuse_unfit
 
-        refuse_unfit(of_server.session_hooks, grants)
-    refuse_writable_trust(reached, own)
-    refuse_writable_helpers(reached, own)
+        refuse_unfit(policy.session_hooks, grants)
+    refuse_writable_trust(reached, environ)
+    refuse_writable_helpers(reached, environ)
+
+
+def beside(resolved: Resolved, server: McpServer, of_server: Resolved) -> Resolved:
+    """Return the policy of a command that may use a server: without the ports and variables of its keys.
+
+    The server in it knows which variables are its own. Raises ConfigError if the command listens on a port
+    of the server's.
+    """
     withheld = resolved.environment.withheld | of_server.environment.withheld
     handed_out = (reference.removeprefix("env://") for reference, _ in of_server.env_credentials)
     reads = of_server.environment.withheld.union(handed_out)
