@@ -433,6 +433,9 @@ def test_a_program_that_the_command_may_write_ends_the_start(
         assert ("and so decide what the server is" in ended.stderr) is bool(code)
 
 
+PRINTED: dict[str, Any] = {"credential_key": "cmd://vend", "env_var": "TRACKER_TOKEN"}
+
+
 def outside_of(runs: str, place: Path, sandbox: NonoRun) -> dict[str, Any]:
     """Return a profile whose run uses a file at `place` outside the sandbox, which this makes."""
     program = place / "program"
@@ -460,6 +463,30 @@ def test_what_runs_for_a_server_outside_is_not_the_commands_to_write(runs: str, 
         assert ended.exit_code == code, ended.stderr
         assert (f"--mcp-server: profile '{NAME}': " in ended.stderr) is bool(code)
         assert (f"{place}, which " in ended.stderr) is bool(code)
+
+
+@pytest.mark.parametrize("way", ["program of AWS", "link"])
+def test_what_prints_keys_for_a_server_is_not_the_commands_to_replace(way: str, sandbox: NonoRun) -> None:
+    """Neither is seen in its profile: the settings of AWS name one, and a link leads to the other."""
+    own, aws = sandbox.make(sandbox.user.home / "own"), sandbox.make(sandbox.user.home / ".aws")
+    (sandbox.project / "link").symlink_to(own)
+    key: dict[str, Any] = {"upstream": "https://bedrock-runtime.us-east-1.amazonaws.com"}
+    signs: dict[str, Any] = {"aws_auth": {}}
+    key.update(signs if way == "program of AWS" else PRINTED)
+    for place, code in ((sandbox.project / "link", 1), (own, 0)):
+        program = place / "program"
+        program.write_text(f"#!/bin/sh\necho {KEY}\n")
+        program.chmod(0o700)
+        sandbox.give(program)
+        (aws / "config").write_text(f"[profile work]\ncredential_process = '{program}' --for work\n")
+        sandbox.give(aws / "config")
+        captured = {"credential_capture": {"vend": {"command": [str(program)]}}} if way == "link" else {}
+        keyed = {"network": {"credentials": ["tracker"], "custom_credentials": {"tracker": key}}}
+        server(sandbox, "pass", {**captured, **keyed})
+        ended = sandbox.run(["true"], flags=[FLAG])
+        assert ended.exit_code == code, ended.stderr
+        assert (f"--mcp-server: profile '{NAME}': " in ended.stderr) is bool(code)
+        assert ("runs outside the sandbox to fetch its key" in ended.stderr) is bool(code)
 
 
 @pytest.mark.parametrize("whose", ["the command", "another server"])

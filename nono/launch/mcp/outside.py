@@ -5,18 +5,27 @@ A server's own run looks only at what the server itself could reach.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 
+from nono.credentials.helpers.program import find_program
+from nono.credentials.values.errors import CredentialUnavailable
 from nono.launch.mcp.place import environment, workdir_of
 from nono.launch.trusted.key_helpers import refuse_writable_helpers
 from nono.launch.trusted.trust_roots import refuse_writable_trust
 from nono.policy.capability import Grant
-from nono.policy.host_filesystem import HostFilesystem
+from nono.policy.host_filesystem import HostFilesystem, way_to
 from nono.policy.hosts.mcp_servers import McpServer
 from nono.policy.request import RunRequest
 from nono.policy.resolve import Resolved, resolve
 from nono.policy.schema.profile import Profile
-from nono.policy.services.key_reach import refuse_reach, refuse_readable_key, with_kept_ports
+from nono.policy.services.credential_service import CredentialService
+from nono.policy.services.key_reach import (
+    refuse_reach,
+    refuse_readable_key,
+    refuse_writable_program,
+    with_kept_ports,
+)
 
 
 def policy_of(server: McpServer, profile: Profile, environ: Mapping[str, str]) -> Resolved:
@@ -50,8 +59,36 @@ def refuse_within(policy: Resolved, grants: tuple[Grant, ...], environ: Mapping[
         from nono.launch.around.session_hooks import refuse_unfit
 
         refuse_unfit(policy.session_hooks, grants)
+    for service in policy.services:
+        for command in _commands(service, environ, fs):
+            _refuse_writable_command(service.name, command, grants, environ)
     refuse_writable_trust(reached, environ)
     refuse_writable_helpers(reached, environ)
+
+
+def _commands(
+    service: CredentialService, environ: Mapping[str, str], fs: HostFilesystem
+) -> Iterator[Sequence[str]]:
+    """Yield what may be run for a service's keys. Its own run finds out, with its own grants, which is."""
+    if service.capture is not None:
+        yield service.capture.command
+    if service.aws is not None:
+        # Imported here: few servers sign for AWS.
+        from nono.policy.environment.aws_sources import aws_programs
+
+        yield from aws_programs(environ, lambda path: fs.text(fs.canonical(path) or path))
+
+
+def _refuse_writable_command(
+    name: str, command: Sequence[str], grants: tuple[Grant, ...], environ: Mapping[str, str]
+) -> None:
+    words = [*command]
+    with suppress(CredentialUnavailable):  # the run itself will report it
+        # Its place once the links are followed, which are followed again when the server starts.
+        words.append(find_program(command[0], environ))
+    for word in (each for each in words if each.startswith("/")):
+        for place in way_to(word):
+            refuse_writable_program(name, place, grants, HostFilesystem())
 
 
 def beside(resolved: Resolved, server: McpServer, of_server: Resolved) -> Resolved:

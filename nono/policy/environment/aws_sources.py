@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable, Iterator, Mapping
 from posixpath import join
 
@@ -28,6 +29,8 @@ _FILES = (
 )
 _SERVICES = frozenset({"signin", "sso", "sso_oidc", "sts"})
 _SETTINGS = frozenset({"ec2_metadata_service_endpoint", "endpoint_url"})
+# With what is indented below it, which continues it.
+_PROCESS = re.compile(r"^[ \t]*credential_process[ \t]*[=:](.*(?:\n[ \t].*)*)", re.I | re.M)
 _LINE = re.compile(r"(\s*)(\w+)\s*[=:]\s*(.*?)\s*", re.ASCII)
 
 
@@ -44,6 +47,22 @@ def aws_endpoints(environ: Mapping[str, str], text_of: Callable[[str], str | Non
             service = name.lower()
         if name.lower() in _SETTINGS and (not indent or service in _SERVICES):
             yield value
+
+
+def aws_programs(environ: Mapping[str, str], text_of: Callable[[str], str | None]) -> Iterator[list[str]]:
+    """Yield the command lines that any profile of the person has run for keys, like aws_endpoints()."""
+    for variable, usual in (
+        ("AWS_CONFIG_FILE", "~/.aws/config"),
+        ("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials"),
+    ):
+        text = text_of(_expanded(environ.get(variable) or usual, environ)) or ""
+        for value in _PROCESS.findall(text):
+            try:
+                words = shlex.split(value)
+            except ValueError:
+                words = value.split()
+            if words:
+                yield words
 
 
 def aws_key_files(environ: Mapping[str, str]) -> list[str]:
