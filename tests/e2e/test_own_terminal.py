@@ -179,6 +179,28 @@ def test_a_run_that_nobody_could_find_again_is_not_left(sandbox: NonoRun) -> Non
         wait_until(lambda: has_ended(supervisor), "it goes on")
 
 
+@WAYS
+def test_a_closed_terminal_ends_reads_where_nobody_can_find_the_run(
+    flags: tuple[str, ...], sandbox: NonoRun
+) -> None:
+    # A shell may miss the signal; outside, it would read nothing more from a terminal that is closed.
+    state = sandbox.user.home / ".local/state/nono"
+    state.mkdir(parents=True, mode=0o700)
+    (state / "sessions").write_text("no directory, so that there is no record")
+    for each in (state, state.parent, state.parent.parent):
+        sandbox.user.give(each)
+    reads = "trap '' HUP; echo be''gun; read line; echo read=$? > ended"
+    argv = sandbox.argv(["bash", "-c", reads], profile={}, flags=["--no-audit", *flags])
+    with terminal(argv, sandbox.user.environment(VARIABLES), sandbox.project) as person:
+        person.wait_for(b"begun")
+        os.close(person.master)
+        person.master = os.open(os.devnull, os.O_RDWR)
+        person.process.wait(TIMEOUT_S)
+        ended = sandbox.project / "ended"
+        wait_until(ended.exists, "it reads on")
+    assert ended.read_text() == "read=1\n"
+
+
 # A shell in front
 
 

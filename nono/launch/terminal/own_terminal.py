@@ -94,12 +94,22 @@ class OwnTerminal:
         if child.exit_code is not None:
             return
         if not count and self.meeting is None:
-            child.received[signal.SIGHUP] = Sender(0)
-            child.send(signal.SIGHUP)  # nobody could ever attach to it again
+            self._hang_up()  # nobody could ever attach to it again
         self._session.record(event.terminal_shown(is_arrival))
         self._entry.attached(count > 0)
         if count:  # of several, another one can be asked what the one that left did not answer
             self._front.arrived()
+
+    def _hang_up(self) -> None:
+        """End the command as a closed terminal does.
+
+        The signal alone would not do: bash loses one that comes while it begins to read a line.
+        """
+        self._child.received[signal.SIGHUP] = Sender(0)
+        self.relay.command.hang_up()
+        # This process leads the session, and passes on the signal that it has got for that.
+        if signal.SIGHUP not in signal.sigpending():
+            self._child.send(signal.SIGHUP)  # another process still holds the terminal's other end
 
     def resumed(self) -> None:
         with suppress(ProcessLookupError):

@@ -86,6 +86,20 @@ class CommandEnd:
         """Stop watching the master, and stop recording."""
         if self._recording is not None:
             self._recording.close()
+        self._stop_watching()
+
+    def hang_up(self) -> None:
+        """Close the terminal as an emulator does: its programs can read and write nothing from then on.
+
+        The kernel sends SIGHUP to the leader of the session; the number of the master stays taken.
+        """
+        self._stop_watching()
+        self.is_ended = True
+        nothing = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+        os.dup2(nothing, self._master, inheritable=False)
+        os.close(nothing)
+
+    def _stop_watching(self) -> None:
         self.stop_reading()
         if self._writes:
             self._loop.remove_writer(self._master)
