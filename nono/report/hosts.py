@@ -8,10 +8,11 @@ from typing import Any
 
 from nono.audit.event import SEVERAL
 from nono.policy.learning.endpoint_template import is_variable
-from nono.report.model import CredentialUse, Endpoint, Host
+from nono.report.model import AllowedBy, CredentialUse, Endpoint, Host
 
 HOSTS_MAX = 200
 ENDPOINTS_MAX = 40  # for each host
+ALLOWED_BY_MAX = 8  # for each host
 OPEN_MAX = 1 << 16  # requests without an end so far
 OTHERS = "others"
 # Outcomes that are not the upstream's failure: the client or the proxy caused them.
@@ -28,6 +29,7 @@ class _Sums:
         self.requests = Counter[tuple[str, str]]()  # by method and path, like the counters below
         self.refused = Counter[tuple[str, str]]()
         self.statuses: dict[tuple[str, str], Counter[int]] = {}
+        self.rules: list[AllowedBy] = []
 
     def endpoint(self, fields: Fields) -> tuple[str, str]:
         key = _endpoint(fields)
@@ -48,6 +50,10 @@ class Hosts:
         name, sums = self._of(host_of(fields))
         endpoint = sums.endpoint(fields)
         sums.requests[endpoint] += 1
+        if name != OTHERS and fields.get("rule"):
+            by = AllowedBy(str(fields["rule"]), _origin(fields))
+            if by not in sums.rules and len(sums.rules) < ALLOWED_BY_MAX:
+                sums.rules.append(by)
         if number is not None:
             self._open[number] = (name, endpoint)
             if len(self._open) > OPEN_MAX:
@@ -133,7 +139,13 @@ def _host(name: str, sums: _Sums) -> Host:
         sums.bytes_out,
         sums.bytes_in,
         tuple(endpoints),
+        tuple(sums.rules),
     )
+
+
+def _origin(fields: Fields) -> str | None:
+    origin = fields.get("origin")
+    return str(origin) if origin else None
 
 
 def _count(value: object) -> int:

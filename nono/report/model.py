@@ -21,6 +21,13 @@ class Endpoint(NamedTuple):
     statuses: Mapping[int, int]  # count by status; 0: no response
 
 
+class AllowedBy(NamedTuple):
+    """A rule that let requests through."""
+
+    rule: str
+    origin: str | None  # the flag, profile or group it was written in
+
+
 class Host(NamedTuple):
     """The traffic to one host and port."""
 
@@ -31,6 +38,7 @@ class Host(NamedTuple):
     bytes_out: int
     bytes_in: int
     endpoints: tuple[Endpoint, ...]  # most frequent first
+    allowed_by: tuple[AllowedBy, ...] = ()  # in the order of their first use
 
 
 class CredentialUse(NamedTuple):

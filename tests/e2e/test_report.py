@@ -67,7 +67,8 @@ def test_a_report_says_what_the_run_did(past: Past) -> None:
     assert max(map(len, told.stdout.splitlines())) <= 80
     for words in (
         "exited(7)", "evil.test", "--allow-domain evil.test", f"localhost:{past.port}",
-        "POST /v1/chat/completions", "demo", "1.2 k", "gpt-4o", ".envrc", "The log is intact",
+        "POST /v1/chat/completions", "by credential route 'demo'", "demo", "1.2 k", "gpt-4o", ".envrc",
+        "The log is intact",
     ):  # fmt: skip
         assert words in told.stdout, words
 

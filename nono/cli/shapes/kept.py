@@ -195,6 +195,7 @@ _REPORT_WORDS = {
     "why": "the reason",
     "option": "that would allow it; null: none is offered",
     "grants": "what the option grants beyond that access, or why none is offered",
+    "allowed_by": "the rules that let requests through, the first used first",
     "statuses": "how often each status was answered; 0: not at all",
     "frozen": "why no later request got it; null: it is in use",
     "cost_usd": "an estimate at list prices; null: the price is not known",

@@ -31,6 +31,8 @@ def _allowed(entry: Entry, reason: str | None) -> Recurring:
         managed_credential_active=entry.credential_active,
         injection_mode=entry.injection_mode,
         upstream=entry.upstream,
+        rule=entry.rule,
+        origin=entry.origin,
     )
     return Recurring(event)
 

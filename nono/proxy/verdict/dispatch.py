@@ -137,6 +137,7 @@ class Dispatcher:
         if isinstance(verdict, Refuse):
             return Refused(entry, refusal.host_denied(verdict, host), may_be_asked(verdict, host))
         raw = not only_ssh and self.hosts.allows_raw(host, port)
+        entry = entry._replace(rule=verdict.rule, origin=verdict.origin)
         return Tunnel(entry, host, port, self.hosts, raw=raw, only_ssh=only_ssh)
 
     def _intercept(
@@ -151,9 +152,10 @@ class Dispatcher:
         hosts = self._judge.hosts_of(routes[0], host) if routes else self.hosts
         if logins.serves(host, port):
             hosts = self.hosts.for_route(host, port, "login provider")
-        denied = hosts.judge_name(host, port)
-        if isinstance(denied, Refuse):
-            return Refused(entry, refusal.host_denied(denied, host))
+        verdict = hosts.judge_name(host, port)
+        if isinstance(verdict, Refuse):
+            return Refused(entry, refusal.host_denied(verdict, host))
+        entry = entry._replace(rule=verdict.rule, origin=verdict.origin)
         return Intercept(entry, ConnectTarget(host, port))
 
     # -- the proxy's own paths, and plain http

@@ -72,14 +72,14 @@ class Judge:
             return Refused(entry, shown)
         entry = entry._replace(mechanism=shown.mechanism, injection_mode=route.injection_mode)
         hosts = self.hosts_of(route, origin.host)
-        denied = self._names.get(route.service) or hosts.judge_name(origin.host, origin.port)
-        if isinstance(denied, Refuse):
-            return Refused(entry, refusal.host_denied(denied, origin.host))
+        host = self._names.get(route.service) or hosts.judge_name(origin.host, origin.port)
+        if isinstance(host, Refuse):
+            return Refused(entry, refusal.host_denied(host, origin.host))
         if head.method == b"TRACE":
             return Refused(entry, _trace_refused(origin.host))
         method, bare = head.method.decode("ascii"), _bare(shown.target)
         policy, verdict = self._by_rules(route, origin, method, bare)
-        entry = entry._replace(endpoint_rule=None if policy.allows_all else verdict.label)
+        entry = _with_rule(entry, host, policy, verdict)
         websocket_key, has_rules = websocket.key_of(head), self.has_rules(route, origin)
         is_websocket = websocket_key is not None
         refused = (
@@ -139,9 +139,10 @@ class Judge:
         if isinstance(fields, Refusal):
             return Refused(entry, fields)
         hosts = self.hosts.for_route(origin.host, origin.port, f"login provider {name!r}")
-        denied = hosts.judge_name(origin.host, origin.port)
-        if isinstance(denied, Refuse):
-            return Refused(entry, refusal.host_denied(denied, origin.host))
+        host = hosts.judge_name(origin.host, origin.port)
+        if isinstance(host, Refuse):
+            return Refused(entry, refusal.host_denied(host, origin.host))
+        entry = _with_rule(entry, host)
         if head.method == b"TRACE":
             return Refused(entry, _trace_refused(origin.host))
         if websocket.key_of(head) is not None:
@@ -188,11 +189,12 @@ class Judge:
         carried = self._carried_key(head, path, host, routes)
         if carried is not None:
             return Refused(entry, carried)
-        denied = self.hosts.judge_name(host, port)
-        if isinstance(denied, Refuse):
+        named = self.hosts.judge_name(host, port)
+        if isinstance(named, Refuse):
             is_inside = entry.mode == "connect_intercept"  # a phantom would have opened the host
-            answer = _keyless(routes, host) if is_inside and routes else refusal.host_denied(denied, host)
-            return Refused(entry, answer, not is_inside and may_be_asked(denied, host))
+            answer = _keyless(routes, host) if is_inside and routes else refusal.host_denied(named, host)
+            return Refused(entry, answer, not is_inside and may_be_asked(named, host))
+        entry = _with_rule(entry, named)
         if scopes and not any((scope.scheme, scope.port) == (origin.scheme, port) for scope in scopes):
             # The grant covers paths on one scheme and port; other ports of the host are not part of it.
             return Refused(entry, other_port(host, port, scopes))
@@ -202,7 +204,7 @@ class Judge:
         if rules:
             method, bare = head.method.decode("ascii"), _bare(path)
             policy, verdict = most_allowed(rules, method, bare)
-            entry = entry._replace(endpoint_rule=None if policy.allows_all else verdict.label)
+            entry = _with_rule(entry, named, policy, verdict)
             refused = self._endpoint_refused(policy, verdict, origin, method, bare)
             refused = refused or override_refused(head, path, host)
             if refused is not None:
@@ -240,6 +242,15 @@ class Judge:
             if scope.endpoints is policy:
                 return host_option(str(Upstream(scope.scheme, origin.host, scope.port)), path)
         return None
+
+
+def _with_rule(
+    entry: Entry, host: Allow, policy: EndpointPolicy | None = None, verdict: EndpointVerdict | None = None
+) -> Entry:
+    """Return the entry with the rule that allows the request: that of its path, or else that of its host."""
+    if policy is None or verdict is None or policy.allows_all:
+        return entry._replace(rule=host.rule, origin=host.origin)
+    return entry._replace(rule=verdict.label, origin=policy.origin or None)
 
 
 def is_open(route: Route) -> bool:

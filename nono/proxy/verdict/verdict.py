@@ -34,7 +34,8 @@ class Entry(NamedTuple):
     mechanism: Mechanism | None = None
     credential_active: bool | None = None
     injection_mode: str | None = None
-    endpoint_rule: str | None = None
+    rule: str | None = None  # that allows the request; None: no rule is needed
+    origin: str | None = None  # where that rule was written
 
 
 class Refused(NamedTuple):

@@ -152,10 +152,10 @@ def test_a_rule_means_the_same_on_both_ways(method: bytes, path: bytes, expected
     assert status(reverse) == status(inside) == expected
     if isinstance(reverse, Forward) and isinstance(inside, Forward):
         assert reverse.request == inside.request
-        assert reverse.entry.endpoint_rule == inside.entry.endpoint_rule
-        assert reverse.entry.endpoint_rule is not None
+        assert reverse.entry.rule == inside.entry.rule
+        assert reverse.entry.rule is not None
     elif isinstance(reverse, Refused) and isinstance(inside, Refused):
-        assert reverse.entry.endpoint_rule == inside.entry.endpoint_rule
+        assert reverse.entry.rule == inside.entry.rule
         assert reverse.refusal == inside.refusal
         assert reverse.refusal.category == "endpoint_policy"
         assert reverse.refusal.origin == "the test"
@@ -305,7 +305,7 @@ def test_a_scoped_host_is_reached_on_its_paths_only(path: bytes, expected: int) 
     if isinstance(verdict, Forward):
         assert verdict.route is None
         assert verdict.request.headers == [(b"Authorization", b"Bearer own")]
-        assert verdict.entry.endpoint_rule == "endpoint_policy.allow[* /public/**]"
+        assert verdict.entry.rule == "endpoint_policy.allow[* /public/**]"
 
 
 @pytest.mark.parametrize(

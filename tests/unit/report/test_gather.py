@@ -14,8 +14,8 @@ from nono.audit.outcomes import RequestsEnded
 from nono.audit.traffic import Traffic
 from nono.proxy.usage.prices import ModelPrices, Price
 from nono.report.gather import APPROVALS_MAX, LATER_MAX, NOTES_MAX, RULES_MAX, SOCKETS_MAX, Gathered
-from nono.report.hosts import ENDPOINTS_MAX, HOSTS_MAX, OTHERS
-from nono.report.model import Endpoint, Report
+from nono.report.hosts import ALLOWED_BY_MAX, ENDPOINTS_MAX, HOSTS_MAX, OTHERS
+from nono.report.model import AllowedBy, Endpoint, Report
 from nono.report.timeline import MOMENTS_MAX
 from nono.report.usage import TURNS_MAX
 
@@ -72,6 +72,21 @@ def test_requests_count_by_endpoint_with_their_answers() -> None:
         Endpoint("POST", "/users/*", 2, 0, {200: 1, 404: 1}),
         Endpoint("GET", "/admin", 0, 1, {}),
     )
+
+
+def test_a_host_names_each_rule_that_let_requests_through_once() -> None:
+    events = [
+        allowed(rule="*.test", origin="--allow-domain"),
+        denied("api.test", rule="deny[0]", origin="profile x"),
+        allowed(rule="*.test", origin="--allow-domain"),
+        allowed(rule="api.test", origin="nono allow"),
+        allowed("open.test"),
+    ]
+    rules = {host.name: host.allowed_by for host in report(events).hosts}
+    assert rules == {
+        "api.test:443": (AllowedBy("*.test", "--allow-domain"), AllowedBy("api.test", "nono allow")),
+        "open.test:443": (),
+    }
 
 
 def test_a_unix_socket_is_no_host() -> None:
@@ -263,6 +278,11 @@ BOUNDS: dict[str, tuple[int, Callable[[int], Event], Callable[[Report], Sized]]]
         RULES_MAX,
         lambda n: event.policy_changed("added", "allow", "host", f"h{n}.test", "nono allow", None),
         lambda found: found.rules,
+    ),
+    "rules that allow": (
+        ALLOWED_BY_MAX,
+        lambda n: allowed(rule=f"rule {n}"),
+        lambda found: found.hosts[0].allowed_by,
     ),
     "notes": (NOTES_MAX, lambda n: event.not_enforced(f"gap {n}"), lambda found: found.notes),
     "what runs later": (

@@ -8,9 +8,20 @@ from nono.amounts import about, clock, moment, money, several, short, size
 from nono.cli.text.report.layout import Section, laid_out
 from nono.cli.text.run_report import spent, unusual
 from nono.report.later import Together, together
-from nono.report.model import FILES_MAX, CredentialUse, Denial, FileChange, Host, Page, Report, Turn, cost_of
+from nono.report.model import (
+    FILES_MAX,
+    AllowedBy,
+    CredentialUse,
+    Denial,
+    FileChange,
+    Host,
+    Page,
+    Report,
+    Turn,
+    cost_of,
+)
 
-ENDPOINTS_MAX = 4  # endpoints of a host
+ENDPOINTS_MAX = 4  # endpoints of a host, and rules
 MOMENTS_MAX = 30
 COMMAND_MAX = 800  # characters; an argument list may have 2 MiB
 NO_FILES = "Unknown: nono records them at the end of a run with --rollback only."
@@ -169,6 +180,7 @@ def _hosts(hosts: Sequence[Host]) -> Section:
     for host in hosts:
         counts = map(_number, (host.requests, host.refused, host.failed))
         rows.append((*counts, f"{host.name}{moved(host)}"))
+        rows += (("", "", "", f"  by {_by(each, host.name)}") for each in host.allowed_by[:ENDPOINTS_MAX])
         for each in host.endpoints[:ENDPOINTS_MAX]:
             what = f"  {each.method} {each.path}".rstrip() + unusual(each.statuses)
             rows.append((_number(each.requests), _number(each.refused), "", what))
@@ -177,6 +189,13 @@ def _hosts(hosts: Sequence[Host]) -> Section:
             rows.append(("", "", "", f"  {several(more, 'more endpoint')}"))
     note = "" if rows else NO_HOSTS
     return Section("Hosts", ("PASSED", "REFUSED", "FAILED", "HOST AND ENDPOINT"), rows, note, (0, 1, 2))
+
+
+def _by(rule: AllowedBy, name: str) -> str:
+    """Word the rule that allowed requests to the host `name`, which it need not repeat."""
+    if rule.origin is None or name in (rule.rule, f"{rule.rule}:443"):
+        return rule.origin or rule.rule
+    return f"{rule.rule}, {rule.origin}"
 
 
 def moved(host: Host) -> str:

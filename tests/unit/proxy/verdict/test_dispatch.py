@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from nono.audit.event import part
 from nono.credentials.values.credential import Outgoing
 from nono.policy.endpoints.policy import EndpointPolicy, EndpointRule
 from nono.policy.hosts.endpoint_scope import EndpointScope
@@ -17,6 +18,7 @@ from nono.policy.schema.route_rules import Inject
 from nono.policy.services.oauth_routes import OAuthProvider, TokenEndpoint
 from nono.proxy.http.message import Header, request_head
 from nono.proxy.http.refusal import Refusal
+from nono.proxy.verdict.audit_events import allowed
 from nono.proxy.verdict.dispatch import Dispatcher
 from nono.proxy.verdict.host_policy import HostPolicy
 from nono.proxy.verdict.logins.table import LoginTable
@@ -57,7 +59,6 @@ def test_a_phantom_on_a_service_path_becomes_the_credential() -> None:
     assert verdict.request == Outgoing(b"GET", b"/v1/models?x=1", b"api.test", [])
     assert verdict.route is ROUTE
     assert verdict.approval is None
-    assert verdict.entry.endpoint_rule is None
     assert REAL_KEY not in repr(verdict)
     assert PHANTOM not in repr(verdict)
 
@@ -251,6 +252,40 @@ def test_an_empty_allow_list_lets_nothing_but_a_credential_route_through() -> No
     assert refusal_of(judged(b"CONNECT", b"other.test:443", PROXY_AUTHORIZATION, hosts=nothing)).status == 403
 
 
+@pytest.mark.parametrize(
+    ("method", "target", "header", "rule", "origin"),
+    [
+        (b"CONNECT", b"some.example:443", PROXY_AUTHORIZATION, "*.example", "--allow-domain"),
+        (b"GET", b"http://some.example/", PROXY_AUTHORIZATION, "*.example", "--allow-domain"),
+        (b"GET", b"/alpha/x", KEY, "api.test:443", "credential route 'alpha'"),
+    ],
+    ids=["tunnel", "without a key", "with a key"],
+)
+def test_an_allowed_request_names_the_rule_that_allows_it(
+    method: bytes, target: bytes, header: Header, rule: str, origin: str
+) -> None:
+    some = HostFilter(allow=(parse_rule("*.example", "--allow-domain"),))
+    host = target.removeprefix(b"http://").rstrip(b"/") if b"example" in target else b"api.test"
+    verdict = judged(method, target, header, host=host, hosts=some)
+    assert isinstance(verdict, Forward | Tunnel | Intercept)
+    recorded = part(allowed(verdict.entry), "event")
+    assert (recorded["rule"], recorded["origin"]) == (rule, origin)
+
+
+def test_an_intercepted_tunnel_names_the_route_that_allows_it() -> None:
+    dispatcher = Dispatcher(RouteTable((ROUTE,)), HostFilter(()), Secret(TOKEN), OWN_PORT, intercepts=True)
+    head = request_head(b"CONNECT", b"api.test:443", "1.1", [(b"Host", b"api.test:443"), PROXY_AUTHORIZATION])
+    verdict = dispatcher.judge(head)
+    assert isinstance(verdict, Intercept)
+    assert (verdict.entry.rule, verdict.entry.origin) == ("api.test:443", "credential route 'alpha'")
+
+
+def test_where_every_host_is_allowed_no_rule_is_named() -> None:
+    verdict = judged(b"CONNECT", b"some.example:443", PROXY_AUTHORIZATION, hosts=HostFilter(allow=None))
+    assert isinstance(verdict, Tunnel)
+    assert "rule" not in part(allowed(verdict.entry), "event")
+
+
 def test_trace_which_would_echo_the_credential_is_refused() -> None:
     assert isinstance(judged(b"OPTIONS", b"/alpha/x", KEY), Forward)
     answer = refusal_of(judged(b"TRACE", b"/alpha/x", KEY))
@@ -338,7 +373,7 @@ def test_a_request_that_hands_out_a_key_is_refused(endpoints: EndpointPolicy) ->
 def test_a_rule_for_just_that_request_lets_it_through() -> None:
     verdict = _at("api.openai.com", b"POST", SECRETS, endpoints=THAT_CALL)
     assert isinstance(verdict, Forward)
-    assert verdict.entry.endpoint_rule is not None
+    assert verdict.entry.rule == "endpoint_policy.allow[POST /v1/realtime/client_secrets]"
 
 
 def test_a_wildcard_of_aws_does_not_reach_the_services_that_hand_out_keys() -> None:

@@ -10,6 +10,7 @@ from nono.cli.commands.report.html import page_of
 from nono.cli.text.report.page import text_of
 from nono.proxy.usage.ledger import UsageTotal
 from nono.report.model import (
+    AllowedBy,
     Approval,
     CredentialUse,
     Denial,
@@ -35,10 +36,11 @@ EVIL = (
 def page(text: str) -> Page:
     """Return a page that has this text wherever a command, a host or a file name can put one."""
     session = Session("0123456789abcdef", text, text, text, text, text, "exited(1)", text, 1_000, 61_000)
+    endpoints = (Endpoint(text, text, 3, 1, {200: 2, 500: 1}),)
     report = Report(
         events=9,
         damaged=0,
-        hosts=(Host(text, 3, 1, 1, 10, 20, (Endpoint(text, text, 3, 1, {200: 2, 500: 1}),)),),
+        hosts=(Host(text, 3, 1, 1, 10, 20, endpoints, (AllowedBy(text, text),)),),
         sockets=((text, 2),),
         credentials=(CredentialUse(text, (text,), 2, text),),
         turns=(Turn(1, 1_000, 2, (UsageTotal(text, text, 2, 1000, 0, 200, 0.5),)),),
