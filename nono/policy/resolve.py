@@ -179,6 +179,11 @@ class Asked(NamedTuple):
             from nono.policy.services.key_reach import refuse_readable_key
 
             refuse_readable_key("upstream_proxy", upstream_proxy.source_file, grants, self.fs)
+        if self.env_credentials:
+            from nono.policy.services.key_reach import refuse_writable_file
+
+            for reference, variable in self.env_credentials:
+                refuse_writable_file(reference, variable, grants, self.fs)
 
     def _environment(self, files: FileRules) -> EnvironmentRules:
         path_context = self.path_context

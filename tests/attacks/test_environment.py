@@ -108,6 +108,34 @@ def test_no_credential_is_handed_out_that_a_route_keeps(sandbox: NonoRun) -> Non
     assert "COPY" in refused.stderr
 
 
+@pytest.mark.parametrize("way", ["file", "directory"])
+def test_no_later_run_is_handed_the_file_that_a_link_of_the_command_leads_to(
+    sandbox: NonoRun, way: str
+) -> None:
+    secret = sandbox.make(sandbox.user.home / f"linked-{way}") / "key"
+    kept = sandbox.make(sandbox.user.home / f"kept-{way}") / "key"
+    planted = sandbox.make(sandbox.project / way) / "key"
+    for path in (secret, kept, planted):
+        path.write_text("of nobody" if path != secret else "canary-4711")
+        path.chmod(0o600)
+        sandbox.give(path)
+    laid = {
+        "file": "ln -sf ~/linked-file/key file/key",
+        "directory": "rm -r directory && ln -s ~/linked-directory directory",
+    }
+    assert sandbox.run(["sh", "-ec", laid[way]], flags=["--allow=."]).exit_code == 0
+    assert planted.read_text() == "canary-4711"
+
+    def handed(path: Path) -> Ended:
+        return sandbox.run(["env"], flags=["--allow=.", f"--env-credential=file://{path}=COPY"])
+
+    assert variables(handed(kept))["COPY"] == "of nobody"
+    refused = handed(planted)
+    assert (refused.exit_code, refused.stdout) == (1, "")
+    assert "COPY from a file in" in refused.stderr
+    assert "which the command may write" in refused.stderr
+
+
 def test_a_key_on_the_command_line_is_warned_about(sandbox: NonoRun) -> None:
     def warnings(argument: str) -> list[str]:
         ended = sandbox.run(["true", argument], environment={"SVC_KEY": KEY}, profile=ROUTE)

@@ -439,21 +439,22 @@ PRINTED: dict[str, Any] = {"credential_key": "cmd://vend", "env_var": "TRACKER_T
 def outside_of(runs: str, place: Path, sandbox: NonoRun) -> dict[str, Any]:
     """Return a profile whose run uses a file at `place` outside the sandbox, which this makes."""
     program = place / "program"
-    program.write_text(KEY if runs == "key file" else f"#!/bin/sh\necho {KEY}\n")
+    program.write_text(KEY if runs.endswith("file") else f"#!/bin/sh\necho {KEY}\n")
     program.chmod(0o700)
     sandbox.give(program)
-    reference = f"file://{program}" if runs == "key file" else "cmd://vend"
+    reference = f"file://{program}" if runs.endswith("file") else "cmd://vend"
     key = {"upstream": "https://127.0.0.1:9", "credential_key": reference, "env_var": "TRACKER_TOKEN"}
     keyed: dict[str, Any] = {"network": {"credentials": ["tracker"], "custom_credentials": {"tracker": key}}}
     documents: dict[str, dict[str, Any]] = {
         "hook": {**PROXY_ONLY, "session_hooks": {"before": {"script": str(program)}}},
         "credential_capture": {"credential_capture": {"vend": {"command": [str(program)]}}, **keyed},
         "key file": keyed,
+        "variable of a file": {**PROXY_ONLY, "env_credentials": {reference: "TRACKER_TOKEN"}},
     }
     return documents[runs]
 
 
-@pytest.mark.parametrize("runs", ["hook", "credential_capture", "key file"])
+@pytest.mark.parametrize("runs", ["hook", "credential_capture", "key file", "variable of a file"])
 def test_what_runs_for_a_server_outside_is_not_the_commands_to_write(runs: str, sandbox: NonoRun) -> None:
     """Each is outside of every sandbox, and the run of the server would not know of this command."""
     own = sandbox.make(sandbox.user.home / "own")
@@ -490,7 +491,7 @@ def test_what_prints_keys_for_a_server_is_not_the_commands_to_replace(way: str, 
 
 
 @pytest.mark.parametrize("whose", ["the command", "another server"])
-@pytest.mark.parametrize("runs", ["hook", "credential_capture", "key file"])
+@pytest.mark.parametrize("runs", ["hook", "credential_capture", "key file", "variable of a file"])
 def test_what_runs_outside_is_no_servers_to_write_for(whose: str, runs: str, sandbox: NonoRun) -> None:
     """The command has a server's tools do what it may not itself."""
     granted = sandbox.make(sandbox.user.home / "granted")

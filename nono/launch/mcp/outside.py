@@ -54,6 +54,9 @@ def refuse_within(policy: Resolved, grants: tuple[Grant, ...], environ: Mapping[
     behind = None if policy.proxy is None else policy.proxy.upstream_proxy
     if behind is not None and behind.source_file is not None:
         refuse_readable_key("upstream_proxy", behind.source_file, grants, fs)
+    for reference, variable in policy.env_credentials:
+        if reference.startswith("file://"):
+            refuse_readable_key(variable, reference.removeprefix("file://"), grants, fs)
     if any(policy.session_hooks):
         # Imported here: few runs have hooks.
         from nono.launch.around.session_hooks import refuse_unfit

@@ -49,7 +49,9 @@ def refuse_reach(
 def refuse_readable_key(
     name: str, path: str, grants: tuple[Grant, ...], fs: Filesystem, *, may_be_stored: bool = True
 ) -> None:
-    """Raise ConfigError if the file holding the key of `name` is inside the grants.
+    """Raise ConfigError if the file holding the key of `name` is inside the grants, or found through them.
+
+    A link that the command may replace would make another of the person's files the key.
 
     may_be_stored: False for the key of a client certificate, which is a file only.
     """
@@ -59,6 +61,30 @@ def refuse_readable_key(
             f"credential '{name}': its key lies in {grant.path}, which is granted "
             f"(source: {grant.source}): the command would hold the key itself.",
             hint=f"keep the key outside the grants{stored if may_be_stored else ''}",
+        )
+    for grant in _turning(path, grants, fs):
+        raise ConfigError(
+            f"credential '{name}': its key is found by a link in {grant.path}, which the command may write "
+            f"(source: {grant.source}): it could have another of your files sent as the key.",
+            hint=f"name the place it leads to, outside the grants{stored if may_be_stored else ''}",
+        )
+
+
+def refuse_writable_file(reference: str, variable: str, grants: tuple[Grant, ...], fs: Filesystem) -> None:
+    """Raise ConfigError if the command could choose the file whose content it gets in a variable.
+
+    In its place it could leave a link to any file of the person's, which nono reads for the next run. Skips
+    a reference to anything but a file.
+    """
+    if not reference.startswith("file://"):
+        return
+    path = reference.removeprefix("file://")
+    written = (grant for grant in _grants_on(path, grants, fs) if grant.access.writes)
+    for grant in (*written, *_turning(path, grants, fs)):
+        raise ConfigError(
+            f"env_credentials reads {variable} from a file in {grant.path}, which the command may write "
+            f"(source: {grant.source}): it could leave a link to another of your files there.",
+            hint="keep it outside the grants",
         )
 
 
@@ -167,6 +193,16 @@ def _grants_on(path: str, grants: tuple[Grant, ...], fs: Filesystem) -> Iterator
     everywhere = [*at_every_mount(grants, fs)]
     for spelled in (*places, *fs.aliases(places[0])):
         yield from covering(everywhere, spelled)
+
+
+def _turning(path: str, grants: tuple[Grant, ...], fs: Filesystem) -> Iterator[Grant]:
+    """Yield the grants that let the command replace a link on the way to a file."""
+    # Imported here: hardly any key lies behind a link.
+    from nono.policy.files.links import links_on_the_way
+
+    written = [grant for grant in at_every_mount(grants, fs) if grant.access.writes]
+    for link in links_on_the_way(path, fs):
+        yield from covering(written, link)
 
 
 def _of_service(service: CredentialService) -> Iterator[KeptPort]:

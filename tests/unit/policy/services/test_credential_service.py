@@ -35,6 +35,7 @@ from nono.policy.schema.routes import (
 )
 from nono.policy.services.credential_service import CredentialService, resolve_services
 from nono.policy.services.custom_credential import problems_of
+from unit.policy.conftest import MakeFilesystem
 
 Resolve = Callable[..., Resolved]
 
@@ -537,6 +538,20 @@ def test_nor_may_one_of_aws(run: Resolve, variable: str) -> None:
             key_in(run, signed, environ={variable: place}, read=("/home/ada/work",))
     key_in(run, signed, environ={variable: "/home/ada/elsewhere"}, read=("/home/ada/work",))
     key_in(run, stored, environ={variable: "/home/ada/work/aws"}, read=("/home/ada/work",))
+
+
+def test_no_link_on_the_way_to_a_key_may_be_replaced(run: Resolve, make_fs: MakeFilesystem) -> None:
+    fs = make_fs(
+        directories=("/home/ada/secret",),
+        files=("/home/ada/secret/key",),
+        links={"/home/ada/keys": "/home/ada/work/keys", "/home/ada/work/keys": "/home/ada/secret"},
+    )
+    linked = CustomCredential("https://x.example", "file:///home/ada/keys/key", env_var="CORP")
+    with pytest.raises(ConfigError, match="found by a link in /home/ada/work"):
+        key_in(run, linked, fs=fs, allow=("/home/ada/work",))
+    key_in(run, linked, fs=fs, read=("/home/ada/work",))
+    plain = CustomCredential("https://x.example", "file:///home/ada/secret/key", env_var="CORP")
+    key_in(run, plain, fs=fs, allow=("/home/ada/work",))
 
 
 def test_a_program_that_fetches_a_key_may_not_be_writable(run: Resolve) -> None:

@@ -11,6 +11,7 @@ from nono.policy.resolve import Resolved
 from nono.policy.schema.profile import Profile
 from nono.policy.schema.routes import EnvCredential
 from nono.policy.services.env_credential import env_credentials, parse_list_entry
+from unit.policy.conftest import MakeFilesystem
 
 Resolve = Callable[..., Resolved]
 
@@ -73,3 +74,17 @@ def test_a_run_says_which_variables_hold_a_credential(run: Resolve) -> None:
     assert resolved.env_credentials == (("gh", "GH"), ("other", "OTHER"))
     assert sum("gets to read a credential" in text for text in resolved.warnings) == 2
     assert run().env_credentials == ()
+
+
+def test_no_command_chooses_the_file_that_it_gets(run: Resolve, make_fs: MakeFilesystem) -> None:
+    fs = make_fs(
+        files=("/home/ada/work/key", "/home/ada/secret/key"),
+        links={"/home/ada/keys": "/home/ada/work/keys", "/home/ada/work/keys": "/home/ada/secret"},
+    )
+    for path in ("/home/ada/work/key", "/home/ada/keys/key"):
+        wanted = ((f"file://{path}", "KEY"),)
+        with pytest.raises(ConfigError, match="KEY from a file in /home/ada/work, which"):
+            run(fs=fs, env_credential_map=wanted, allow=("/home/ada/work",))
+        run(fs=fs, env_credential_map=wanted, read=("/home/ada/work",))
+    elsewhere = (("file:///home/ada/secret/key", "KEY"), ("stored", "OTHER"))
+    run(fs=fs, env_credential_map=elsewhere, allow=("/home/ada/work",))
