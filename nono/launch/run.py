@@ -120,7 +120,15 @@ class Launch:
             from nono.launch.trusted.key_helpers import refuse_writable_helpers
 
             refuse_writable_helpers(resolved, environ)
-        return prepared
+        if environ.get("DBUS_SESSION_BUS_ADDRESS"):
+            # Imported here: many machines have no desktop.
+            from nono.launch.around.surroundings import hidden_below
+            from nono.launch.trusted.session_bus import with_judged_bus
+
+            resolved = with_judged_bus(
+                resolved, environ, lambda path: hidden_below(path, prepared, environ) is not None
+            )
+        return prepared._replace(resolved=resolved)
 
     def execute(self, prepared: Prepared, options: RunOptions) -> Outcome:
         """Run the command to its end. Returns how it ended."""

@@ -136,6 +136,23 @@ def test_no_later_run_is_handed_the_file_that_a_link_of_the_command_leads_to(
     assert "which the command may write" in refused.stderr
 
 
+def test_no_key_is_asked_for_at_a_bus_that_may_be_the_commands(sandbox: NonoRun) -> None:
+    def ended(bus: Path, key: str) -> Ended:
+        environment = {"DBUS_SESSION_BUS_ADDRESS": f"unix:path={bus}", "OTHER": "x"}
+        flags = ["--allow=.", "--env-credential-map", key, "COPY"]
+        return sandbox.run(["true"], environment=environment, flags=flags)
+
+    inside, elsewhere = sandbox.project / "bus", sandbox.user.home / "bus"
+    refused = ended(inside, "keyring://service/me")
+    assert (refused.exit_code, "it could get the keys" in refused.stderr) == (1, True), refused.stderr
+    asked = ended(elsewhere, "keyring://service/me")
+    assert "no system keyring answers here" in asked.stderr, asked.stderr
+    warned, silent = ended(inside, "env://OTHER"), ended(elsewhere, "env://OTHER")
+    assert (warned.exit_code, silent.exit_code) == (0, 0), warned.stderr
+    assert "it could listen there in place of the bus" in warned.stderr
+    assert "in place of the bus" not in silent.stderr
+
+
 def test_a_key_on_the_command_line_is_warned_about(sandbox: NonoRun) -> None:
     def warnings(argument: str) -> list[str]:
         ended = sandbox.run(["true", argument], environment={"SVC_KEY": KEY}, profile=ROUTE)

@@ -15,12 +15,14 @@ from nono.policy.host_filesystem import way_to
 from nono.policy.path_expansion import is_within
 
 # Variables that name code, with the characters that separate entries: those of the dynamic linker
-# (ld.so(8)), of iconv(3), which loads converters, and of OpenSSL (openssl-env(7)).
+# (ld.so(8)), of iconv(3), which loads converters, of setlocale(3), which takes its files as they are, and of
+# OpenSSL (openssl-env(7)).
 _OF_LIBRARIES = {
     "LD_LIBRARY_PATH": ":;",
     "LD_PRELOAD": ": ",
     "LD_AUDIT": ":",
     "GCONV_PATH": ":",
+    "LOCPATH": ":",
     "OPENSSL_CONF": ":;",
     "OPENSSL_CONF_INCLUDE": ":;",
     "OPENSSL_MODULES": ":;",

@@ -87,6 +87,8 @@ def _trusted(resolved: Resolved, environ: Mapping[str, str]) -> Iterator[tuple[s
     """Yield each path that decides which certificates nono trusts, with the variable that may name it."""
     if resolved.proxy is not None or _asks_webhook(resolved.approval):
         yield from _of_openssl(environ)
+        if aliases := environ.get("HOSTALIASES"):  # glibc reads other names of hosts there, at each look-up
+            yield "HOSTALIASES", aliases
     if any(service.aws is not None for service in resolved.services):
         yield from _of_botocore(environ)
 

@@ -109,6 +109,7 @@ def test_no_module_is_looked_for_in_a_granted_working_directory(project: Path) -
         ("LD_PRELOAD", "/usr/lib/a.so src/b.so"),
         ("LD_AUDIT", "src/audit.so"),
         ("GCONV_PATH", "src"),
+        ("LOCPATH", "src"),
         ("PYTHONPATH", "/usr/lib:"),
         ("PYTHONHOME", "/usr:src"),
         ("PYTHONPYCACHEPREFIX", "absent"),

@@ -59,6 +59,7 @@ def refuse(
     [
         ("proxy", "SSL_CERT_FILE"),
         ("proxy", "SSL_CERT_DIR"),
+        ("proxy", "HOSTALIASES"),
         ("webhook", "SSL_CERT_FILE"),
         ("aws", "AWS_CONFIG_FILE"),
         ("aws", "AWS_SHARED_CREDENTIALS_FILE"),
