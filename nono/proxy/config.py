@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Awaitable, Callable, Mapping, Set
 
 from nono.named_tuple import NamedTuple
 from nono.proxy.verdict.logins.table import NO_LOGINS, LoginTable
@@ -37,7 +37,7 @@ IsOurs = Callable[[Address, Address], bool | None]  # of the client and of the l
 
 
 # Starts a program. Returns a connected socket to its streams, which the caller closes. Raises OSError.
-OpenProgram = Callable[[], "socket.socket"]
+OpenProgram = Callable[[], Awaitable["socket.socket"]]
 
 
 class ProxyConfig(NamedTuple):

@@ -11,6 +11,7 @@ import select
 import signal
 import socket
 import sys
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from functools import partial
@@ -25,12 +26,16 @@ from nono.launch.mcp.place import environment
 from nono.policy.files.grants import at_every_mount
 from nono.policy.host_filesystem import HostFilesystem
 from nono.policy.hosts.mcp_servers import PORT
+from nono.policy.schema.route_rules import RateLimit
+from nono.policy.services.rate_limit import TokenBucket
 
 if TYPE_CHECKING:
     from nono.launch.start import RunContext
     from nono.proxy.config import Address, OpenProgram
 
 AT_ONCE = 16  # servers of one run
+# A start takes a second of a processor, which no limit of the run counts. An agent starts each server once.
+STARTS = RateLimit(requests_per_minute=12, burst=2 * AT_ONCE, max_delay_s=30)
 _PATIENCE_S = 1.0
 
 
@@ -63,14 +68,21 @@ class _Running:
         self._environ = environ
         self._spared = spared
         self._carriers = dict[int, int]()  # pidfd, pid
+        self._starts = TokenBucket(STARTS, time.monotonic())
 
-    def open(self, name: str, withheld: frozenset[str]) -> socket.socket:
+    async def open(self, name: str, withheld: frozenset[str]) -> socket.socket:
         """Start a server. Returns the client's end of its streams, which the caller closes.
+
+        Waits first if this run has started many.
 
         withheld: Variables that may hold the key of somebody else.
 
         Raises OSError.
         """
+        wait_s = self._starts.take(time.monotonic())
+        if wait_s is None:
+            raise OSError("this run has started servers too often")
+        await anyio.sleep(wait_s)
         self._forget_ended()
         if len(self._carriers) == AT_ONCE:
             raise OSError(f"{AT_ONCE} servers of this run have not ended")

@@ -6,7 +6,6 @@ A tunnel may lead to a program instead, which is started for it (`ProxyContext.p
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
@@ -27,7 +26,7 @@ from nono.proxy.verdict.host_policy import refused_since
 from nono.proxy.verdict.verdict import Tunnel
 
 if TYPE_CHECKING:
-    import socket
+    from nono.proxy.config import OpenProgram
 
 # RFC 8446 section 6: a fatal access_denied alert, so that the client's error says more than "closed".
 _ACCESS_DENIED = bytes((21, 3, 3, 0, 2, 2, 49))
@@ -124,12 +123,12 @@ class TunnelOpening:
             may_begin=self._record,
         )
 
-    async def _reach_program(self, start: Callable[[], socket.socket]) -> SpliceEnd | Refusal:
+    async def _reach_program(self, start: OpenProgram) -> SpliceEnd | Refusal:
         context = self._context
         if not self._record():
             return refusal.not_recorded()
         try:
-            stream = start()
+            stream = await start()
         except OSError as error:
             reason = f"the program cannot be started: {reason_of(error)}"
             return refusal.upstream_failed(self._verdict.host, reason, "proxy")

@@ -125,7 +125,7 @@ class ProxyContext:
     tunnel_idle_timeout_s: float = 3600.0
     on_turn: OnTurn | None = None  # awaited before a request that begins a person's turn is sent whole
     # By host and port: returns a socket to a program that it starts for a tunnel.
-    programs: Mapping[tuple[str, int], Callable[[], socket.socket]] = field(default_factory=dict)
+    programs: Mapping[tuple[str, int], Callable[[], Awaitable[socket.socket]]] = field(default_factory=dict)
     turns: Turns = field(init=False)
     outcomes: Outcomes = field(init=False)
     run_turns: list[RunTurns] = field(init=False)  # holds one item once a model was asked
