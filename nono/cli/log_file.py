@@ -8,14 +8,21 @@ from contextlib import suppress
 from nono.clock import rfc3339
 from nono.printable import printable
 
+_OF_THE_KERNEL = ("/dev/", "/proc/")  # /dev/stderr is a link
+
 
 class LogFile:
     """A log file opened for appending. It stays open until exec, which closes it."""
 
     def __init__(self, path: str) -> None:
-        """Open the file. Raises OSError if it cannot be opened for appending."""
+        """Open the file. Raises OSError if it cannot be opened for appending, or is a link.
+
+        In a project, a command of an earlier run may have left the link, and messages have words of its own.
+        """
         # O_NONBLOCK: a FIFO without a reader must not block a run. 0600: command lines are private.
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
+        if not path.startswith(_OF_THE_KERNEL):
+            flags |= os.O_NOFOLLOW
         self._descriptor = os.open(path, flags, 0o600)
 
     def write(self, level: str, line: str) -> None:

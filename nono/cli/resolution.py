@@ -199,6 +199,25 @@ def refuse_unrecorded(given: Given, resolved: Resolved) -> None:
         )
 
 
+def refuse_turnable_log(path: str | None, resolved: Resolved) -> None:
+    """Raise ConfigError if the command may write a link that leads to the file of --log-file."""
+    if path is None:
+        return
+    # Imported here: few runs write such a file.
+    from nono.policy.files.grants import covering
+    from nono.policy.host_filesystem import way_to
+
+    written = [grant for grant in resolved.capabilities.grants if grant.access.writes]
+    *links, _ = way_to(path)
+    for link in links:
+        for grant in covering(written, link):
+            raise ConfigError(
+                f"--log-file: '{path}' is found by the link '{link}', in {grant.path}, which the command may "
+                f"write (source: {grant.source}): it could have nono write to another of your files.",
+                hint="name the place that it leads to",
+            )
+
+
 def _others_could_change(path: str) -> str | None:
     """Return a warning if another user could change a profile."""
     # Imported here: few runs have a profile in a file.

@@ -61,6 +61,29 @@ def test_a_log_that_cannot_be_opened_is_only_a_warning(tmp_path: Path) -> None:
         assert "dry-run sandbox would be applied" in done.stderr
 
 
+def test_no_link_leads_the_log_to_another_file(tmp_path: Path) -> None:
+    """A command of an earlier run may have left it in the project, and chooses words of the messages."""
+    project, other = tmp_path / "project", tmp_path / "elsewhere"
+    for directory in (project, other):
+        directory.mkdir()
+    (other / "profile").write_text("mine\n")
+    (project / "a.log").symlink_to(other / "profile")
+    (project / "logs").symlink_to(other)
+
+    def logged_to(path: Path) -> subprocess.CompletedProcess[str]:
+        return nono(
+            tmp_path, "run", "-v", f"--log-file={path}", "--allow", str(project), "--dry-run", "--", "true"
+        )
+
+    at_the_end = logged_to(project / "a.log")
+    assert f"the log file {project}/a.log cannot be opened: " in at_the_end.stderr
+    assert (other / "profile").read_text() == "mine\n"
+    for ended in (at_the_end, logged_to(project / "logs/profile")):
+        assert (ended.returncode, "which the command may write" in ended.stderr) == (1, True), ended.stderr
+    assert logged_to(other / "profile").returncode == 0
+    assert "INFO" in (other / "profile").read_text()
+
+
 def test_what_is_logged_forges_no_line(tmp_path: Path) -> None:
     log = tmp_path / "nono.log"
     nono(tmp_path, "run", f"--log-file={log}", "--", "x\n2026-01-01T00:00:00+00:00 INFO forged\x1b[2J")

@@ -59,11 +59,18 @@ def prepare(call: Call, launch: Launch, orders: Orders | None) -> tuple[Prepared
 
 def _resolved(call: Call) -> Resolved:
     """Resolve the policy of the run. Raises ConfigError for options that it has no use for."""
-    from nono.cli.resolution import POLICY_OF_RUN, asker, refuse_unrecorded, resolve_given
+    from nono.cli.resolution import (
+        POLICY_OF_RUN,
+        asker,
+        refuse_turnable_log,
+        refuse_unrecorded,
+        resolve_given,
+    )
 
     given, invocation = call.given, call.invocation
     resolved = resolve_given(invocation, call.environ, long_lived=True, ask=asker(invocation))
     refuse_unrecorded(given, resolved)
+    refuse_turnable_log(given.value("log_file"), resolved)
     if resolved.mcp_servers:
         # Imported here: few runs have one.
         from nono.launch.mcp.check import beside_servers

@@ -64,7 +64,12 @@ def init(
     }
     content = json.dumps(fields, indent=2).encode() + b"\n"
     try:
-        (atomic_write.replace if replaces else atomic_write.create)(path, content)
+        if not replaces:
+            atomic_write.create(path, content)
+        elif is_user:
+            atomic_write.replace(path, content)
+        else:
+            _replace(path, content)
     except FileExistsError:
         raise NonoError(f"{path} exists.", hint="--force replaces it") from None
     except OSError as error:
@@ -179,10 +184,15 @@ def _with_key(key: str, environ: Mapping[str, str]) -> Seal:
     return seal
 
 
+def _replace(path: str, content: bytes) -> None:
+    """Write a file of a project, where a command may have made it a link to another. Raises OSError."""
+    atomic_write.replace_name(path, content, mode=None)
+
+
 def _write(path: str, predicate_type: str, subjects: Sequence[Subject], seal: Seal) -> None:
     content = seal(predicate_type, subjects)
     try:
-        atomic_write.replace(path, content)
+        _replace(path, content)
     except OSError as error:
         raise NonoError(f"{path} cannot be written: {error.strerror}") from error
     print(one_line(f"Signed {_named(subjects)}: {path}"))

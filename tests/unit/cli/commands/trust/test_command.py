@@ -58,6 +58,22 @@ def test_a_signed_file_verifies(trust: Trust) -> None:
     assert (status, said) == (0, "  PASS   CLAUDE.md: signed by trust.key\n1 checked, 0 not trusted.\n")
 
 
+def test_no_link_in_a_project_leads_what_is_signed_to_another_file(trust: Trust, project: Path) -> None:
+    """A command may have left it there, and a person's file would be overwritten."""
+    other = project.parent / "profile"
+    other.write_text("mine\n")
+    for name, writes in (
+        ("CLAUDE.md.bundle", ("sign", "CLAUDE.md")),
+        (FILE, ("init", "--force")),
+        (f"{FILE}.bundle", ("sign-policy",)),
+    ):
+        (project / name).unlink(missing_ok=True)
+        (project / name).symlink_to(other)
+        assert trust(*writes)[0] == 0
+        assert not (project / name).is_symlink()
+        assert other.read_text() == "mine\n"
+
+
 def test_memory_is_private_before_the_key_that_signs_is_read(trust: Trust, key_steps: list[str]) -> None:
     key_steps.clear()
     trust("sign", "CLAUDE.md")
