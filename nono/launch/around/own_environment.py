@@ -6,6 +6,7 @@ A virtual environment in which nono is installed has its own python3, with only 
 from __future__ import annotations
 
 import os
+import stat
 import sys
 from collections.abc import Iterable, Iterator
 from posixpath import dirname, join, realpath
@@ -17,7 +18,8 @@ from nono.policy.files.grants import accesses
 from nono.policy.path_expansion import PathContext, is_within
 
 NAME = "nono"
-_LINKS = "$XDG_CACHE_HOME/nono/bin"  # no run is granted write access there
+_LINKS = ("nono", "bin")  # below the caches of the person
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 class OwnEnvironment(NamedTuple):
@@ -59,7 +61,9 @@ def own_environment(
     own = realpath(dirname(sys.executable))
     # An environment that is granted itself is the one the person works in.
     if search_path is not None and sys.prefix != sys.base_prefix and not is_readable(own):
-        links = _linked(realpath(path_context.of_group(_LINKS)), join(own, NAME)) if makes else None
+        links = (
+            _linked(realpath(path_context.of_group("$XDG_CACHE_HOME")), join(own, NAME)) if makes else None
+        )
         if links is not None and is_grantable(links):
             missing.append(links)
         changed = _without(search_path, own, links if links in missing else None)
@@ -84,16 +88,52 @@ def _without(search_path: str, own: str, links: str | None) -> str | None:
     return os.pathsep.join(entry for entry in changed if entry is not None)
 
 
-def _linked(directory: str, program: str) -> str | None:
-    """Create a directory that contains only nono. None if that is impossible."""
-    link = join(directory, NAME)
+def _linked(cache: str, program: str) -> str | None:
+    """Create the directory of _LINKS, which contains only nono. None if that is impossible.
+
+    Another run, which was granted all caches, may have left programs there, or a link to another place.
+
+    cache: That of the person; canonical.
+    """
     try:
-        if os.path.islink(link) and os.readlink(link) == program:
-            return directory
-        os.makedirs(directory, mode=0o700, exist_ok=True)
-        unfinished = f"{link}.{os.getpid()}"
-        os.symlink(program, unfinished)
-        os.replace(unfinished, link)
+        os.makedirs(cache, mode=0o700, exist_ok=True)
+        directory = os.open(cache, _DIRECTORY)
+        for name in _LINKS:
+            above, directory = directory, _below(directory, name)
+            os.close(above)
     except OSError:
         return None
-    return directory
+    try:
+        _leave_only(program, directory)
+    except OSError:
+        return None
+    finally:
+        os.close(directory)
+    return join(cache, *_LINKS)
+
+
+def _below(parent: int, name: str) -> int:
+    """Open a directory, made if it is missing. Closes the parent if that fails. Raises OSError."""
+    try:
+        try:  # noqa: SIM105 - a wrap imports no contextlib
+            os.mkdir(name, 0o700, dir_fd=parent)
+        except FileExistsError:
+            pass
+        return os.open(name, _DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)
+    except OSError:
+        os.close(parent)
+        raise
+
+
+def _leave_only(program: str, directory: int) -> None:
+    """Make the directory hold a link to nono and nothing else. Raises OSError."""
+    names = os.listdir(directory)
+    for name in names:
+        if name.partition(".")[0] != NAME:  # else another run may be about to make the link
+            os.unlink(name, dir_fd=directory)
+    is_link = NAME in names and stat.S_ISLNK(os.lstat(NAME, dir_fd=directory).st_mode)
+    if is_link and os.readlink(NAME, dir_fd=directory) == program:
+        return
+    unfinished = f"{NAME}.{os.getpid()}"
+    os.symlink(program, unfinished, dir_fd=directory)
+    os.replace(unfinished, NAME, src_dir_fd=directory, dst_dir_fd=directory)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterable, Mapping
-from posixpath import join
+from posixpath import join, realpath
 
 from nono import paths
 from nono.launch.trusted.search_path import unwritten
@@ -35,7 +36,14 @@ def workdir_of(name: str, environ: Mapping[str, str]) -> str:
 
 
 def made_workdir(name: str, environ: Mapping[str, str]) -> str:
-    """Make the working directory of a server, and return it. Raises OSError."""
+    """Make the working directory of a server, and return it. Raises OSError.
+
+    Also if a link below the caches leads there: a run that was granted all caches may have left it, and the
+    server may write what it finds.
+    """
     workdir = workdir_of(name, environ)
+    caches = realpath(paths.xdg(environ, "XDG_CACHE_HOME", ".cache"))
+    if realpath(workdir) != join(caches, _DIRECTORY, name):
+        raise OSError(errno.ELOOP, f"a link leads from {workdir} to {realpath(workdir)}")
     os.close(open_private_dir(workdir, create=True))
     return workdir
