@@ -12,7 +12,7 @@ from nono.cli.args.parse import Invocation, parse, sandbox_parser
 from nono.cli.commands.run.report import told_why
 from nono.cli.console import Console, console_of
 from nono.cli.preferences import preferences, redaction, run_options_of
-from nono.cli.resolution import POLICY_OF_RUN, command_of, refuse_unrecorded
+from nono.cli.resolution import POLICY_OF_RUN, command_of, refuse_turnable_log, refuse_unrecorded
 from nono.cli.run_summary import show
 from nono.errors import ConfigError, NonoError
 from nono.launch.run import Launch
@@ -68,6 +68,7 @@ def run(argv: Sequence[str]) -> int:
         fs = HostFilesystem()
         base, asked = _resolved(invocation, target, environ, fs)
         refuse_unrecorded(given, asked)
+        refuse_turnable_log(given.value("log_file"), asked)
         if asked.capabilities.sandbox_policy is not SandboxPolicy.AUTO:
             raise ConfigError(POLICY_OF_RUN, hint="nono run --explain lists what the command was refused")
         command, warning = command_of(invocation, asked)

@@ -61,7 +61,8 @@ def test_a_log_that_cannot_be_opened_is_only_a_warning(tmp_path: Path) -> None:
         assert "dry-run sandbox would be applied" in done.stderr
 
 
-def test_no_link_leads_the_log_to_another_file(tmp_path: Path) -> None:
+@pytest.mark.parametrize("command", ["run", "wrap", "learn"])
+def test_no_link_leads_the_log_to_another_file(command: str, tmp_path: Path) -> None:
     """A command of an earlier run may have left it in the project, and chooses words of the messages."""
     project, other = tmp_path / "project", tmp_path / "elsewhere"
     for directory in (project, other):
@@ -71,9 +72,8 @@ def test_no_link_leads_the_log_to_another_file(tmp_path: Path) -> None:
     (project / "logs").symlink_to(other)
 
     def logged_to(path: Path) -> subprocess.CompletedProcess[str]:
-        return nono(
-            tmp_path, "run", "-v", f"--log-file={path}", "--allow", str(project), "--dry-run", "--", "true"
-        )
+        granted = (f"--allow={project}", f"--workdir={project}")
+        return nono(tmp_path, command, "-v", f"--log-file={path}", *granted, "--dry-run", "--", "true")
 
     at_the_end = logged_to(project / "a.log")
     assert f"the log file {project}/a.log cannot be opened: " in at_the_end.stderr
