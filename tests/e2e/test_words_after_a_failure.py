@@ -390,6 +390,24 @@ def test_a_program_that_asks_the_network_is_told_that_there_is_none(
     assert ("asks the network" in run.stderr) is (by is not None)
 
 
+@pytest.mark.parametrize("profile", [{}, PROXY_ONLY], ids=["open", "proxy"])
+@pytest.mark.parametrize(
+    ("script", "is_told"), [("unshare -Ur id", True), ("unshare --version; exit 3", True), ("exit 3", False)]
+)
+def test_a_program_that_makes_namespaces_is_told_that_no_run_may(
+    sandbox: NonoRun, script: str, is_told: bool, profile: Mapping[str, object]
+) -> None:
+    run = sandbox.run(["sh", "-c", script], profile=profile)
+    assert run.exit_code != 0
+    said = "  unshare makes namespaces and mounts of its own, which no run may. Run it outside."
+    assert (said in run.stderr.splitlines()) is is_told
+
+
+def test_what_a_container_was_to_see_is_not_offered(sandbox: NonoRun, letter: str) -> None:
+    run = sandbox.run(["unshare", "-Ur", "cat", letter], profile=BLOCKED)
+    assert (run.exit_code != 0, fixes(run.stderr)) == (True, [])
+
+
 @pytest.mark.parametrize("code", [0, 3])
 def test_the_report_as_json_comes_whatever_the_end(sandbox: NonoRun, code: int) -> None:
     exiting = ["sh", "-c", f"exit {code}"]

@@ -15,6 +15,7 @@ from nono.policy.host_filesystem import HostFilesystem
 from nono.policy.path_expansion import canonical_as_far
 from nono.policy.profile.detection import AGENTS, STATE_OF_OTHER_AGENTS, agent_profile
 from nono.policy.why.lacking.model_clouds import cloud_of_agent
+from nono.policy.why.lacking.namespaces import makes_mounts
 from nono.policy.why.lacking.networks import asks_a_network
 from nono.policy.why.lacking.search_paths import withheld_search_paths
 
@@ -32,6 +33,7 @@ def likely_causes(
     """Yield lines about what the command ran without. is_unclear: No denial explains its failure."""
     if is_unclear:
         yield from _of_search_paths(prepared, outcome.exit_code, environ)
+        yield from _of_mounts(prepared)
     yield from _of_agent(prepared, invocation, rules, fs)
     yield from _of_key(prepared, outcome)
     yield from _of_cloud(prepared, environ)
@@ -47,6 +49,14 @@ def _of_search_paths(prepared: Prepared, exit_code: int, environ: Mapping[str, s
         yield ""
         yield f"  Not passed on, because it changes what programs load: {', '.join(names)}."
         yield f"  --env {names[0]}=VALUE sets it."
+
+
+def _of_mounts(prepared: Prepared) -> Iterator[str]:
+    """Yield a line about a program that makes namespaces, as no call of it is reported."""
+    program = makes_mounts(prepared.argv)
+    if program is not None:
+        yield ""
+        yield f"  {program} makes namespaces and mounts of its own, which no run may. Run it outside."
 
 
 def _of_agent(

@@ -15,6 +15,7 @@ from nono.policy.path_expansion import Filesystem, PathContext, is_within
 from nono.policy.why.command_words import STARTERS, Started, started
 from nono.policy.why.lacking.certificates import named_certificates
 from nono.policy.why.lacking.home_project import home_as_project
+from nono.policy.why.lacking.namespaces import MAKE_MOUNTS
 from nono.policy.why.lacking.signing import signing_key
 from nono.policy.why.usual_table import (
     ANSWERS,
@@ -146,7 +147,7 @@ def _named(program: str, operands: Sequence[str], path_context: PathContext, fs:
     """Yield the paths that the operands name. A relative one is in the command's initial directory."""
     for path in _written(program, operands, path_context, fs):
         yield Row(path, Access.WRITE, _WRITTEN)
-    for word in operands:
+    for word in operands if program not in MAKE_MOUNTS else ():  # what they mount is not what they lack
         path = path_context.of_flag(word)
         if fs.kind(path) is not None:
             if not word.startswith(("/", "~")):
