@@ -41,6 +41,19 @@ GATEWAY = "https://llm.corp.example/models"
 ASK = """
 ask() { curl -s -o /dev/null -w '%{http_code}\\n' -d '{}' -H "Authorization: Bearer $1" "$2"; }
 """
+# Serve a port of loopback, and print the names by which a client that heeds the proxy variables reaches it.
+SERVED = """python3 -c '
+import http.server, sys, threading, urllib.error, urllib.request
+class Own(http.server.BaseHTTPRequestHandler):
+    def do_GET(self): self.send_response(204); self.end_headers()
+    def log_message(self, *words): pass
+server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Own)
+threading.Thread(target=server.serve_forever, daemon=True).start()
+for name in sys.argv[1:]:
+    try: urllib.request.urlopen(f"http://{name}:{server.server_port}/")
+    except urllib.error.HTTPError: continue
+    print(name)
+' """
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a provider its own name")
 
 
@@ -149,6 +162,34 @@ def test_a_key_goes_to_a_server_on_this_machine(stage: AgentStage, providers: Pr
     assert run.stdout == "{}", run.stderr
     where = f"127.0.0.1:{server.port}/v1/models"
     assert providers.seen == {where: f"Bearer {key_of('openai')}".encode()}
+
+
+@pytest.mark.parametrize(
+    ("gateway", "through_the_proxy"),
+    [("http://localhost:11434/v1", []), ("https://localhost:11434/v1", ["localhost"])],
+    ids=["without TLS", "with TLS"],
+)
+def test_beside_a_key_for_this_machine_own_servers_are_reached_without_the_proxy(
+    stage: AgentStage, gateway: str, through_the_proxy: list[str]
+) -> None:
+    """The proxy refuses them. Only a gateway with TLS is asked for through it, by its own name."""
+    stage.nono("credential", "set", "openai", stdin=key_of("openai"))
+    run = inside(stage, f"{SERVED} localhost 127.0.0.1", f"openai={gateway}", profile="aider")
+    assert run.exit_code == 0, run.stderr
+    names = ["localhost", "127.0.0.1"]
+    assert run.stdout.split() == [name for name in names if name not in through_the_proxy]
+    assert [host for _, host in refused_by_proxy(run)] == through_the_proxy
+
+
+def test_another_programs_server_is_refused_beside_a_key_for_this_machine(
+    stage: AgentStage, providers: Providers
+) -> None:
+    stage.nono("credential", "set", "openai", stdin=key_of("openai"))
+    with upstream(providers) as server:
+        script = f"curl -sS http://127.0.0.1:{server.port}/"
+        run = inside(stage, script, "openai=http://127.0.0.1:11434/v1", profile="aider")
+    assert (run.exit_code != 0, providers.seen) == (True, {})
+    assert ("127.0.0.1", server.port) in run.denied_targets()
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,6 @@ from nono.launch.proxy.assembly import Assembly
 from nono.launch.proxy.ca_worker import intercepts
 from nono.launch.proxy.trust import TrustedAuthority, trusted_authority
 from nono.named_tuple import NamedTuple
-from nono.policy.hosts.upstream import is_loopback
 from nono.proxy.child_env import LOOPBACK_NO_PROXY, ServiceVariables, child_env, java_options
 from nono.proxy.config import ProxyConfig
 from nono.proxy.listener import bind
@@ -131,10 +130,13 @@ def _variables(loaded: LoadedService) -> ServiceVariables:
 
 
 def _granted(assembly: Assembly) -> frozenset[str]:
-    """Return the hosts granted by exact name, plus every loopback name if a route leads to this machine."""
+    """Return the loopback names, and others, that clients must ask the proxy for.
+
+    Those granted by exact name, and those of routes inside TLS. A route without TLS is reached by its base
+    URL alone, so its name stays direct: the command's own servers have it as well.
+    """
     resolved = assembly.resolved
     rules = (resolved.host_filter.allow if resolved.host_filter is not None else None) or ()
-    named = frozenset(rule.pattern for rule in rules if rule.is_exact)
-    has_local_route = any(is_loopback(service.upstream.host) for service in resolved.services)
-    has_local_route = has_local_route or assembly.logins.is_local
-    return named | frozenset(LOOPBACK_NO_PROXY) if has_local_route else named
+    granted = frozenset(rule.pattern for rule in rules if rule.is_exact)
+    granted |= {each.upstream.host for each in resolved.services if each.upstream.scheme == "https"}
+    return granted | frozenset(LOOPBACK_NO_PROXY) if assembly.logins.is_local else granted
