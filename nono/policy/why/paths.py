@@ -8,7 +8,7 @@ from typing import Any, Literal
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import Absent, Access, Grant, Mask
 from nono.policy.effective_policy import EffectivePolicy
-from nono.policy.files.grants import covering, directory_flag, file_flag
+from nono.policy.files.grants import covering, directory_flag, file_flag, opens_too_much
 from nono.policy.files.masking import masked_at
 from nono.policy.files.path_verdict import (
     PROBED,
@@ -219,7 +219,7 @@ def _granted(grants: list[Grant], access: Access) -> Answer:
 def _suggestion(path_context: PathContext, path: str, access: Access, fs: Filesystem) -> str | None:
     """Return the flag that would grant `path`, or the directory without which a program there does not run.
 
-    For a path that is missing it grants the parent, unless that is too wide.
+    For a path that is missing it grants the nearest directory above that is there, unless that is too wide.
     """
     kind = fs.kind(path)
     if kind == "socket":
@@ -229,15 +229,11 @@ def _suggestion(path_context: PathContext, path: str, access: Access, fs: Filesy
         around = place_of_program(path, path_context, fs) if is_read else None
         return _flag(around or path, access, fs)
     parent = dirname(path)
-    bases = (
-        path_context.built_in(name)
-        for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME")
-    )
-    return (
-        None
-        if parent in ("/", path_context.home, *bases)
-        else f"{directory_flag(access)} {shell_word(parent)}"
-    )
+    while parent != "/" and fs.kind(parent) is None:  # what is not there cannot be granted
+        parent = dirname(parent)
+    if fs.kind(parent) != "dir" or opens_too_much(parent, path_context, fs):
+        return None
+    return f"{directory_flag(access)} {shell_word(parent)}"
 
 
 def _flag(path: str, access: Access, fs: Filesystem) -> str:
