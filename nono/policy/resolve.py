@@ -173,7 +173,7 @@ class Asked(NamedTuple):
             # Imported here: many runs have no key.
             from nono.policy.services.key_reach import refuse_key_beside_phantom, refuse_reach
 
-            refuse_reach(services, grants, self.path_context.environ, self.fs)
+            refuse_reach(services, grants, self.path_context, self.fs)
             refuse_key_beside_phantom(services, self.env_credentials)
         if upstream_proxy is not None and upstream_proxy.source_file is not None:
             from nono.policy.services.key_reach import refuse_readable_key

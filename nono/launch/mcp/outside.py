@@ -50,7 +50,7 @@ def refuse_within(policy: Resolved, grants: tuple[Grant, ...], environ: Mapping[
     fs = HostFilesystem()
     # What runs for it, with what the others may do to that.
     reached = policy._replace(capabilities=policy.capabilities._replace(grants=grants))
-    refuse_reach(policy.services, grants, environ, fs)
+    refuse_reach(policy.services, grants, policy.path_context, fs)
     behind = None if policy.proxy is None else policy.proxy.upstream_proxy
     if behind is not None and behind.source_file is not None:
         refuse_readable_key("upstream_proxy", behind.source_file, grants, fs)

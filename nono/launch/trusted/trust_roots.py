@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from posixpath import join
 
-from nono import paths
 from nono.errors import ConfigError
 from nono.policy.capability import Grant
 from nono.policy.files.grants import covering
@@ -74,17 +72,22 @@ def _refuse_writable(
     for variable, text in trusted:
         for place in way_to(text):
             for grant in covering(written, place):
-                named = f"{variable} names" if environ.get(variable) else f"without {variable}, nono reads"
+                named, other = f"without {variable}, nono reads" if variable else "nono reads", ""
+                if environ.get(variable):
+                    named = f"{variable} names"
+                    other = f", or: env -u {variable} nono run ... -- env {variable}=... COMMAND"
                 raise ConfigError(
                     f"{named} '{text}', in {grant.path}, which the command may write (source: "
                     f"{grant.source}): it could choose whom nono trusts {what}.",
-                    hint=f"keep it outside the grants, or: env -u {variable} nono run ... "
-                    f"-- env {variable}=... COMMAND",
+                    hint=f"keep it outside the grants{other}",
                 )
 
 
 def _trusted(resolved: Resolved, environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Yield each path that decides which certificates nono trusts, with the variable that may name it."""
+    """Yield each path that decides which certificates nono trusts, with the variable that may name it.
+
+    "": No variable does.
+    """
     if resolved.proxy is not None or _asks_webhook(resolved.approval):
         yield from _of_openssl(environ)
         if aliases := environ.get("HOSTALIASES"):  # glibc reads other names of hosts there, at each look-up
@@ -105,14 +108,17 @@ def _of_openssl(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
 
 def _of_botocore(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     """Yield what botocore reads: its configuration may name a program to run (credential_process)."""
-    aws = join(paths.home(environ), ".aws")
-    yield "AWS_CONFIG_FILE", environ.get("AWS_CONFIG_FILE") or join(aws, "config")
-    yield (
-        "AWS_SHARED_CREDENTIALS_FILE",
-        environ.get("AWS_SHARED_CREDENTIALS_FILE") or join(aws, "credentials"),
-    )
-    for directory in _entries(environ.get("AWS_DATA_PATH") or join(aws, "models")):
-        yield "AWS_DATA_PATH", directory
+    # Imported here: few runs sign for AWS.
+    from nono.policy.environment.aws_sources import spelled_out
+
+    for variable, usual in (
+        ("AWS_CONFIG_FILE", "~/.aws/config"),
+        ("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials"),
+    ):
+        yield variable, spelled_out(environ.get(variable) or usual, environ)
+    for directory in _entries(environ.get("AWS_DATA_PATH", "")):
+        yield "AWS_DATA_PATH", spelled_out(directory, environ)
+    yield "", spelled_out("~/.aws/models", environ)
     for variable in ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "BOTO_CONFIG"):
         if text := environ.get(variable):
             yield variable, text

@@ -31,13 +31,14 @@ _SERVICES = frozenset({"signin", "sso", "sso_oidc", "sts"})
 _SETTINGS = frozenset({"ec2_metadata_service_endpoint", "endpoint_url"})
 # With what is indented below it, which continues it.
 _PROCESS = re.compile(r"^[ \t]*credential_process[ \t]*[=:](.*(?:\n[ \t].*)*)", re.I | re.M)
+_REFERENCE = re.compile(r"\$(?:(\w+)|\{([^}]*)\})", re.ASCII)
 _LINE = re.compile(r"(\s*)(\w+)\s*[=:]\s*(.*?)\s*", re.ASCII)
 
 
 def aws_endpoints(environ: Mapping[str, str], text_of: Callable[[str], str | None]) -> Iterator[str]:
     """Yield the URLs that any profile of the person may ask. `text_of`: Reads a file; None if it cannot."""
     yield from filter(None, map(environ.get, _VARIABLES))
-    path = _expanded(environ.get("AWS_CONFIG_FILE") or "~/.aws/config", environ)
+    path = spelled_out(environ.get("AWS_CONFIG_FILE") or "~/.aws/config", environ)
     service = ""  # whose settings are indented below its name
     for found in map(_LINE.fullmatch, (text_of(path) or "").splitlines()):
         if found is None:
@@ -55,7 +56,7 @@ def aws_programs(environ: Mapping[str, str], text_of: Callable[[str], str | None
         ("AWS_CONFIG_FILE", "~/.aws/config"),
         ("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials"),
     ):
-        text = text_of(_expanded(environ.get(variable) or usual, environ)) or ""
+        text = text_of(spelled_out(environ.get(variable) or usual, environ)) or ""
         for value in _PROCESS.findall(text):
             try:
                 words = shlex.split(value)
@@ -65,15 +66,13 @@ def aws_programs(environ: Mapping[str, str], text_of: Callable[[str], str | None
                 yield words
 
 
-def aws_key_files(environ: Mapping[str, str]) -> list[str]:
+def aws_key_files(environ: Mapping[str, str], cwd: str) -> list[str]:
     """Return what holds keys, by absolute path. The configuration is not among them."""
     named = [environ.get(variable) for variable in _FILES]
-    return [
-        path
-        for each in (*named, "~/.aws/credentials")
-        if each and (path := _expanded(each, environ)).startswith("/")
-    ]
+    return [join(cwd, spelled_out(each, environ)) for each in (*named, "~/.aws/credentials") if each]
 
 
-def _expanded(path: str, environ: Mapping[str, str]) -> str:
+def spelled_out(path: str, environ: Mapping[str, str]) -> str:
+    """Return a path as botocore reads it in a variable: with the value of those in it, and the home."""
+    path = _REFERENCE.sub(lambda found: environ.get(found[1] or found[2], found[0]), path)
     return join(paths.home(environ), path.removeprefix("~/")) if path.startswith("~/") else path

@@ -8,7 +8,7 @@ from nono.errors import ConfigError
 from nono.policy.capability import CapabilitySet, Grant
 from nono.policy.files.grants import at_every_mount, covering
 from nono.policy.hosts.upstream import is_here, is_upstream, parse_upstream, port_in_the_clear
-from nono.policy.path_expansion import Filesystem, canonical_as_far, parent_resolved
+from nono.policy.path_expansion import Filesystem, PathContext, canonical_as_far, parent_resolved
 from nono.policy.ports import KeptPort, PortRange
 from nono.policy.services.credential_service import CredentialService
 from nono.policy.services.env_credential import EnvCredentials
@@ -23,19 +23,16 @@ if TYPE_CHECKING:
 def refuse_reach(
     services: Iterable[CredentialService],
     grants: tuple[Grant, ...],
-    environ: Mapping[str, str],
+    path_context: PathContext,
     fs: Filesystem,
 ) -> None:
-    """Raise ConfigError if the grants give access to a key file, or control of a program that prints one.
-
-    environ: The caller's, which names the files of AWS keys.
-    """
+    """Raise ConfigError if the grants give access to a key file, or control of a program that prints one."""
     for service in services:
         if service.aws is not None:
             # Imported here: few runs sign for AWS.
             from nono.policy.environment.aws_sources import aws_key_files
 
-            for file in aws_key_files(environ):
+            for file in aws_key_files(path_context.environ, path_context.cwd):
                 refuse_readable_key(service.name, file, grants, fs, may_be_stored=False)
         for file in service.source_files:
             refuse_readable_key(service.name, file, grants, fs, may_be_stored=file != service.tls.key)

@@ -69,13 +69,31 @@ def refuse(
     ],
 )
 def test_a_trusted_file_in_a_writable_grant_is_refused(profile: str, variable: str, tmp_path: Path) -> None:
-    elsewhere = {"AWS_CONFIG_FILE": "/nowhere", "AWS_SHARED_CREDENTIALS_FILE": "/nowhere"}
-    elsewhere |= {"AWS_DATA_PATH": "/nowhere"}
-    named = {**elsewhere, variable: f"{tmp_path}/file"}
-    with pytest.raises(ConfigError, match=f"{variable} names '{tmp_path}/file', in {tmp_path}"):
-        refuse(profile, tmp_path, named)
-    refuse(profile, tmp_path, named, access=Access.READ)
-    refuse(profile, tmp_path, {**elsewhere, variable: "/nowhere"})
+    granted = tmp_path / "granted"  # beside the files that AWS reads without variables
+    named = {"HOME": str(tmp_path), variable: f"{granted}/file"}
+    with pytest.raises(ConfigError, match=f"{variable} names '{granted}/file', in {granted}") as refused:
+        refuse(profile, granted, named)
+    assert f"env -u {variable} " in (refused.value.hint or "")
+    refuse(profile, granted, named, access=Access.READ)
+    refuse(profile, granted, {**named, variable: "/nowhere"})
+
+
+@pytest.mark.parametrize("variable", ["AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "AWS_DATA_PATH"])
+@pytest.mark.parametrize("spelling", ["~/project/file", "$PROJECT/file", "${PROJECT}/file"])
+def test_so_is_one_that_botocore_spells_out(variable: str, spelling: str, tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    named = {"HOME": str(tmp_path), "PROJECT": str(project), variable: spelling}
+    with pytest.raises(ConfigError, match=f"{variable} names '{project}/file', in {project}"):
+        refuse("aws", project, named)
+    refuse("aws", project, {**named, variable: "$UNKNOWN/project/file"})
+
+
+@pytest.mark.parametrize("named", [{}, {"AWS_DATA_PATH": "/nowhere"}])
+def test_the_usual_models_of_aws_are_read_whatever_is_named(named: Mapping[str, str], tmp_path: Path) -> None:
+    models = tmp_path / ".aws/models"
+    with pytest.raises(ConfigError, match=f"nono reads '{models}', in {models}"):
+        refuse("aws", models, {**named, "HOME": str(tmp_path)})
+    refuse("aws", models.with_name("other"), {**named, "HOME": str(tmp_path)})
 
 
 @pytest.mark.parametrize(
