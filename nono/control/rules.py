@@ -9,11 +9,12 @@ from typing import Protocol
 
 from nono.audit import event
 from nono.audit.event import Recorder
-from nono.clock import unix_ms
+from nono.clock import boot_s, unix_ms
 from nono.named_tuple import NamedTuple
 from nono.policy.live.rule import Decision, Kind, LiveRule, Wanted
 
 RULES_MAX = 256
+LOOK_EVERY_S = 30.0  # whether a rule has ended: timers stand still while the machine is suspended
 
 
 class Layer(Protocol):
@@ -108,7 +109,7 @@ class LiveRules:
             self._drop(same)
         self._rules[rule.id] = rule
         if wanted.for_s is not None:
-            self._timers[rule.id] = self._loop.call_later(wanted.for_s, self._expired, rule)
+            self._end_at(boot_s() + wanted.for_s, rule)
         return Made(rule, self._put(rule.kind), self.leaves_standing(rule.kind))
 
     def leaves_standing(self, kind: Kind) -> bool:
@@ -124,8 +125,15 @@ class LiveRules:
         """Remove a rule. Returns how many connections were closed."""
         return self._end(rule, "taken_back", by)
 
-    def _expired(self, rule: LiveRule) -> None:
-        self._end(rule, "expired", "nono")
+    def _end_at(self, until_s: float, rule: LiveRule) -> None:
+        wait_s = min(until_s - boot_s(), LOOK_EVERY_S)
+        self._timers[rule.id] = self._loop.call_later(wait_s, self._look, until_s, rule)
+
+    def _look(self, until_s: float, rule: LiveRule) -> None:
+        if boot_s() < until_s:
+            self._end_at(until_s, rule)
+        else:
+            self._end(rule, "expired", "nono")
 
     def _end(self, rule: LiveRule, change: event.PolicyChange, by: str) -> int | Refused:
         try:

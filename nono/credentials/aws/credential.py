@@ -6,13 +6,13 @@ import asyncio
 import logging
 import re
 import threading
-import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from typing import Protocol
 
 import anyio
 
+from nono.clock import boot_s
 from nono.credentials.aws.endpoint import scope_of
 from nono.credentials.aws.process import CheckProgram, run_as_helpers
 from nono.credentials.aws.signature import Keys, SigV4Injection
@@ -60,7 +60,7 @@ class AwsCredential:
         environ: Mapping[str, str],
         check: CheckProgram,
         *,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = boot_s,
     ) -> None:
         """environ: The one in which a credential process is found. check: Judges it before it is run."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from collections.abc import Callable, Mapping
 from functools import partial
 
@@ -13,6 +12,7 @@ import anyio
 from nono.audit.credential_events import CaptureAction, CaptureRun, credential_capture
 from nono.audit.event import Event
 from nono.audit.redact import USUAL, Redaction, redact_argv, redact_text
+from nono.clock import boot_s
 from nono.credentials.capture.cache import CapturedCache, Key
 from nono.credentials.capture.output import Captured, Unusable, check, read_output
 from nono.credentials.helpers.command import helper_environment, run_helper
@@ -63,7 +63,7 @@ class CommandCapture:
         report: Callable[[Event], None],
         *,
         session_id: str = "",
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = boot_s,
         redaction: Redaction = USUAL,
     ) -> None:
         """Check the configuration and find the program.

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import ClassVar
 from urllib.parse import urlsplit
 
+from nono.clock import boot_s
 from nono.credentials.oauth2.token_endpoint import (
     Granted,
     NotGranted,
@@ -52,7 +52,7 @@ class OAuth2Credential:
         scope: str = "",
         auth_method: AuthMethod = "client_secret_post",
         inject: Inject,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = boot_s,
     ) -> None:
         self._token_url = token_url
         self._endpoint = urlsplit(token_url).netloc.rpartition("@")[2]

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from nono.audit.event import Event
+from nono.clock import boot_s
 from nono.control import rules as rules_module
 from nono.control.layers import Hosts
 from nono.control.rules import LiveRules, Made, Refused
@@ -156,6 +157,25 @@ def test_a_rule_ends_by_itself() -> None:
         await asyncio.wait_for(layer.has_changed.wait(), 30)
         assert layer.rules == ()
         assert log.changes == ["added", "expired"]
+
+    asyncio.run(part())
+
+
+def test_a_rule_ends_in_time_though_the_machine_was_suspended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rules_module, "LOOK_EVERY_S", 0.01)
+
+    async def part() -> None:
+        layer, log = Layer(), Log()
+        rules = LiveRules({"host": layer}, log.record)
+        kept, ended = made(rules, wanted(for_s=7200)).rule, made(rules, wanted("deny", for_s=1800)).rule
+        assert layer.rules == (kept, ended)
+        layer.has_changed.clear()
+        now_s = boot_s()
+        monkeypatch.setattr(rules_module, "boot_s", lambda: now_s + 3600)
+        await asyncio.wait_for(layer.has_changed.wait(), 30)
+        assert [*layer.rules] == [kept]
+        assert log.changes == ["added", "added", "expired"]
+        rules.close()
 
     asyncio.run(part())
 
