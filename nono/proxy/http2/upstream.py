@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 import anyio
 
+from nono.clock import boot_s
 from nono.proxy.exchange.held import HeldBytes
 from nono.proxy.http.message import Header
 from nono.proxy.http2.intake import Intake
@@ -54,6 +55,7 @@ class Http2Upstream(asyncio.Protocol):
         self._waiting: select.poll | None = None  # on its socket, made on first use
         self._streams: dict[int, UpstreamStream] = {}
         self._settled = anyio.Event()
+        self.idle_since = boot_s()  # when its last stream was over; has a meaning while it is_idle
         self._served = False  # it has answered before, so a close may be an idle timeout
         self._leaving = False  # open no further stream
         self._has_said_goodbye = False  # nothing that arrives counts any more
@@ -104,6 +106,7 @@ class Http2Upstream(asyncio.Protocol):
             self._loop.call_soon(self._give_up)
         if known is None or self._streams:
             return
+        self.idle_since = boot_s()
         # Later, because the last frames must be sent first.
         self._loop.call_soon(self.close if self._leaving else self._on_idle)
 

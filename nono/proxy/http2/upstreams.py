@@ -8,6 +8,7 @@ from typing import cast
 
 import anyio
 
+from nono.clock import boot_s
 from nono.proxy.exchange.context import ProxyContext
 from nono.proxy.handshake.alpn import HTTP1, HTTP2, Alpn
 from nono.proxy.http import refusal
@@ -45,6 +46,10 @@ class Upstreams:
         if key in self._http1_only:
             place = self._places.take()
             return None if place is None else self._pooled(key, place)
+        oldest_s = boot_s() - self._context.pool.idle_timeout_s
+        for each in self._open.get(key, ()):
+            if each.is_idle and each.idle_since < oldest_s:
+                each.close()  # as a connection of the pool would be
         kept = self._open[key] = [each for each in self._open.get(key, ()) if not each.is_leaving]
         return next((each for each in kept if each.has_room), None)
 

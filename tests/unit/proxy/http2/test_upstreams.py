@@ -55,7 +55,7 @@ def test_a_connection_given_up_before_its_settings_is_closed() -> None:
 
         connected = anyio.Event()
         context = SimpleNamespace(
-            pool=SimpleNamespace(connections=ConnectionSet()),
+            pool=SimpleNamespace(connections=ConnectionSet(), idle_timeout_s=90.0),
             http2_places=anyio.Semaphore(1),
             http2_held=HeldBytes(0),
             turns=Turns(),
@@ -93,7 +93,11 @@ def test_only_streams_waiting_for_a_handshake_share_its_failure(
 
         attempts: list[str] = []
         answers: list[str] = []
-        context = SimpleNamespace(connector=SimpleNamespace(connect=opened), http2_places=anyio.Semaphore(1))
+        context = SimpleNamespace(
+            pool=SimpleNamespace(idle_timeout_s=90.0),
+            connector=SimpleNamespace(connect=opened),
+            http2_places=anyio.Semaphore(1),
+        )
         upstreams = Upstreams(cast(ProxyContext, context))
         for waiting in (3, 2):
             async with anyio.create_task_group() as tasks:
