@@ -168,7 +168,7 @@ def _authorised(key: str) -> Middleware:
     async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
         shown = request.headers.get("Authorization", "").encode("utf-8", "surrogateescape")
         if not hmac.compare_digest(shown, expected):
-            raise web.HTTPUnauthorized()
+            raise web.HTTPUnauthorized(text="")  # as for the first request of a connection
         return await handler(request)
 
     return check
