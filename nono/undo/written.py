@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import threading
@@ -22,6 +23,7 @@ _WATCHES_FILE = "/proc/sys/fs/inotify/max_user_watches"
 _PAUSE_MS = 20  # between reads: the loop needs the interpreter too, and a walk finds what is lost
 _READS_MAX = 128  # reads of the queue for one answer, twice its capacity: a command may keep writing
 MAX_CHANGED = 100_000  # paths kept until they are requested; with more, a walk is as fast
+_LACKS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)  # of this process: they say nothing of the directory
 _NEW = uapi.IN_CREATE | uapi.IN_MOVED_TO
 _FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
@@ -159,9 +161,9 @@ class Written:
                 waiting += self._entered(root, place, is_new=is_new)
             except (FileNotFoundError, NotADirectoryError):
                 pass  # gone again, which is an event too
-            except OSError:  # unreadable, for a walk too
-                self._closed.add(place)
-                if len(self._closed) > MAX_DIRECTORIES:
+            except OSError as error:
+                self._closed.add(place)  # unreadable, for a walk too
+                if error.errno in _LACKS or len(self._closed) > MAX_DIRECTORIES:
                     self._go_blind()
 
     def _entered(self, root: _Root, directory: _Watched, *, is_new: bool) -> list[str]:

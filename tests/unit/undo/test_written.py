@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -169,6 +170,20 @@ def test_a_user_without_watches_left_gets_a_walk(tree: Path, monkeypatch: pytest
     monkeypatch.setattr(inotify, "watch_writes", full)
     with Written({str(tree): nothing}) as watch:
         assert watch.changed() is None
+
+
+def test_a_directory_that_lacks_a_descriptor_is_left_to_a_walk(tree: Path, watch: Written) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = os.dup(0)
+    os.close(free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free, hard))
+    try:
+        (tree / "new").mkdir()
+        watch.changed()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    (tree / "new/file").touch()
+    assert watch.changed() is None
 
 
 def test_too_many_changes_are_left_to_a_walk(
