@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _MOUNTINFO = "/proc/self/mountinfo"
 _CHUNK_BYTES = 64 * 1024
-_TEXT_MAX = 64 * 1024
+_TEXT_MAX = 1024 * 1024  # AWS settings of an organisation name hundreds of accounts
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 

@@ -100,15 +100,15 @@ def test_inside_compares_components(path: list[str], root: list[str]) -> None:
 @pytest.mark.parametrize("name", ["real", "link", "fifo", "big", "gone"])
 def test_what_is_no_small_file_has_no_text(tree: Path, name: str) -> None:
     os.mkfifo(tree / "fifo")
-    (tree / "big").write_bytes(b"x" * (64 * 1024 + 1))
+    (tree / "big").write_bytes(b"x" * (1024 * 1024 + 1))
     before = descriptors()
     assert FS.text(str(tree / name)) is None
     assert descriptors() == before
 
 
 def test_a_small_file_has_its_text(tree: Path) -> None:
-    (tree / "real/file").write_bytes(b"a\xff" * 32 * 1024)
-    assert FS.text(str(tree / "real/file")) == "a\udcff" * 32 * 1024
+    (tree / "real/file").write_bytes(b"a\xff" * 512 * 1024)
+    assert FS.text(str(tree / "real/file")) == "a\udcff" * 512 * 1024
 
 
 def test_a_file_that_fails_to_be_read_has_no_text() -> None:
