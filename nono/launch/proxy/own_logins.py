@@ -156,10 +156,12 @@ def _held(path: str, above_fd: int, environ: Mapping[str, str]) -> Iterator[None
                 os.symlink(place.written, place.name, dir_fd=above_fd)
         except OSError as error:
             raise NonoError(f"'{path}' cannot be kept for the run: {error.strerror}") from error
-        yield
-        with suppress(OSError):  # another run holds it, or it is gone
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            _release(place)
+        try:
+            yield
+        finally:  # a program that cannot be started has ended the run, too
+            with suppress(OSError):  # another run holds it, or it is gone
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _release(place)
     finally:
         os.close(lock)
 

@@ -13,7 +13,7 @@ import pytest
 
 from nono.credentials import resolver
 from nono.credentials.logins.agent_files import AGENT_FILES
-from nono.errors import NonoError
+from nono.errors import LaunchError, NonoError
 from nono.launch.proxy import own_logins
 from nono.launch.proxy.logins import _keys_made_inside, _made_inside
 from nono.launch.proxy.own_logins import places_ready, with_own_logins
@@ -91,6 +91,13 @@ def test_a_place_is_held_until_the_last_run_ends(
         with places_ready(masking, environ):
             second.enter_context(places_ready(masking, environ))
         assert login.is_symlink()
+    assert names(login) == ["nono"]
+
+
+def test_a_run_that_fails_leaves_no_place(masking: Masking, login: Path, environ: dict[str, str]) -> None:
+    with pytest.raises(LaunchError), places_ready(masking, environ):
+        assert login.is_symlink()
+        raise LaunchError("it is neither a program nor a script")
     assert names(login) == ["nono"]
 
 
