@@ -112,8 +112,10 @@ def _inodes(links: Sequence[str]) -> Iterator[int]:
         # where every path starts, so no path leads to it.
         with _opened("/") as root:
             mounts.attach(tmpfs, root)
-        yield tmpfs
-        mounts.detach(tmpfs)
+        try:
+            yield tmpfs
+        finally:  # what keeps masks tries again after an error
+            mounts.detach(tmpfs)
     except OSError as error:
         raise MaskError(f"no masks can be made: {error}") from error
     finally:

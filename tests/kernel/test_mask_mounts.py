@@ -326,11 +326,27 @@ def test_what_was_exchanged_since_it_was_judged_is_an_error(
     assert run(lambda: masked(place, ("sub/deep/key", "file"))) == ""
 
 
-def test_masks_leave_nothing_else_mounted(inside: Inside) -> None:
+def mounted() -> Counter[str]:
+    """Return how many mounts there are at each place."""
+    return Counter(line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines())
+
+
+def test_a_mask_that_fails_leaves_nothing_mounted(inside: Inside) -> None:
+    """What keeps masks tries again after that."""
     place, run = inside
 
-    def mounted() -> Counter[str]:
-        return Counter(line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines())
+    def work() -> list[object]:
+        before = mounted()
+        done = masked(place, ("gone", "file"), ("file", "file"))
+        return [done, sorted((mounted() - before).elements())]
+
+    done, left = run(work)
+    assert "'PLACE/gone' cannot be masked" in done
+    assert left == []
+
+
+def test_masks_leave_nothing_else_mounted(inside: Inside) -> None:
+    place, run = inside
 
     def work() -> list[str]:
         before = mounted()
