@@ -165,7 +165,10 @@ class AwsCredential:
 
 
 def _in_thread[T](work: Callable[[], T]) -> Future[T]:
-    """Run `work` in a daemon thread, which does not keep the process alive as an executor's thread would."""
+    """Run `work` in a daemon thread, which does not keep the process alive as an executor's thread would.
+
+    Raises CredentialUnavailable if no thread can be started.
+    """
     result: Future[T] = Future()
     result.set_running_or_notify_cancel()  # from here on a waiter that gives up does not cancel it
 
@@ -175,5 +178,8 @@ def _in_thread[T](work: Callable[[], T]) -> Future[T]:
         except BaseException as fault:
             result.set_exception(fault)
 
-    threading.Thread(target=run, name="aws credentials", daemon=True).start()
+    try:
+        threading.Thread(target=run, name="aws credentials", daemon=True).start()
+    except RuntimeError as error:  # the command has used up its user's limit of processes
+        raise CredentialUnavailable("no thread can be started to read the AWS keys") from error
     return result

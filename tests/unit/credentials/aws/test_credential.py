@@ -434,6 +434,30 @@ def test_a_source_that_hangs_holds_one_thread_only(config: Path, monkeypatch: py
         stuck.released.set()
 
 
+def test_keys_serve_for_their_time_where_no_thread_can_be_started(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", ACCESS_KEY)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
+    now = 0.0
+
+    def start(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    async def main() -> None:
+        nonlocal now
+        credential = from_profile(clock=lambda: now)
+        await sign(credential)
+        monkeypatch.setattr(threading.Thread, "start", start)
+        now = 300.0  # not fresh any more, and valid
+        await sign(credential)
+        now = 400.0
+        with pytest.raises(CredentialUnavailable, match="no thread can be started"):
+            await credential.acquire(FACTS)
+
+    run(main)
+
+
 def test_a_request_that_goes_away_leaves_the_keys_to_the_next(config: Path) -> None:
     stuck = Stuck()
 
