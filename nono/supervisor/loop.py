@@ -13,6 +13,7 @@ import anyio
 
 from nono.bytecode import finder
 from nono.errors import NonoError
+from nono.in_thread import in_thread
 from nono.kernel import libc
 from nono.supervisor.child import Child
 from nono.supervisor.watches import LIMITS, try_watches
@@ -132,7 +133,4 @@ async def _keep_written(log: SyncedLog, flush: Callable[[], None]) -> None:
         flush()
         if log.needs_sync:
             # In a thread: on a slow disk fdatasync takes longer than a child should wait for a connect.
-            try:
-                await anyio.to_thread.run_sync(log.sync)
-            except RuntimeError:  # the command has used up its user's limit of processes
-                log.sync()
+            await in_thread(log.sync)

@@ -17,6 +17,7 @@ from nono.credentials.values.errors import CredentialUnavailable
 from nono.credentials.values.injection import HeadersInjection
 from nono.credentials.values.tripwire import tripwire_for
 from nono.errors import CredentialError
+from nono.in_thread import in_thread
 from nono.named_tuple import NamedTuple
 from nono.secret import Secret
 
@@ -130,11 +131,15 @@ class LoginTokens:
     def _read_again(self) -> Stored:
         # In a thread, for which the loop waits: it costs 0.1 ms, and once in the life of the store, when
         # another program has encrypted it meanwhile, as long as systemd-creds takes.
-        # Imported here, as anyio below: a command waits for this module, and has started by then.
+        # Imported here: a command waits for this module, and has started by then.
         from concurrent.futures import ThreadPoolExecutor
 
+        read = partial(self._store.read_all, may_ask=False)
         with ThreadPoolExecutor(1) as thread:
-            return thread.submit(self._store.read_all, may_ask=False).result()
+            try:
+                return thread.submit(read).result()
+            except RuntimeError:  # the command has used up its user's limit of processes
+                return read()
 
     def renewal_lock(self, provider: str) -> AbstractAsyncContextManager[None]:
         return renewal_lock(self._store.directory, provider)
@@ -148,9 +153,7 @@ class LoginTokens:
 
         Raises CredentialUnavailable if they remain.
         """
-        import anyio
-
-        await anyio.to_thread.run_sync(partial(self._store.forget, login))
+        await in_thread(partial(self._store.forget, login))
 
     async def store(
         self,
@@ -166,9 +169,7 @@ class LoginTokens:
         # The result is not kept, because another run may have changed the store since. Its stamp tells when
         # to read it again.
         add = partial(self._store.add, tokens, consumers, origins, granted, may_ask=False)
-        import anyio
-
-        nonces, _ = await anyio.to_thread.run_sync(add)
+        nonces, _ = await in_thread(add)
         return nonces
 
 

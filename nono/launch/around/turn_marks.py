@@ -44,7 +44,7 @@ class TurnMarks:
         began_s = time.monotonic()
         try:
             mark = await anyio.to_thread.run_sync(self._take, turn, abandon_on_cancel=True)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RuntimeError) as error:  # the last: no thread can be started
             self._end(turn, reason_of(error))
             return
         taken_ms = round((time.monotonic() - began_s) * 1000)

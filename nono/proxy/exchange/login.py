@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from http import HTTPStatus
 
 import anyio
@@ -14,6 +15,7 @@ from nono.credentials.logins.request import LoginRefusedError
 from nono.credentials.values.credential import Injection, LeakDetector, Outgoing
 from nono.credentials.values.errors import CredentialUnavailable
 from nono.errors import CredentialError
+from nono.in_thread import in_thread
 from nono.policy.services.oauth_routes import TokenEndpoint
 from nono.proxy.exchange.admission import Admitted
 from nono.proxy.exchange.attempt import WRITING_ERRORS, Attempt
@@ -308,9 +310,8 @@ class LoginExchange(Attempt):
             )
         headers = self._headers(fetched)
         # In a thread: searching a long answer would block the loop for too long.
-        answer = await anyio.to_thread.run_sync(
-            _examined, at.endpoint if at else None, fetched, headers, sent, abandon_on_cancel=True
-        )
+        search = partial(_examined, at.endpoint if at else None, fetched, headers, sent)
+        answer = await in_thread(search, abandon_on_cancel=True)
         body = fetched.body
         if at is not None:
             login = login_id or at.login.new_login(at.endpoint, request_body)

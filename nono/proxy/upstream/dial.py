@@ -15,8 +15,8 @@ from itertools import chain, zip_longest
 from typing import TYPE_CHECKING, cast
 
 import anyio
-import anyio.to_thread
 
+from nono.in_thread import in_thread
 from nono.policy.schema.route_rules import NO_IDENTITY, TlsIdentity
 from nono.proxy.handshake.alpn import HTTP1, Alpn
 from nono.proxy.transport.deadline import FLUSH_S
@@ -245,11 +245,7 @@ class Dialer:
         kept = self._contexts.get((identity, alpn))
         if kept is None:
             async with self._loading:  # an agent's first requests come together, and need the same context
-                load = partial(self.context, identity, alpn)
-                try:
-                    kept = await anyio.to_thread.run_sync(load, abandon_on_cancel=True)
-                except RuntimeError:  # the command has used up its user's limit of processes
-                    kept = load()
+                kept = await in_thread(partial(self.context, identity, alpn), abandon_on_cancel=True)
         return kept
 
     def context(self, identity: TlsIdentity, alpn: Alpn = HTTP1) -> ssl.SSLContext:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 import anyio
 
+from nono.in_thread import in_thread
 from nono.named_tuple import NamedTuple
 from nono.policy.hosts.upstream import Upstream, parse_upstream
 from nono.policy.schema.route_rules import NO_IDENTITY, TlsIdentity
@@ -171,9 +173,8 @@ class _Collector:
         body = bytes(self._body)
         if codings:
             # In a thread: a mebibyte of tiny members takes a quarter of a second.
-            body = await anyio.to_thread.run_sync(
-                _decoded, body, b", ".join(codings), self._limit_bytes, abandon_on_cancel=True
-            )
+            decode = partial(_decoded, body, b", ".join(codings), self._limit_bytes)
+            body = await in_thread(decode, abandon_on_cancel=True)
         return Fetched(self._head.status, tuple(end_to_end(headers)), body)
 
     def response_interim(self, head: ResponseHead) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import anyio.to_thread
 import pytest
 
 from nono.credentials.logins import renewal_lock
@@ -60,6 +61,22 @@ def test_a_renewed_login_keeps_its_phantoms(scene: Scene) -> None:
     assert stored(scene, phantoms["refresh_token"]) == Secret("real-refresh-second")
     assert scene.ask(API, fields=bearer(phantoms["access_token"])).status == 200
     assert scene.api.requests[-1].values(b"authorization") == [b"Bearer real-access-second"]
+
+
+def test_a_login_is_renewed_where_no_thread_can_be_started(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A command can use up its user's limit of processes, and a provider accepts a refresh token once."""
+
+    async def refuse(*_: object, **__: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    phantoms = scene.phantoms()
+    scene.age()
+    scene.provider.answer = json_answer(SECOND)
+    monkeypatch.setattr(anyio.to_thread, "run_sync", refuse)
+    assert scene.log_in(refresh_body(phantoms["refresh_token"])).status == 200
+    assert stored(scene, phantoms["refresh_token"]) == Secret("real-refresh-second")
 
 
 def test_a_fresh_login_is_not_renewed_again(scene: Scene) -> None:
