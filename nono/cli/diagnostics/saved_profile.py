@@ -79,7 +79,7 @@ def rewritten(target: Target, chosen: Iterable[Addition]) -> Draft:
 def changed(target: Target, change: Callable[[Mapping[str, Any]], dict[str, Any]]) -> Draft:
     """Return the profile with the document that `change` returns.
 
-    Raises ProfileError if it cannot be parsed, or cannot be rewritten without loss.
+    Raises ProfileError if it cannot be parsed, or cannot be rewritten without loss; OSError if it is gone.
     """
     if target.is_new:
         head: dict[str, Any] = {"extends": one_or_list(target.extends)} if target.extends else {}
@@ -144,5 +144,9 @@ def _locked(directory: str) -> Iterator[None]:
 
 
 def _text(path: str) -> str:
-    with open(path, encoding="utf-8") as file:
-        return file.read()
+    """Read a profile. Raises OSError, or ProfileError if it is not text."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            return file.read()
+    except UnicodeDecodeError as error:
+        raise ProfileError(f"{path} cannot be rewritten: it is not UTF-8.") from error

@@ -44,6 +44,14 @@ def test_a_profile_that_nobody_changed_meanwhile_is_saved(file: Path, tmp_path: 
     assert json.loads(file.read_text())["network"] == {"allow_domain": ["good.example"]}
 
 
+def test_a_profile_that_is_not_utf_8_is_left_alone(file: Path, tmp_path: Path) -> None:
+    latin_1 = '{"meta": {"name": "mine", "description": "für mich"}}'.encode("latin-1")
+    file.write_bytes(latin_1)
+    with pytest.raises(ProfileError, match="it is not UTF-8"):
+        draft(tmp_path)
+    assert file.read_bytes() == latin_1
+
+
 def test_two_sessions_that_save_at_once_lose_neither(
     file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
