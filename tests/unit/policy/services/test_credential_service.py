@@ -6,6 +6,12 @@ from collections.abc import Callable
 from math import inf, nan
 
 import pytest
+from botocore.configprovider import BOTOCORE_DEFAUT_SESSION_VARIABLES  # type: ignore[import-untyped]  # ships no types
+from botocore.credentials import (  # type: ignore[import-untyped]  # ships no types
+    AssumeRoleWithWebIdentityProvider,
+    ContainerProvider,
+    EnvProvider,
+)
 
 from nono.errors import ConfigError, UsageError
 from nono.policy.builtin import shipped
@@ -306,6 +312,20 @@ def test_a_service_of_client_credentials_has_a_variable_for_its_phantom() -> Non
     assert (service.credential_key, service.oauth2) == ("", AUTH)
     assert service.references == ("id", "env://CLIENT_SECRET")
     assert service.source_variables == ("CLIENT_SECRET",)
+
+
+def test_a_signed_service_keeps_back_every_variable_by_which_botocore_finds_keys() -> None:
+    signed = CustomCredential("https://x.example", aws_auth=AwsAuth(None, "eu-west-1", "s3"))
+    read = {
+        *(EnvProvider.ACCESS_KEY, EnvProvider.SECRET_KEY, *EnvProvider.TOKENS),
+        *(ContainerProvider.ENV_VAR, ContainerProvider.ENV_VAR_FULL),
+        *(ContainerProvider.ENV_VAR_AUTH_TOKEN, ContainerProvider.ENV_VAR_AUTH_TOKEN_FILE),
+        AssumeRoleWithWebIdentityProvider._CONFIG_TO_ENV_VAR["web_identity_token_file"],
+        *BOTOCORE_DEFAUT_SESSION_VARIABLES["profile"][1],
+    }
+    assert {*services("corp", corp=signed)["corp"].source_variables} == read
+    stored = CustomCredential("https://x.example", "corp", env_var="CORP")
+    assert services("corp", corp=stored)["corp"].source_variables == ()
 
 
 @pytest.mark.parametrize(
