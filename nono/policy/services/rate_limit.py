@@ -2,6 +2,9 @@
 
 from nono.policy.schema.route_rules import RateLimit
 
+# One request in 30 years: what is slower still would make the seconds overflow.
+_SLOWEST_PER_S = 1e-9
+
 
 class TokenBucket:
     """A bucket that fills by requests_per_minute and holds `burst` tokens; each request takes one.
@@ -13,7 +16,7 @@ class TokenBucket:
 
     def __init__(self, limit: RateLimit, now: float) -> None:
         self._limit = limit
-        self._per_s = limit.requests_per_minute / 60
+        self._per_s = max(limit.requests_per_minute / 60, _SLOWEST_PER_S)
         self._capacity = float(max(limit.burst, 1))
         self._tokens = self._capacity  # negative: turns promised to waiting requests
         self._since = now

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from nono.policy.schema.route_rules import RateLimit
 from nono.policy.services.rate_limit import TokenBucket
+from nono.proxy.http import refusal
 
 
 def test_only_requests_beyond_the_burst_wait_their_turn() -> None:
@@ -41,6 +42,14 @@ def test_whoever_is_refused_learns_when_the_next_turn_comes(per_minute: int, int
 def test_no_rate_is_no_limit() -> None:
     bucket = TokenBucket(RateLimit(0, burst=1, max_delay_s=0), now=0)
     assert [bucket.take(0) for _ in range(100)] == [0] * 100
+
+
+@pytest.mark.parametrize("rate", [1e-308, 5e-324])
+def test_a_rate_of_almost_none_refuses_for_a_time_that_can_be_told(rate: float) -> None:
+    bucket = TokenBucket(RateLimit(rate, burst=1, max_delay_s=60), now=0)
+    assert [bucket.take(0), bucket.take(0)] == [0, None]
+    said = refusal.response(refusal.rate_limited("corp", bucket.interval_s))
+    assert b"\r\nRetry-After: 1000000000\r\n" in said
 
 
 def test_a_burst_of_none_is_one() -> None:
