@@ -14,7 +14,12 @@ import pytest
 
 from nono.credentials import resolver
 from nono.credentials.sources import environment, file, keyring
-from nono.credentials.values.content import MAX_SECRET_BYTES, decode_go_keyring, secret_from_bytes
+from nono.credentials.values.content import (
+    MAX_SECRET_BYTES,
+    decode_go_keyring,
+    secret_from_bytes,
+    secret_from_text,
+)
 from nono.credentials.values.errors import CredentialNotFound, CredentialUnavailable
 from nono.credentials.values.reference import EnvironmentReference, FileReference, KeyringReference
 from nono.secret import Secret
@@ -67,6 +72,8 @@ def test_content_is_a_secret(content: bytes, expected: str) -> None:
 def test_content_is_unavailable_as_a_secret(content: bytes, problem: str) -> None:
     with pytest.raises(CredentialUnavailable, match=problem):
         secret_from_bytes(content, "here")
+    with pytest.raises(CredentialUnavailable, match=problem):
+        secret_from_text(content.removesuffix(b"\n").decode("utf-8", "surrogateescape"), "here")
 
 
 @pytest.mark.parametrize("content", [b"", b"\n", b"\r\n"])

@@ -96,6 +96,14 @@ def test_a_login_made_inside_is_a_key_where_there_is_no_other(environ: dict[str,
     assert injection(loaded).inject(REQUEST).headers == [(b"Authorization", b"Bearer stored")]
 
 
+def test_a_variable_that_holds_no_key_is_not_passed_over_for_a_stored_one(environ: dict[str, str]) -> None:
+    resolver.save("anthropic", Secret("stored"), environ)
+    (loaded,) = load([ANTHROPIC], environ)
+    assert injection(loaded).inject(REQUEST).headers == [(b"x-api-key", b"stored")]
+    broken = missing(ANTHROPIC, environ | {"ANTHROPIC_API_KEY": "two\nlines"})
+    assert "control characters" in str(broken)
+
+
 @pytest.mark.parametrize(
     ("inject", "expected"),
     [

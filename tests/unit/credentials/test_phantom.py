@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+from itertools import cycle, islice
 
 import pytest
 
@@ -54,6 +56,14 @@ def test_an_end_is_that_of_one_person_and_service(service: str, key: Secret | No
 @pytest.mark.parametrize("service", ["github", "gitlab", "gemini", "google-ai"])
 def test_a_short_phantom_is_random_as_a_whole(service: str) -> None:
     assert len({make_phantom(service, KEY).child_value()[-END_CHARS:] for _ in range(20)}) == 20
+
+
+def test_octets_that_would_make_some_characters_likelier_are_left_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    octets = cycle([0, *range(256 - 256 % 62, 256)])
+    monkeypatch.setattr(os, "urandom", lambda count: bytes(islice(octets, count)))
+    assert len({*make_phantom("github").child_value().removeprefix("ghp_")}) == 1
 
 
 def test_a_phantom_of_an_older_run_matches_no_newer_one() -> None:

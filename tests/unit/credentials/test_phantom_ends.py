@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from nono.credentials.phantom_ends import key_of_ends
+from nono.credentials.store.private_file import PrivateFile
 
 NAME = "phantoms.json"
 
@@ -47,6 +48,15 @@ def test_runs_that_start_together_have_one_key(tmp_path: Path) -> None:
         thread.join()
     assert found[0] is not None
     assert all(key == found[0] for key in found)
+
+
+def test_a_key_that_another_run_has_made_meanwhile_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = key_of_ends(str(tmp_path))
+    assert made is not None
+    monkeypatch.setattr(PrivateFile, "read", lambda file: None)  # before the other made it
+    assert key_of_ends(str(tmp_path)) == made
 
 
 @pytest.mark.parametrize("content", [b"", b'"0"', b"0" * 64, b'"' + b"g" * 64 + b'"', b'"' + b"0" * 4096])

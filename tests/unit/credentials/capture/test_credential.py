@@ -126,6 +126,31 @@ def test_what_is_kept_is_used_until_its_time_is_over(stage: Stage) -> None:
     assert stage.runs == 2
 
 
+def test_a_secret_that_is_in_use_stays_watched_whatever_else_is_printed() -> None:
+    kept = cache.CapturedCache(60, lambda: 0.0, basic=False)
+    for number in range(cache.MAX_WATCHED + 2):
+        printed = read_output(Secret(f"{number:02}{CANARY}"), Capture("helper", ("sh",)), Inject())
+        assert isinstance(printed, Captured)
+        kept.keep(("api.example", str(number)), printed, 0.0)
+        assert kept.get(("api.example", "0")) is not None
+    tripwire = kept.tripwire()
+    assert tripwire is not None
+    for number, is_watched in ((0, True), (1, False), (cache.MAX_WATCHED + 1, True)):
+        assert (tripwire.mask_text(f"{number:02}{CANARY}".encode()) is not None) is is_watched
+
+
+def test_what_is_kept_for_no_time_is_not_shared_by_requests_of_one_moment(stage: Stage) -> None:
+    credential = stage.capture(cache_ttl_s=0)
+
+    async def main() -> None:
+        async with anyio.create_task_group() as tasks:
+            for _ in range(2):
+                tasks.start_soon(credential.acquire, REQUEST)
+
+    on_a_loop(main)
+    assert stage.runs == 2
+
+
 def test_nothing_is_kept_for_no_time(stage: Stage) -> None:
     credential = stage.capture(cache_ttl_s=0)
     acquired(credential, REQUEST, REQUEST)
