@@ -382,6 +382,9 @@ def test_a_wildcard_of_aws_does_not_reach_the_services_that_hand_out_keys() -> N
     assert isinstance(_at("sts.us-east-1.amazonaws.com", b"GET", b"/?Action=GetSessionToken"), Forward)
 
 
+LISTED = EndpointPolicy("deny", allow=(EndpointRule("GET", "/open/**"),))
+
+
 def _without_key(host: str, routes: tuple[Route, ...]) -> Verdict:
     """Judge a request inside a CONNECT that presents no phantom."""
     dispatcher = Dispatcher(RouteTable(routes), Hosts(), Secret(TOKEN), OWN_PORT, intercepts=True)
@@ -396,6 +399,34 @@ def test_a_body_is_drained_only_where_its_host_has_no_credential() -> None:
     keyed = _without_key("api.test", (ROUTE,))
     assert isinstance(keyed, Forward)
     assert (keyed.drains, keyed.route, keyed.origin.scheme) == (False, None, "https")
+
+
+@pytest.mark.parametrize(("endpoints", "drains"), [(EndpointPolicy(), True), (LISTED, False)])
+def test_a_body_is_drained_on_a_route_only_while_no_rule_could_be_evaded(
+    endpoints: EndpointPolicy, drains: bool
+) -> None:
+    route = a_route(443, host="api.test", scheme="https", drains=True, endpoints=endpoints)
+    verdict = _judged_by(RouteTable((route,)), b"GET", b"/open/x", KEY, inside=INSIDE)
+    assert isinstance(verdict, Forward)
+    assert verdict.drains is drains
+
+
+def test_below_the_wildcard_of_a_route_a_denied_host_stays_denied() -> None:
+    table = RouteTable((a_route(443, host="*.wild.test", scheme="https"),))
+    hosts = Hosts(denied=frozenset(("bad.wild.test",)))
+    for host, is_denied in (("good.wild.test", False), ("bad.wild.test", True)):
+        verdict = _judged_by(table, b"GET", b"/x", KEY, hosts=hosts, inside=ConnectTarget(host, 443))
+        assert isinstance(verdict, Refused) is is_denied
+        assert not is_denied or refusal_of(verdict).category == "host_denied"
+
+
+def test_the_placeholders_of_two_services_of_a_host_freeze_neither() -> None:
+    table = RouteTable((ROUTE, a_route(443, service="beta", host="api.test", scheme="https", phantom="sk-b")))
+    both = (KEY, (b"Authorization", b"Bearer sk-b"))
+    answer = refusal_of(_judged_by(table, b"GET", b"/v1/x", *both, inside=INSIDE))
+    assert (answer.status, answer.category, answer.freezes) == (403, "authentication_failed", None)
+    assert answer.error == "the placeholders of 'alpha' and 'beta' were sent together"
+    assert isinstance(_judged_by(table, b"GET", b"/v1/x", KEY, inside=INSIDE), Forward)
 
 
 def _judged_by(
@@ -417,10 +448,9 @@ def _judged_by(
 
 
 INSIDE = ConnectTarget("api.test", 443)
-SOME_PATHS = EndpointPolicy("deny", allow=(EndpointRule("GET", "/open/**"),))
 SCOPES = (
-    EndpointScope("paths.test", 443, "https", SOME_PATHS, ""),
-    EndpointScope("clear.test", 80, "http", SOME_PATHS, ""),
+    EndpointScope("paths.test", 443, "https", LISTED, ""),
+    EndpointScope("clear.test", 80, "http", LISTED, ""),
 )
 SCOPED = RouteTable((ROUTE,), SCOPES)
 
@@ -451,8 +481,16 @@ def test_a_grant_of_paths_holds_on_its_own_scheme_only() -> None:
     assert refusal_of(_judged_by(SCOPED, b"GET", b"http://paths.test:443/open/x")).status == 403
 
 
+def test_inside_a_connect_the_scheme_is_that_of_the_grant_for_its_port() -> None:
+    scopes = [EndpointScope("both.test", *each, LISTED, "") for each in ((80, "http"), (443, "https"))]
+    inside = ConnectTarget("both.test", 443)
+    verdict = _judged_by(RouteTable((), tuple(scopes)), b"GET", b"/open/x", inside=inside)
+    assert isinstance(verdict, Forward)
+    assert verdict.origin == Upstream("https", "both.test", 443)
+
+
 def test_a_service_is_reached_beside_a_grant_of_paths_on_another_port_of_its_host() -> None:
-    both = RouteTable((ROUTE,), (EndpointScope("api.test", 8443, "https", SOME_PATHS, ""),))
+    both = RouteTable((ROUTE,), (EndpointScope("api.test", 8443, "https", LISTED, ""),))
     for port in (b"443", b"8443"):
         assert isinstance(_judged_by(both, b"CONNECT", b"api.test:" + port), Intercept)
     assert refusal_of(_judged_by(both, b"CONNECT", b"api.test:444")).status == 403
@@ -512,6 +550,17 @@ def test_the_host_of_a_login_is_tunnelled_for_ssh_alone() -> None:
         assert (verdict.raw, verdict.only_ssh) == flags
     assert isinstance(_beside_a_login(b"id.test:443", port=443), Intercept)
     assert isinstance(_beside_a_login(b"id.test:22", port=22), Intercept)
+    assert isinstance(_beside_a_login(b"id.test:2222", port=443), Intercept)
+
+
+def test_at_the_host_of_a_login_a_path_is_sent_only_as_it_was_judged() -> None:
+    """Spelled otherwise, the path of the tokens would be passed by, and the tokens with it."""
+    endpoint = TokenEndpoint(Upstream("https", "id.test", 443), "/oauth/token", (), "auto", ())
+    inside = ConnectTarget("id.test", 443)
+    for logins, is_refused in ((_logins(endpoint), True), (LoginTable(), False)):
+        table = RouteTable((), logins=logins, also_intercepts=lambda host: True)
+        verdict = _judged_by(table, b"GET", b"/oauth//token", inside=inside)
+        assert isinstance(verdict, Refused) is is_refused
 
 
 @pytest.mark.parametrize(

@@ -219,6 +219,14 @@ def test_the_phantom_of_a_service_with_the_same_key_is_no_key_in_another_place()
         assert over.freezes == frozen
 
 
+def test_inside_other_text_neither_a_phantom_nor_the_session_token_leaves() -> None:
+    for text, status in ((PHANTOM, 403), (TOKEN, 403), ("any text", None)):
+        field = (b"X-Note", f"see {text}, then go on".encode())
+        for request in (Outgoing(b"GET", b"/", b"h", [field]), Outgoing(b"GET", b"/" + field[1], b"h", [])):
+            refused = left_over(request, "h", ROUTES, Secret(TOKEN), ())
+            assert (refused and refused.status) == status
+
+
 def test_of_two_services_with_one_key_the_one_whose_phantom_was_sent_is_meant() -> None:
     table = RouteTable((BETA, GIT, BESIDE_GIT))
     for text, meant in (("nono_git", [GIT]), (OTHER, [GIT]), ("sk-real-looking-key", [])):
