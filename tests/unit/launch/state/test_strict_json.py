@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import Annotated, Any, NamedTuple
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from nono.launch.state.strict_json import document_of, value_of
 from nono.policy.capability import Access, Denial, Mask
@@ -47,6 +50,33 @@ def read(document: object) -> Any:
 
 def test_what_is_written_is_read() -> None:
     assert read(DOCUMENT) == EVERY
+
+
+_scalars = (
+    st.none()
+    | st.booleans()
+    | st.integers(-1, 2)
+    | st.floats(allow_nan=False)
+    | st.sampled_from(["read", "write", "deny", "", "\udcff"])
+)
+_parts = st.recursive(
+    _scalars,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.fixed_dictionaries({"first": inner, "last": inner}, optional={"more": inner})
+        | st.tuples(st.sampled_from([*DOCUMENT["policy"]]), inner).map(
+            lambda changed: {**DOCUMENT["policy"], changed[0]: changed[1]}
+        )
+    ),
+    max_leaves=5,
+)
+
+
+@given(st.sampled_from([*DOCUMENT]), _parts)
+def test_only_what_would_be_written_so_is_read(field: str, value: object) -> None:
+    document = {**DOCUMENT, field: value}
+    with suppress(ValueError):
+        assert json.dumps(document_of(read(document))) == json.dumps(document)
 
 
 @pytest.mark.parametrize(

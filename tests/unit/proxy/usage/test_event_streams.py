@@ -1,0 +1,95 @@
+"""Events come out of a stream whole and in order, however it is cut."""
+
+from __future__ import annotations
+
+import binascii
+import json
+import struct
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nono.proxy.usage.aws_event_stream import MAX_MESSAGE_BYTES, AwsEventStream
+from nono.proxy.usage.event_data import EventData
+
+_cuts = st.lists(st.integers(0, 120), max_size=6)
+_lines = st.sampled_from(
+    [
+        b"",
+        b"\r",
+        b"data:",
+        b"data: {}",
+        b"data:[1]\r",
+        b"data",
+        b"dat",
+        b"\rdata:x",
+        b"event: data:",
+        b": data:",
+    ]
+)
+
+
+def pieces_of(stream: bytes, cuts: Sequence[int]) -> list[bytes]:
+    edges = [0, *sorted(cut for cut in cuts if cut <= len(stream)), len(stream)]
+    return [stream[start:end] for start, end in pairwise(edges)]
+
+
+def events_in(parts: Iterable[bytes | None]) -> list[bytes]:
+    """Join the parts of each event; what no event ends is the last one."""
+    events, begun = list[bytes](), b""
+    for part in parts:
+        begun += part or b""
+        if part is None:
+            events.append(begun)
+            begun = b""
+    return [*events, begun]
+
+
+def whole_events(stream: bytes) -> list[bytes]:
+    """Read a stream of server-sent events at once, line by line."""
+    events, begun = list[bytes](), b""
+    *lines, last = stream.split(b"\n")
+    for line in lines:
+        begun += line.removeprefix(b"data:") if line.startswith(b"data:") else b""
+        if line in (b"", b"\r") and begun:
+            events.append(begun)
+            begun = b""
+    return [*events, begun + (last.removeprefix(b"data:") if last.startswith(b"data:") else b"")]
+
+
+@given(st.lists(_lines, max_size=12), _cuts)
+def test_the_data_of_events_is_that_of_their_lines(lines: list[bytes], cuts: list[int]) -> None:
+    stream, reading = b"\n".join(lines), EventData()
+    parts = [part for piece in pieces_of(stream, cuts) for part in reading.feed(piece)]
+    assert events_in(parts) == whole_events(stream)
+
+
+def _message(headers: bytes, payload: bytes) -> bytes:
+    length = 12 + len(headers) + len(payload) + 4
+    return struct.pack(">3I", length, len(headers), 0) + headers + payload + bytes(4)
+
+
+@given(st.lists(st.tuples(st.binary(max_size=9), st.binary(max_size=20), st.booleans()), max_size=5), _cuts)
+def test_the_text_of_a_message_is_what_was_put_in(
+    sent: list[tuple[bytes, bytes, bool]], cuts: list[int]
+) -> None:
+    stream, expected = b"", list[bytes]()
+    for headers, text, is_wrapped in sent:
+        wrapped = json.dumps({"bytes": binascii.b2a_base64(text).decode()}, separators=(",", ":")).encode()
+        stream += _message(headers, wrapped if is_wrapped else b" " + text)
+        if text or not is_wrapped:
+            expected.append(text if is_wrapped else b" " + text)
+    reading = AwsEventStream()
+    parts = [part for piece in pieces_of(stream, cuts) for part in reading.feed(piece)]
+    assert events_in(parts) == [*expected, b""]
+    assert not reading.is_broken
+
+
+def test_no_message_beyond_the_limit_is_waited_for_and_nothing_is_read_after_it() -> None:
+    for excess, is_broken in ((0, False), (1, True)):
+        reading = AwsEventStream()
+        assert reading.feed(struct.pack(">3I", MAX_MESSAGE_BYTES + excess, 0, 0)) == []
+        assert reading.is_broken is is_broken
+    assert reading.feed(_message(b"", b"{}")) == []
