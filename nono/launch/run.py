@@ -122,12 +122,15 @@ class Launch:
             refuse_writable_helpers(resolved, environ)
         if environ.get("DBUS_SESSION_BUS_ADDRESS"):
             # Imported here: many machines have no desktop.
-            from nono.launch.around.surroundings import hidden_below
             from nono.launch.trusted.session_bus import with_judged_bus
 
-            resolved = with_judged_bus(
-                resolved, environ, lambda path: hidden_below(path, prepared, environ) is not None
-            )
+            def is_hidden(path: str) -> bool:
+                # Imported here: hardly any bus is within reach.
+                from nono.launch.around.surroundings import hidden_below
+
+                return hidden_below(path, prepared, environ) is not None
+
+            resolved = with_judged_bus(resolved, environ, is_hidden)
         return prepared._replace(resolved=resolved)
 
     def execute(self, prepared: Prepared, options: RunOptions) -> Outcome:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from nono.credentials.values.reference import KeyringReference, StoredReference, parse_reference
 from nono.errors import ConfigError
 from nono.policy.capability import Grant
 from nono.policy.environment.authority import targets
@@ -28,6 +27,9 @@ def with_judged_bus(
     Raises ConfigError if the run reads keys that may be kept in a keyring.
     """
     for path, grant in _within_reach(resolved.capabilities.grants, environ, is_hidden):
+        # Imported here: every desktop has such a bus, and hardly any within reach.
+        from nono.credentials.values.reference import KeyringReference, StoredReference, parse_reference
+
         reach = (
             f"{_BUS} names '{path}', in {grant.path}, which the command may write (source: {grant.source})"
         )
@@ -49,8 +51,9 @@ def _within_reach(
     for address in environ.get(_BUS, "").split(";"):
         for path in targets(_BUS, address) or ():
             for place in way_to(path):
-                if not is_hidden(place):
-                    yield from ((path, grant) for grant in covering(written, place))
+                for grant in covering(written, place):
+                    if not is_hidden(place):
+                        yield path, grant
 
 
 def _references(resolved: Resolved) -> Iterator[tuple[str, str]]:

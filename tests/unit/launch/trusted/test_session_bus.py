@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -55,3 +57,18 @@ def test_a_run_without_keys_of_a_keyring_is_warned(tmp_path: Path) -> None:
     for request in (RunRequest(), VARIABLE):
         (said,) = judged(request, tmp_path, f"unix:path={tmp_path}/bus").warnings
         assert "it could listen there in place of the bus" in said
+
+
+def test_every_desktop_has_a_bus_and_starts_no_later_for_it() -> None:
+    code = (
+        "import sys; from nono.launch.trusted import session_bus;"
+        "print({'re', 'nono.credentials.values.reference'} & set(sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", f"import sys; sys.path[:] = {sys.path!r}; {code}"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert done.stdout == "set()\n"
