@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Mapping
@@ -18,6 +19,8 @@ from nono.sandbox import probe
 from nono.sandbox.plan.facts import HostFacts
 from nono.supervisor.cgroup import cgroup, placement
 
+ROOM = 1 << 20  # bytes, which the records of a short run fit in
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS})
 LIMITS = (("--memory", "memory"), ("--max-processes", "pids"))
 
 
@@ -26,7 +29,7 @@ class StateFault(NamedTuple):
 
     path: str
     reason: str
-    remedy: Literal["narrow", "move", "elsewhere"]  # its mode; it; XDG_STATE_HOME
+    remedy: Literal["narrow", "move", "elsewhere", "free"]  # its mode; it; XDG_STATE_HOME; the disk
 
 
 class Seen(NamedTuple):
@@ -76,9 +79,26 @@ def state_fault(root: str) -> StateFault | None:
     above = dirname(root)
     while not os.path.exists(above):
         above = dirname(above)
-    if os.path.exists(root) or os.access(above, os.W_OK | os.X_OK):
-        return None
+    if os.path.exists(root):
+        return _room_fault(root, root)
+    if os.access(above, os.W_OK | os.X_OK):
+        return _room_fault(root, above)
     return StateFault(root, f"this user may not write to {above}", "elsewhere")
+
+
+def _room_fault(root: str, directory: str) -> StateFault | None:
+    """Return a fault if the directory takes no file of ROOM bytes: for the disk, its inodes or a quota."""
+    try:
+        file = os.open(directory, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    except OSError as error:  # among others, a file system that has no such files
+        return StateFault(root, reason_of(error), "free") if error.errno in _NO_ROOM else None
+    try:
+        os.posix_fallocate(file, 0, ROOM)
+    except OSError as error:
+        return StateFault(root, reason_of(error), "free") if error.errno in _NO_ROOM else None
+    finally:
+        os.close(file)
+    return None
 
 
 def compare_programs() -> Comparison | str:

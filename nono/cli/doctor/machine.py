@@ -151,6 +151,8 @@ def _records(seen: Seen) -> Finding:
         "narrow": f"chmod 700 {word}",
         "move": f"mv {word} {word}.old; the next run makes one",
         "elsewhere": "set XDG_STATE_HOME to a directory of yours",
+        "free": "free space there (nono prune drops what is kept of old runs), or set XDG_STATE_HOME to a "
+        "directory of another disk",
     }
     meaning = f"no run starts, because none could be recorded in {fault.path}: {fault.reason}"
     return Finding("records", Mark.MISSING, meaning, remedies[fault.remedy])

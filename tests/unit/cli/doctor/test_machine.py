@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from pathlib import Path
@@ -69,6 +70,28 @@ def test_a_place_where_no_state_directory_can_be_made_is_a_fault(
     root = str(tmp_path / "state/nono")
     monkeypatch.setattr(os, "access", lambda path, mode: path != str(tmp_path))
     assert state_fault(root) == StateFault(root, f"this user may not write to {tmp_path}", "elsewhere")
+
+
+@pytest.mark.parametrize("is_made", [True, False])
+@pytest.mark.parametrize(
+    ("code", "is_fault"),
+    [(errno.ENOSPC, True), (errno.EDQUOT, True), (errno.EFBIG, True), (errno.EOPNOTSUPP, False)],
+)
+@pytest.mark.parametrize("call", ["open", "posix_fallocate"])
+def test_a_disk_that_takes_no_further_file_is_a_fault(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, call: str, code: int, is_fault: bool, is_made: bool
+) -> None:
+    root = tmp_path if is_made else tmp_path / "state/nono"
+
+    def refused(*arguments: object) -> int:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, call, refused)
+    fault = state_fault(str(root))
+    assert fault == (StateFault(str(root), os.strerror(code), "free") if is_fault else None)
+    findings = {each.check: each for each in machine(GOOD._replace(state_fault=fault))}
+    assert (findings["records"].mark is Mark.MISSING) is is_fault
+    assert str(findings["records"].remedy).startswith("free space there") is is_fault
 
 
 def test_a_state_directory_of_another_user_is_a_fault(
