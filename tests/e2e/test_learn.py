@@ -99,6 +99,16 @@ def test_a_program_that_cannot_start_is_told_why(learner: Learner) -> None:
     assert not learner.file.exists()
 
 
+def test_a_file_whose_name_no_profile_can_hold_is_refused_before_the_command_runs(learner: Learner) -> None:
+    """A profile holds its own name, as text."""
+    project = learner.runner.project
+    refused = learner.learn(["touch", "ran"], flags=("--yes", os.fsdecode(b"--output=./a\xff.json")))
+    assert (refused.exit_code, (project / "ran").exists()) == (1, False)
+    assert "a\\xff.json': this path is no UTF-8" in refused.stderr
+    learned = learner.learn(["touch", "ran"], flags=("--yes", "--output=./ä.json"))
+    assert (learned.exit_code, (project / "ä.json").exists()) == (0, True), learned.stderr
+
+
 @needs_git
 def test_a_clone_is_learned_as_the_requests_it_makes(made: Stage, tmp_path: Path) -> None:
     learner = Learner(made.runner)

@@ -73,6 +73,7 @@ def target_of(output: str | None, profile: str | None, environ: Mapping[str, str
     path = None
     if output is not None:
         path = os.path.realpath(output if is_path(output) else _user_file(output, environ))
+        _refuse_bytes(path)
     before = None if path is None else _read(path)
     if path is not None and before is not None:
         if profile not in (None, output):
@@ -91,6 +92,17 @@ def target_of(output: str | None, profile: str | None, environ: Mapping[str, str
     begins_with = None if profile is None else load(profile, environ, long_lived=True).profile
     reference = "FILE" if path is None else path if is_path(output or "") else str(output)
     return Target(reference, path, document, None, begins_with, is_new=True)
+
+
+def _refuse_bytes(path: str) -> None:
+    """Raise ConfigError for a path that is no text: a profile holds its name."""
+    try:
+        path.encode()
+    except UnicodeEncodeError as error:
+        raise ConfigError(
+            f"-o {shell_word(path)}: this path is no UTF-8, and a profile holds its own name as text.",
+            hint="another path",
+        ) from error
 
 
 def _refuse_comments(raw: bytes, path: str) -> None:
