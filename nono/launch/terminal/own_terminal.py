@@ -53,6 +53,7 @@ class OwnTerminal:
         self.relay = Relay(loop, self._front.pty.master, self, _recording(shown, loop))
         self._loop = loop
         self._late: Timer | None = None  # runs until the command must have shown something
+        self._shows_until = 0.0  # when that is
         self._child.on_stop = self._on_stop
 
     def listen(self) -> None:
@@ -67,14 +68,15 @@ class OwnTerminal:
         self._front.started(self.relay, {**self._entry.shown(), "can_be_left": self.meeting is not None})
         if self._front.startup_s:
             self.relay.command.keep_first()
+            self._shows_until = self._loop.time() + self._front.startup_s
             self._late = self._loop.call_later(self._front.startup_s, self._look_at_start)
 
     def move_to(self, loop: Loop) -> None:
-        """Continue on another loop; the old one is no longer used."""
+        """Continue on another loop with the same clock; the old one is no longer used."""
         self.relay.move_to(loop)
         if self._late is not None:
             self._late.cancel()
-            self._late = loop.call_later(self._front.startup_s, self._look_at_start)
+            self._late = loop.call_later(max(0.0, self._shows_until - loop.time()), self._look_at_start)
 
     def _look_at_start(self) -> None:
         """End a command that has shown nothing so far: it may wait for something that is not granted."""

@@ -14,8 +14,9 @@ import pytest
 from nono.errors import LaunchError
 from nono.launch.terminal.apart import Apart
 from nono.launch.terminal.front import Front
-from nono.launch.terminal.own_terminal import Shown, wait_on_poll
+from nono.launch.terminal.own_terminal import OwnTerminal, Shown, wait_on_poll
 from nono.sessions.meeting import Meeting
+from nono.supervisor.poll_loop import Callback, PollLoop, Timer
 from nono.supervisor.relay.pty import open_pty
 
 
@@ -77,6 +78,34 @@ def test_a_session_listens_while_its_command_is_loaded(stage: Stage, monkeypatch
 
     assert stage.wait(go, monkeypatch) == 3
     assert stage.happened == ["goes", "listens", "runs", "shown"]
+
+
+class At(PollLoop):
+    """A loop at some time, which keeps when its timers end."""
+
+    def __init__(self, now: float) -> None:
+        super().__init__()
+        self.now, self.ends = now, list[float]()
+
+    def time(self) -> float:
+        return self.now
+
+    def call_later(self, delay: float, callback: Callback, /, *args: object) -> Timer:
+        self.ends.append(self.now + delay)
+        return super().call_later(delay, callback, *args)
+
+
+def test_whoever_comes_gives_a_silent_command_no_more_time(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.front.startup_s = 60
+    monkeypatch.setattr(stage.front, "started", lambda *_: None)
+    before, after = At(1000.0), At(1059.0)
+    session: Any = SimpleNamespace()
+    terminal = OwnTerminal(Shown(stage.front, stage.child, stage.entry, session, {}), before)
+    terminal.started()
+    terminal.move_to(after)
+    assert (before.ends, after.ends) == ([1060.0], [1060.0])
 
 
 def test_a_command_that_cannot_be_executed_is_not_shown(
