@@ -75,6 +75,14 @@ def test_only_the_own_phantom_is_accepted_in_any_slot(index: int) -> None:
     assert status_of(slots(TOKEN)[index]) == 401
 
 
+def test_the_phantom_of_a_signed_request_is_its_access_key() -> None:
+    for key, status in ((PHANTOM, 200), ("AKIAREAL", 401), (OTHER, 403)):
+        scope = f"Credential={key}/20260101/eu-west-1/s3/aws4_request, SignedHeaders=host, Signature=00"
+        for scheme in ("AWS4-HMAC-SHA256", "aws4-hmac-sha256"):
+            assert status_of((b"Authorization", f"{scheme} {scope}".encode())) == status
+    assert status_of((b"Authorization", f"AWS4-HMAC-SHA256 SignedHeaders={PHANTOM}".encode())) == 401
+
+
 @pytest.mark.parametrize("index", range(len(SLOT_IDS)), ids=SLOT_IDS)
 def test_another_key_beside_the_phantom_is_refused(index: int) -> None:
     own = (b"X-Api-Key", PHANTOM.encode())

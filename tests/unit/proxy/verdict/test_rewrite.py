@@ -116,6 +116,16 @@ def test_an_upstream_session_cookie_is_kept_from_a_credential_route() -> None:
     assert b"Set-Cookie: session=1" in relayed(200, cookie, credentialed=False)
 
 
+def test_only_what_makes_a_response_unsearchable_is_taken_out_of_a_searched_request() -> None:
+    typed = (b"Content-Type", b"text/plain; charset=utf-16")
+    asked = [(b"Accept", b"text/plain; charset=utf-16"), (b"Range", b"bytes=0-9"), (b"Accept-Charset", b"x")]
+    request = Outgoing(b"GET", b"/", b"api.test", [typed, *asked, (b"X-Note", b"identity;q=0")])
+    searched = completed(request, None, searched=True)
+    assert searched.headers == [typed, (b"Accept", b"text/plain"), (b"X-Note", b"identity;q=0")]
+    assert searched.codings == completed(request._replace(headers=[]), None, searched=True).codings
+    assert completed(request, None, searched=False).headers == request.headers
+
+
 def test_a_writer_remembers_no_head_of_another_credential_or_framing() -> None:
     head = request_head(b"POST", b"/", "1.1", [(b"Host", b"a"), (b"Accept-Encoding", b"gzip, odd")])
     request = outgoing(head, b"/v1", ORIGIN, a_route(1))

@@ -1,0 +1,33 @@
+"""A response whose charset hides ASCII is known, whatever the spelling of its type."""
+
+from __future__ import annotations
+
+import pytest
+
+from nono.proxy.http.charset import unsearchable_charset, without_charsets
+
+
+@pytest.mark.parametrize(
+    ("content_type", "named"),
+    [
+        (b"text/plain", None),
+        (b"text/plain; charset=", None),
+        (b"text/plain; charset=UTF-8", None),
+        (b"text/plain; charset=utf8mb4", None),  # Python does not know it
+        (b"text/plain; charset=windows-1252", None),
+        (b"text/plain; charset=utf-16", "utf-16"),
+        (b'text/plain; CHARSET = "UTF-16LE"', "UTF-16LE"),
+        (b"text/plain; charset*=utf-7''x", "utf-7"),
+        (b"text/plain;charset=cp037", "cp037"),
+        (b"text/plain; charset=utf-8; charset=ibm500", "ibm500"),
+        (b"text/plain; charset=nobody-knows", "nobody-knows"),
+        (b"text/plain; charset=base64", "base64"),
+    ],
+)
+def test_a_charset_in_which_no_key_would_be_found_is_named(content_type: bytes, named: str | None) -> None:
+    assert unsearchable_charset([b"text/html", content_type]) == named
+
+
+def test_an_answer_is_asked_for_in_no_charset() -> None:
+    assert without_charsets(b'text/plain;q=1 ; charset="a\\"b", */*; Charset=x') == b"text/plain;q=1, */*"
+    assert without_charsets(b"text/plain; q=0.5") == b"text/plain; q=0.5"
