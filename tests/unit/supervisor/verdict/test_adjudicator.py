@@ -10,11 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nono.policy.capability import Access
-from nono.policy.files.unix_sockets import UnixSocketRules
+from nono.policy.files.unix_sockets import UNIX_SOCKET, UNIX_SOCKET_BIND, UnixSocketRules
 from nono.policy.live.ports import LivePorts
 from nono.policy.live.rule import LiveRule
 from nono.policy.ports import CONNECT_PORT, LISTEN_PORT, OPEN_PORT, KeptPort, PortGrants, united
 from nono.supervisor.verdict.adjudicator import (
+    BLOCKED,
     DENIED_PORT,
     KEPT_PORT,
     OWN_SERVER,
@@ -28,6 +29,7 @@ from nono.supervisor.verdict.adjudicator import (
     judge_family,
     judge_listen,
     judge_netlink,
+    judge_unix,
     judge_unix_name,
     loopback,
     refuse_call,
@@ -234,6 +236,27 @@ def test_an_own_server_is_one_on_loopback_at_a_port_of_no_service(
     own = inet("127.0.0.1", 5000)
     assert judge(own, grants) == Perform(own, OWN_SERVER)
     assert isinstance(judge(inet(*beside), grants), Refuse)
+
+
+def test_a_granted_port_is_listened_on_by_its_grant_although_the_command_may_serve_itself() -> None:
+    granted = inet("127.0.0.1", 3000)
+    assert judge_listen(granted, GRANTS._replace(own_servers=True)) == Perform(granted, LISTEN_PORT)
+
+
+@pytest.mark.parametrize("rules", [UnixSocketRules(files=()), UnixSocketRules()], ids=["open", "mediated"])
+def test_the_rule_of_a_unix_socket_says_whether_it_was_bound(rules: UnixSocketRules) -> None:
+    assert judge_unix("/run/x.sock", rules, binds=True).rule == UNIX_SOCKET_BIND
+    assert judge_unix("/run/x.sock", rules, binds=False).rule == UNIX_SOCKET
+
+
+def test_without_a_proxy_the_port_is_what_can_be_granted() -> None:
+    remote = inet("203.0.113.7", 5432)
+    without, beside = judge_connect(remote, NetworkGrants()), judge_connect(remote, GRANTS)
+    assert isinstance(without, Refuse)
+    assert isinstance(beside, Refuse)
+    assert (without.rule, without.hint) == (BLOCKED, "`--allow-connect-port 5432`")
+    assert beside.rule == PROXY_ONLY
+    assert "--allow-domain" in str(beside.hint)
 
 
 @pytest.mark.parametrize("name", [AbstractUnixAddress(b"name"), UnnamedUnixAddress()])

@@ -60,3 +60,12 @@ def test_a_refused_udp_socket_names_who_works_without_before_the_clients_that_ig
     assert udp.hint.index("works without") < udp.hint.index("HTTPS_PROXY")
     assert "HTTPS_PROXY" in udp.hint
     assert refuse_by_registers("socket", 41, (family, 3, 1, 0, 0, 0)).hint is None
+
+
+@pytest.mark.parametrize(
+    ("request_number", "words"),
+    [(0x50009417, "a snapshot"), (0x40806685, "change files"), (0x5412, "your shell")],
+    ids=["snapshot", "verity", "typing"],
+)
+def test_a_request_of_ioctl_is_refused_for_its_own_reason(request_number: int, words: str) -> None:
+    assert words in refuse_by_registers("ioctl", 600, (3, request_number, 0, 0, 0, 0)).reason

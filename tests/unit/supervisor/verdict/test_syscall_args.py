@@ -1,7 +1,8 @@
 """A socket address is understood as the kernel understands it, or refused."""
 
+import socket
 import struct
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
 import pytest
 from hypothesis import given
@@ -39,6 +40,21 @@ def test_the_name_of_a_socket_is_what_its_address_is_parsed_as(
 ) -> None:
     """What is mapped is loopback to the ipaddress of Python 3.12.4 and newer only."""
     assert inet_address(host, 80) == InetAddress(expected, 80)
+
+
+@pytest.mark.parametrize(
+    ("host", "family", "form", "shown"),
+    [
+        ("192.0.2.7", socket.AF_INET, "192.0.2.7", "192.0.2.7:80"),
+        ("192.0.2.7", socket.AF_INET6, "::ffff:192.0.2.7", "192.0.2.7:80"),
+        ("2001:db8::7", socket.AF_INET6, "2001:db8::7", "[2001:db8::7]:80"),
+    ],
+)
+def test_an_address_has_the_form_that_the_family_of_the_socket_takes(
+    host: str, family: int, form: str, shown: str
+) -> None:
+    address = InetAddress(ip_address(host), 80)
+    assert (address.for_family(family), str(address)) == ((form, 80), shown)
 
 
 @pytest.mark.parametrize(
