@@ -87,6 +87,17 @@ def test_a_token_of_other_hosts_is_not_sent(provider: Provider, environ: dict[st
     assert provider.asked == []
 
 
+def test_a_token_of_another_provider_is_neither_sent_nor_forgotten(
+    provider: Provider, environ: dict[str, str]
+) -> None:
+    granted = Granted("other", ["refresh_token"], lambda nonces: "{}", None)
+    LoginStore(environ).add([Secret("of-github")], ["oauth.github"], [origin(provider)], granted)
+    store(environ, "one", origin(provider), "refresh_token")
+    assert logged_out(provider, environ) == LoggedOut(1, 1, None)
+    assert [each["token"] for each in provider.asked] == ["one-refresh_token"]
+    assert [each.login for each in LoginStore(environ).read().values()] == ["other"]
+
+
 def test_a_token_does_not_follow_a_redirect(provider: Provider, environ: dict[str, str]) -> None:
     provider.status = 302
     store(environ, "one", origin(provider), "refresh_token")

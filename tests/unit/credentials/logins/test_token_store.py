@@ -323,6 +323,8 @@ def test_only_a_bare_phantom_has_a_nonce(text: str) -> None:
 def test_a_jwt_around_a_nonce_that_was_not_made_here_is_no_phantom() -> None:
     assert nonce_of(f"eyJhbGciOiJub25lIn0.e30.{NONCE}") is None
     assert nonce_of(jwt_phantom(OTHER).rpartition(".")[0] + f".{NONCE}") is None
+    for claims in ("W10", "e", ""):  # a list, and nothing at all
+        assert nonce_of(f"{jwt_phantom(NONCE).partition('.')[0]}.{claims}.{NONCE}") is None
 
 
 def test_phantoms_are_found_wherever_a_field_holds_them() -> None:
