@@ -167,13 +167,13 @@ class OwnDatagrams:
                 self._answer(call, errno.ENOBUFS if self._network else _refusal(call))
             return
         with socket.socket(fileno=descriptors[0]) as made:
-            if not self._network and not self._knows_network(made):
-                self._waiting.appendleft(call)
-                self._refuse_all()
-                return
-            kind = call.args[1]
-            made.setblocking(not kind & socket.SOCK_NONBLOCK)
             try:
+                if not self._network and not self._knows_network(made):
+                    self._waiting.appendleft(call)
+                    self._refuse_all()
+                    return
+                kind = call.args[1]
+                made.setblocking(not kind & socket.SOCK_NONBLOCK)
                 self._handover.give(call, made.fileno(), close_on_exec=bool(kind & socket.SOCK_CLOEXEC))
             except OSError as error:  # EMFILE
                 self._answer(call, error.errno or errno.EACCES)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import resource
 import socket
 import struct
 from collections.abc import Awaitable, Callable
@@ -236,6 +237,24 @@ def test_a_socket_that_cannot_be_made_is_an_error_of_the_kernels(
 
     stage.play(part)
     assert stage.answers == {2: answer}
+
+
+def test_so_is_one_whose_network_no_descriptor_is_left_to_look_at(stage: Stage) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+
+    async def part(own: OwnDatagrams) -> None:
+        assert own.make(stage.call()) is None
+        stage.make()
+        free = os.dup(0)
+        os.close(free)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (free + 1, hard))  # the answer takes it
+        try:
+            await stage.until(1)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+    stage.play(part)
+    assert stage.answers == {1: errno.EMFILE}
 
 
 def test_what_waits_is_refused_when_the_maker_has_ended(stage: Stage) -> None:
