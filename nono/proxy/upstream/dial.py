@@ -31,6 +31,13 @@ if TYPE_CHECKING:
 Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
 
 _MAX_ADDRESSES = 16
+# tcp(7). The client's own probes end at this proxy: without these its connection would outlive any network,
+# and a gateway on the way would forget one that waits for a slow answer.
+_KEEPALIVE = (
+    (socket.TCP_KEEPIDLE, 60),  # seconds
+    (socket.TCP_KEEPINTVL, 30),
+    (socket.TCP_KEEPCNT, 4),
+)
 
 
 class DialError(Exception):
@@ -56,6 +63,9 @@ async def _connect(address: str, port: int) -> socket.socket:
     attempt = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
     try:
         attempt.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        attempt.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for option, value in _KEEPALIVE:
+            attempt.setsockopt(socket.IPPROTO_TCP, option, value)
         try:
             attempt.connect((address, port))
         except BlockingIOError:

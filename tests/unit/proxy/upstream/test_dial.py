@@ -66,6 +66,22 @@ def test_a_dead_address_does_not_keep_a_live_one_from_being_reached() -> None:
     assert anyio.run(main, backend_options={"use_uvloop": True}) == "127.0.0.3"
 
 
+@pytest.mark.parametrize("others", [(), ("127.0.0.3",)], ids=["one address", "several"])
+def test_a_connection_finds_out_in_three_minutes_that_its_network_is_gone(others: tuple[str, ...]) -> None:
+    async def main() -> tuple[int, int]:
+        with bound("127.0.0.1", *others) as (port, sockets):
+            sockets[-1].listen()
+            with await connect_first(["127.0.0.1", *others], port) as connected:
+                options = (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
+                idle_s, interval_s, probes = (
+                    connected.getsockopt(socket.IPPROTO_TCP, option) for option in options
+                )
+                is_probed = connected.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+                return is_probed, idle_s + interval_s * probes
+
+    assert anyio.run(main, backend_options={"use_uvloop": True}) == (1, 180)
+
+
 def test_the_second_address_is_tried_while_the_first_is_silent() -> None:
     async def main() -> str:
         with bound("127.0.0.1", "127.0.0.3") as (port, (full, live)), ExitStack() as fillers:
