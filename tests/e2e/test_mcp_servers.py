@@ -466,6 +466,19 @@ def test_what_runs_for_a_server_outside_is_not_the_commands_to_write(runs: str, 
         assert (f"{place}, which " in ended.stderr) is bool(code)
 
 
+def test_no_keyring_is_asked_for_the_key_of_a_server_at_a_bus_in_the_commands_reach(
+    sandbox: NonoRun,
+) -> None:
+    environment = {"DBUS_SESSION_BUS_ADDRESS": f"unix:path={sandbox.project}/bus", "REAL": KEY}
+    for reference, code in (("keyring://tracker/me", 1), ("env://REAL", 0)):
+        key = {"upstream": "https://127.0.0.1:9", "credential_key": reference, "env_var": "TRACKER_TOKEN"}
+        keyed = {"network": {"credentials": ["tracker"], "custom_credentials": {"tracker": key}}}
+        server(sandbox, "pass", keyed)
+        ended = sandbox.run(["true"], flags=[FLAG], environment=environment)
+        assert ended.exit_code == code, ended.stderr
+        assert (f"MCP server '{NAME}': DBUS_SESSION_BUS_ADDRESS names" in ended.stderr) is bool(code)
+
+
 @pytest.mark.parametrize("way", ["program of AWS", "link"])
 def test_what_prints_keys_for_a_server_is_not_the_commands_to_replace(way: str, sandbox: NonoRun) -> None:
     """Neither is seen in its profile: the settings of AWS name one, and a link leads to the other."""

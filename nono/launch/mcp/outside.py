@@ -12,6 +12,7 @@ from nono.credentials.helpers.program import find_program
 from nono.credentials.values.errors import CredentialUnavailable
 from nono.launch.mcp.place import environment, workdir_of
 from nono.launch.trusted.key_helpers import refuse_writable_helpers
+from nono.launch.trusted.session_bus import kept_in_keyring
 from nono.launch.trusted.trust_roots import refuse_writable_trust
 from nono.policy.capability import Grant
 from nono.policy.host_filesystem import HostFilesystem, way_to
@@ -103,7 +104,8 @@ def beside(resolved: Resolved, server: McpServer, of_server: Resolved) -> Resolv
     withheld = resolved.environment.withheld | of_server.environment.withheld
     handed_out = (reference.removeprefix("env://") for reference, _ in of_server.env_credentials)
     reads = of_server.environment.withheld.union(handed_out)
-    servers = (each._replace(reads=reads) if each == server else each for each in resolved.mcp_servers)
+    found = server._replace(reads=reads, asks_keyring=any(kept_in_keyring(of_server)))
+    servers = (found if each == server else each for each in resolved.mcp_servers)
     return resolved._replace(
         mcp_servers=tuple(servers),
         capabilities=with_kept_ports(resolved.capabilities, of_server.capabilities.kept_ports),

@@ -24,7 +24,7 @@ def with_judged_bus(
 
     is_hidden: Whether the command has another temporary directory, without a path.
 
-    Raises ConfigError if the run reads keys that may be kept in a keyring.
+    Raises ConfigError if the run, or one of its MCP servers, reads keys that may be kept in a keyring.
     """
     for path, grant in _within_reach(resolved.capabilities.grants, environ, is_hidden):
         # Imported here: every desktop has such a bus, and hardly any within reach.
@@ -33,15 +33,24 @@ def with_judged_bus(
         reach = (
             f"{_BUS} names '{path}', in {grant.path}, which the command may write (source: {grant.source})"
         )
-        for reference, name in _references(resolved):
-            if isinstance(parse_reference(reference), KeyringReference | StoredReference):
-                raise ConfigError(
-                    f"credential '{name}': {reach}: it could get the keys that a keyring is asked for there.",
-                    hint=f"without a keyring: env -u {_BUS} nono ...",
-                )
+        for what in (
+            *(f"credential '{name}'" for name in kept_in_keyring(resolved)),
+            *(f"MCP server '{server.name}'" for server in resolved.mcp_servers if server.asks_keyring),
+        ):
+            raise ConfigError(
+                f"{what}: {reach}: it could get the keys that a keyring is asked for there.",
+                hint=f"without a keyring: env -u {_BUS} nono ...",
+            )
         said = f"{reach}: it could listen there in place of the bus, and get what is kept in keyrings."
         return resolved._replace(warnings=(*resolved.warnings, said))
     return resolved
+
+
+def kept_in_keyring(resolved: Resolved) -> Iterator[str]:
+    """Yield what a run reads keys for that a keyring may keep."""
+    for reference, name in _references(resolved):
+        if isinstance(parse_reference(reference), KeyringReference | StoredReference):
+            yield name
 
 
 def _within_reach(

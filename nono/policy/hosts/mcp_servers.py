@@ -24,6 +24,7 @@ class McpServer(NamedTuple):
     name: str
     origin: str  # "--mcp-server", "profile NAME, network.mcp_servers"
     reads: frozenset[str] = frozenset()  # variables that its own run finds keys in
+    asks_keyring: bool = False  # its own run may find keys in a keyring
 
     @property
     def host(self) -> str:

@@ -13,6 +13,7 @@ from nono.errors import ConfigError
 from nono.launch.trusted.session_bus import with_judged_bus
 from nono.policy.capability import Access, Grant
 from nono.policy.host_filesystem import HostFilesystem
+from nono.policy.hosts.mcp_servers import McpServer
 from nono.policy.request import RunRequest
 from nono.policy.resolve import Resolved, resolve
 
@@ -23,13 +24,19 @@ VARIABLE = RunRequest(env_credential="env://KEY")
 
 
 def judged(
-    request: RunRequest, granted: Path, address: str, access: Access = WRITTEN, hidden: Path | None = None
+    request: RunRequest,
+    granted: Path,
+    address: str,
+    access: Access = WRITTEN,
+    hidden: Path | None = None,
+    servers: tuple[McpServer, ...] = (),
 ) -> Resolved:
     """Judge as Launch.prepare does. hidden: what is not there for the command."""
     environ = {"HOME": "/nowhere", "PATH": os.defpath, "DBUS_SESSION_BUS_ADDRESS": address}
     resolved = resolve(request, None, environ=environ, cwd="/", fs=HostFilesystem())
     grants = (Grant(str(granted), access, True, "user", str(granted)),)
-    resolved = resolved._replace(capabilities=resolved.capabilities._replace(grants=grants), warnings=())
+    capabilities = resolved.capabilities._replace(grants=grants)
+    resolved = resolved._replace(capabilities=capabilities, warnings=(), mcp_servers=servers)
     return with_judged_bus(resolved, environ, lambda path: path == str(hidden))
 
 
@@ -51,6 +58,15 @@ def test_nor_one_that_is_found_by_a_link_there(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="which the command may write"):
         judged(KEYRING, granted, f"unix:path={granted}/link/bus")
     judged(KEYRING, granted, f"unix:path={tmp_path}/real/bus")
+
+
+def test_nor_for_the_key_of_an_mcp_server_beside_the_command(tmp_path: Path) -> None:
+    """Its own run, in namespaces perhaps, does not know what this command may write."""
+    keyed, other = McpServer("tracker", "--mcp-server", asks_keyring=True), McpServer("x", "--mcp-server")
+    address = f"unix:path={tmp_path}/bus"
+    with pytest.raises(ConfigError, match="MCP server 'tracker': DBUS_SESSION_BUS_ADDRESS names"):
+        judged(RunRequest(), tmp_path, address, servers=(other, keyed))
+    assert len(judged(RunRequest(), tmp_path, address, servers=(other,)).warnings) == 1
 
 
 def test_a_run_without_keys_of_a_keyring_is_warned(tmp_path: Path) -> None:
