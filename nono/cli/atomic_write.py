@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from posixpath import dirname, exists, isfile, realpath
 
-from nono.disk.durable import PRIVATE, unfinished
+from nono.disk.durable import OF_THE_KERNEL, PRIVATE, unfinished
 
 
 def create(path: str, content: bytes) -> None:
@@ -30,14 +30,18 @@ def replace(path: str, content: bytes) -> None:
         file.write(content)
 
 
-def replace_name(path: str, content: bytes, mode: int | None = PRIVATE) -> None:
+def replace_name(path: str, content: bytes, *, mode: int | None = PRIVATE) -> None:
     """Write a file that only this user may read. If the name is a symlink, replace the link itself.
 
-    mode: Other bits; None: those of the umask.
+    For a name that somebody else may have chosen, or in whose place a command may have left a link: it must
+    not be able to choose the file that is overwritten. The links of the kernel are followed.
 
-    For content that somebody else may have chosen: whoever can replace the name with a link must not be able
-    to choose the file that is overwritten.
+    mode: Other bits; None: those of the umask.
     """
+    if path.startswith(OF_THE_KERNEL):
+        replace(path, content)
+        return
+    _make_directory(path)
     with unfinished(None, path, mode=mode) as file:
         file.write(content)
 

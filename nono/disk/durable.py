@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _OLD = os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 PRIVATE = 0o600
+OF_THE_KERNEL = ("/dev/", "/proc/")  # where paths begin that nobody else can make links: /dev/stdout is one
 FULL = (errno.ENOSPC, errno.EDQUOT)
 _BLOCK_BYTES = 512  # what st_blocks counts in, whatever the file system's blocks are
 

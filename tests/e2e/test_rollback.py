@@ -114,11 +114,14 @@ def test_a_row_is_cut_at_a_terminal_alone(sandbox: NonoRun, typed: tuple[str, ..
 
 
 def test_snapshots_are_not_put_where_the_command_can_write(sandbox: NonoRun) -> None:
-    place = sandbox.project / "snapshots"
-    refused = sandbox.run(["true"], profile={}, flags=["--rollback", f"--rollback-dest={place}"])
-    assert refused.exit_code == 1
-    assert "could change what undo restores" in refused.stderr.replace("\n", " ")
-    outside = sandbox.user.home / "snapshots"
+    place, link = sandbox.project / "snapshots", sandbox.project / "link"
+    outside = sandbox.make(sandbox.user.home / "snapshots")
+    link.symlink_to(outside)  # as another command may have left it
+    for each in (place, link):
+        refused = sandbox.run(["true"], profile={}, flags=["--rollback", f"--rollback-dest={each}"])
+        assert refused.exit_code == 1
+        assert "could change what undo restores" in refused.stderr.replace("\n", " ")
+    assert [*outside.iterdir()] == []
     allowed = sandbox.run(["true"], profile={}, flags=["--rollback", f"--rollback-dest={outside}"])
     assert allowed.exit_code == 0, allowed.stderr
     assert len(list(outside.iterdir())) == 1

@@ -14,6 +14,7 @@ from nono.errors import ConfigError, NonoError, reason_of
 from nono.launch.session import Session
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import CapabilitySet, Grant
+from nono.policy.host_filesystem import way_to
 from nono.policy.path_expansion import is_within
 from nono.printable import shell_word
 from nono.supervisor.child import Child
@@ -66,10 +67,14 @@ def tracked(grants: Sequence[Grant], left_out: LeftOut) -> Covered:
 
 
 def refuse_writable_place(elsewhere: str, grants: Iterable[Grant]) -> str:
-    """Return the canonical path of --rollback-dest. Raises ConfigError if the command could access it."""
-    place = os.path.realpath(elsewhere)
+    """Return the canonical path of --rollback-dest.
+
+    Raises ConfigError if the command could access it, or has chosen it by a link.
+    """
+    place, way = os.path.realpath(elsewhere), [*way_to(elsewhere)]
     for grant in grants:
-        if is_within(place, grant.path) or is_within(grant.path, place):
+        is_led = grant.access.writes and any(is_within(each, grant.path) for each in way)
+        if is_led or is_within(place, grant.path) or is_within(grant.path, place):
             raise ConfigError(
                 f"--rollback-dest '{elsewhere}': the command may use {grant.original}, so it could change "
                 "what undo restores.",

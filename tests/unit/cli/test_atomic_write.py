@@ -30,6 +30,17 @@ def test_a_file_is_replaced_also_behind_a_symlink(tmp_path: Path) -> None:
     assert sorted(tmp_path.iterdir()) == [link, real]
 
 
+def test_of_a_name_that_a_command_may_take_the_link_is_replaced(tmp_path: Path) -> None:
+    target, named = tmp_path / "target", tmp_path / "named"
+    target.write_bytes(b"mine")
+    named.symlink_to(target)
+    atomic_write.replace_name(str(named), b"new")
+    assert (target.read_bytes(), named.read_bytes(), named.is_symlink()) == (b"mine", b"new", False)
+    with target.open("wb") as file:
+        atomic_write.replace_name(f"/proc/self/fd/{file.fileno()}", b"said")
+    assert target.read_bytes() == b"said"
+
+
 def test_what_is_no_regular_file_is_written_to_in_place(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)

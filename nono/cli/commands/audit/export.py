@@ -19,7 +19,7 @@ from nono.cli.args.period import PERIOD_HELP, period_s
 from nono.cli.commands.audit.found import all_found, the_one
 from nono.clock import rfc3339
 from nono.disk.descriptor import DIRECTORY_FLAGS
-from nono.disk.durable import unfinished
+from nono.disk.durable import OF_THE_KERNEL, unfinished
 from nono.errors import ConfigError, NonoError, UsageError, reason_of
 from nono.outward.head import head_of
 from nono.outward.ocsf.projection import Projection
@@ -187,7 +187,8 @@ def _output(path: str | None) -> Iterator[BinaryIO]:
         sys.stdout.buffer.flush()
         return
     try:
-        with unfinished(None, path) as file:
+        # /dev/stdout is a link of the kernel, which root would replace.
+        with open(path, "wb") if path.startswith(OF_THE_KERNEL) else unfinished(None, path) as file:
             yield file
     except OSError as error:
         raise NonoError(f"{path} cannot be written: {reason_of(error)}") from error

@@ -115,7 +115,8 @@ def print_schema(output: str | None, *, silent: bool) -> int:
         print_json(schema())
         return 0
     try:
-        atomic_write.replace(output, (json.dumps(schema(), indent=2) + "\n").encode())
+        content = (json.dumps(schema(), indent=2) + "\n").encode()
+        atomic_write.replace_name(output, content, mode=None)
     except OSError as error:
         raise NonoError(f"{output} cannot be written: {error.strerror}") from error
     if not silent:

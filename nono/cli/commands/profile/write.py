@@ -51,7 +51,9 @@ def init(wish: Wish, environ: Mapping[str, str]) -> int:
     document = skeleton(wish.name, wish.extends, wish.description, wish.groups, full=wish.full)
     content = (json.dumps(document, indent=2) + "\n").encode()
     try:
-        if wish.force:
+        if wish.force and wish.output:
+            atomic_write.replace_name(path, content, mode=None)
+        elif wish.force:
             atomic_write.replace(path, content)
         else:
             atomic_write.create(path, content)

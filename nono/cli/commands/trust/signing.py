@@ -69,7 +69,7 @@ def init(
         elif is_user:
             atomic_write.replace(path, content)
         else:
-            _replace(path, content)
+            atomic_write.replace_name(path, content, mode=None)
     except FileExistsError:
         raise NonoError(f"{path} exists.", hint="--force replaces it") from None
     except OSError as error:
@@ -184,15 +184,10 @@ def _with_key(key: str, environ: Mapping[str, str]) -> Seal:
     return seal
 
 
-def _replace(path: str, content: bytes) -> None:
-    """Write a file of a project, where a command may have made it a link to another. Raises OSError."""
-    atomic_write.replace_name(path, content, mode=None)
-
-
 def _write(path: str, predicate_type: str, subjects: Sequence[Subject], seal: Seal) -> None:
     content = seal(predicate_type, subjects)
     try:
-        _replace(path, content)
+        atomic_write.replace_name(path, content, mode=None)
     except OSError as error:
         raise NonoError(f"{path} cannot be written: {error.strerror}") from error
     print(one_line(f"Signed {_named(subjects)}: {path}"))

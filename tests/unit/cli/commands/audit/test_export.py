@@ -110,6 +110,14 @@ def test_opentelemetry_gets_a_request_for_each_record(home: Path, export: Export
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
+def test_a_link_of_the_kernel_is_written_through(home: Path, export: Export) -> None:
+    """As /dev/stdout is, whose place root could take."""
+    log_of(home, "a", "2026-01-01T00:00:00+00:00")
+    with (home / "out").open("wb") as file:
+        assert export("a", OCSF, f"--out=/proc/self/fd/{file.fileno()}") == (0, b"")
+    assert sessions((home / "out").read_bytes()) == ["a/0", "a/1"]
+
+
 def test_a_collector_is_sent_what_it_has_not_got(home: Path, export: Export) -> None:
     log_of(home, "a", "2026-01-01T00:00:00+00:00")
     with collector() as sink:
