@@ -258,6 +258,27 @@ def test_a_run_that_is_started_in_the_background_waits_there(sandbox: NonoRun) -
         person.wait_for(b"got=words")
 
 
+def test_a_run_in_the_background_leaves_a_terminal_that_is_closed(sandbox: NonoRun) -> None:
+    """No signal tells of it: the kernel sends one to the shell and to the job in front alone."""
+    shell = sandbox.user.command(["bash", "--norc", "--noprofile", "-i"])
+    variables = sandbox.user.environment({**VARIABLES, "PS1": PROMPT.decode()})
+    argv = sandbox.argv(
+        ["sh", "-c", "echo be''gun; read line; echo got=$line"], profile={}, flags=["--name=one"]
+    )
+    line = shlex.join(argv[len(sandbox.user.command([])) :])
+    with terminal(shell, variables, sandbox.project) as person:
+        person.wait_for(PROMPT)
+        person.type(f"{line} & disown\r".encode())
+        person.wait_for(b"begun")
+        os.close(person.master)
+        person.master = os.open(os.devnull, os.O_RDWR)
+        person.process.wait(TIMEOUT_S)
+        wait_until_detached(sandbox)
+        with attached(sandbox) as again:
+            again.type(b"words\r")
+            again.wait_for(b"got=words")
+
+
 def copies(person: Terminal, word: bytes) -> Callable[[], bool]:
     """Return what types a line and tells if cat has copied one; a shell may still edit the first."""
     typed = 0

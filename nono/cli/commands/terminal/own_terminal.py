@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import mmap
 import os
 import select
@@ -138,6 +139,15 @@ def in_front() -> bool:
         return os.tcgetpgrp(0) == os.getpgrp()
     except OSError:  # it is not the controlling terminal, so there is no background
         return True
+
+
+def is_gone() -> bool:
+    """Check that the terminal was closed. Whoever was in the background then has received no signal."""
+    try:
+        termios.tcgetattr(0)
+    except termios.error as error:
+        return bool(error.args[0] == errno.EIO)
+    return False
 
 
 def write(content: bytes) -> None:

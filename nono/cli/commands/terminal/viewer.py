@@ -7,7 +7,7 @@ import select
 from collections.abc import Mapping
 from contextlib import suppress
 
-from nono.cli.commands.terminal.own_terminal import Lent, in_front, stop_job, write
+from nono.cli.commands.terminal.own_terminal import Lent, in_front, is_gone, stop_job, write
 from nono.disk import json_text
 from nono.kernel import signals
 from nono.kernel.signals import signal
@@ -93,6 +93,8 @@ class Viewer:
         while end is None:
             is_shown = self._keys is not None and self._ended is None
             if is_shown and not self._lent.is_lent and in_front():
+                if is_gone():
+                    return DETACHED
                 self._show_again()
             if self._lent.is_lent and len(self._unsent) < TYPED_BYTES_MAX:
                 poll.register(0, select.POLLIN)
