@@ -82,6 +82,7 @@ STATE_OF_OTHER_AGENTS = {
         "~/.local/state/kilo",
         "~/.local/state/kilo-sandbox-policy",
     ),
+    "mini": ("~/.config/mini-swe-agent",),
     "openhands": ("~/.openhands",),
     "pi": ("~/.pi",),
 }

@@ -77,7 +77,10 @@ def test_no_agent_is_to_share_its_cache_with_itself_outside(program: str) -> Non
 
 @pytest.mark.parametrize(
     ("program", "agent"),
-    [("cline", "Cline"), ("cn", "Continue"), ("kilo", "Kilo"), ("openhands", "OpenHands"), ("pi", "pi")],
+    [
+        *(("cline", "Cline"), ("cn", "Continue"), ("kilo", "Kilo"), ("mini", "mini-swe-agent")),
+        *(("openhands", "OpenHands"), ("pi", "pi")),
+    ],
 )
 def test_the_state_of_an_agent_without_a_profile_is_what_the_page_says(program: str, agent: str) -> None:
     page = (Path(__file__).parents[4] / "docs/agents.md").read_text(encoding="utf-8")
