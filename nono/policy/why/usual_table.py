@@ -31,6 +31,7 @@ PERL = _names("perl cpan cpanm prove")
 _PHP = _names("php composer")
 _HASKELL = _names("ghc ghci cabal stack runghc haskell-language-server")
 _OCAML = _names("ocaml ocamlc ocamlopt ocamlfind dune utop opam")
+_R = _names("R Rscript")
 _GIT = _names("git gh glab tig lazygit pre-commit")
 _TERMINALS = _names("script expect tmux screen tmate gemini aider")
 _SHARED_MEMORY = _names("python python3 pytest black flask ipython jupyter chromium google-chrome")
@@ -179,6 +180,7 @@ _INSTALLED = (
     Row("~/.composer/vendor", Access.READ, "your packages of PHP", _PHP),
     Row("~/.ghcup", Access.READ, "your toolchains of Haskell", _HASKELL),
     Row("~/.opam", Access.READ, "your toolchains of OCaml", _OCAML),
+    Row("~/R", Access.READ, "your packages of R", _R),
     Row("~/.pyenv", Access.READ, "your versions of Python", PYTHON),
     Row("~/.local/share/uv/python", Access.READ, "your versions of Python", PYTHON),
     Row("~/.local/share/uv/tools", Access.READ, "your programs of Python", PYTHON),

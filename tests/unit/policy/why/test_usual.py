@@ -211,6 +211,16 @@ def test_settings_that_may_hold_a_password_are_offered(
     assert (f"--read-file {HOME}/{file}" in flags(run(allow=(".",)), line, fs)) is is_offered
 
 
+@pytest.mark.parametrize(
+    ("line", "is_offered"), [("Rscript a.R", True), ("sh -c 'R CMD check a'", True), ("octave a.m", False)]
+)
+def test_packages_of_a_persons_own_are_offered_to_the_language_that_loads_them(
+    run: Resolve, make_fs: MakeFilesystem, line: str, is_offered: bool
+) -> None:
+    fs = make_fs(directories=(f"{HOME}/R",))
+    assert (f"--read {HOME}/R" in flags(run(allow=(".",)), line, fs)) is is_offered
+
+
 @pytest.mark.parametrize(("program", "is_told"), [("podman", True), ("buildah", True), ("docker", False)])
 def test_a_container_is_told_to_run_outside(
     run: Resolve, make_fs: MakeFilesystem, program: str, is_told: bool
