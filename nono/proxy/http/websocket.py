@@ -7,7 +7,7 @@ from binascii import Error as Base64Error
 from collections.abc import Iterable
 
 from nono.digests import compare_digest, sha1
-from nono.proxy.http.message import BodyKind, Header, MessageError, RequestHead, ResponseHead
+from nono.proxy.http.message import Header, MessageError, RequestHead, ResponseHead
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 section 1.3
 
@@ -64,8 +64,6 @@ def key_of(head: RequestHead) -> bytes | None:
         raise MessageError("Sec-WebSocket-Key is not 16 bytes in base64")
     if head.values(b"sec-websocket-version") != [b"13"]:
         raise MessageError("Sec-WebSocket-Version is not 13")
-    if head.body.kind is BodyKind.CHUNKED or head.body.length:
-        raise MessageError("a handshake has no body")
     return keys[0]
 
 
