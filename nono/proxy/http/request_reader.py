@@ -200,7 +200,8 @@ class RequestReader:
             # request for header fields of the next, which may belong to another client.
             self._trailers += 1
             if self._trailers > MAX_HEADERS:
-                raise MessageError(f"more than {MAX_HEADERS} trailer fields")
+                self._fault = MessageError(f"more than {MAX_HEADERS} trailer fields")
+                raise self._fault
 
     def on_headers_complete(self) -> None:
         parser = self._parser

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nono.proxy.http.message import RequestHead, request_head
+from nono.proxy.http.message import MAX_HEADERS, RequestHead, request_head
 from nono.proxy.http.request_reader import (
     MAX_FIRST_HEADS,
     MAX_REPEATED_BYTES,
@@ -126,3 +126,15 @@ def test_a_long_head_is_not_kept() -> None:
     first, second = (each.head for each in reader.queue if isinstance(each, Incoming))
     assert first == second
     assert first is not second
+
+
+@pytest.mark.parametrize("excess", [0, 1])
+def test_a_request_has_a_bounded_number_of_trailer_fields_and_none_becomes_a_header(excess: int) -> None:
+    reader = RequestReader()
+    reader.feed(CHUNKED + b"0\r\n" + b"A: b\r\n" * (MAX_HEADERS + excess) + b"\r\n")
+    [request] = reader.queue
+    assert isinstance(request, Incoming)
+    assert (b"A", b"b") not in request.head.headers
+    assert (request.fault and request.fault.reason) == (
+        f"more than {MAX_HEADERS} trailer fields" if excess else None
+    )
