@@ -15,6 +15,7 @@ from nono.proxy.http.message import (
     BodyKind,
     Header,
     MessageError,
+    is_surely_read,
     request_head,
     response_head,
 )
@@ -255,3 +256,21 @@ def test_chunks_have_their_length_in_hexadecimal() -> None:
     assert chunk(b"a" * 17) == b"11\r\n" + b"a" * 17 + b"\r\n"
     assert last_chunk() == b"0\r\n\r\n"
     assert last_chunk([(b"X", b"1")]) == b"0\r\nX: 1\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("method", "body", "drains", "expected"),
+    [
+        (b"GET", Body(BodyKind.NONE), False, True),
+        (b"GET", Body(BodyKind.LENGTH, 0), False, True),
+        (b"GET", Body(BodyKind.LENGTH, 1), True, False),
+        (b"DELETE", Body(BodyKind.CHUNKED), True, False),
+        (b"POST", Body(BodyKind.LENGTH, 1), True, True),
+        (b"POST", Body(BodyKind.LENGTH, 1), False, False),
+        (b"POST", Body(BodyKind.CHUNKED), False, False),
+    ],
+)
+def test_a_body_is_surely_read_if_it_is_empty_or_its_method_means_it_to_be(
+    method: bytes, body: Body, drains: bool, expected: bool
+) -> None:
+    assert is_surely_read(method, body, drains=drains) is expected

@@ -37,6 +37,14 @@ def test_a_challenge_keeps_the_connection() -> None:
     assert b"Connection: close" not in response(token_required())
 
 
+@pytest.mark.parametrize(("closes", "options"), [(False, b"upgrade"), (True, b"close, upgrade")])
+def test_who_may_not_upgrade_is_told_what_to_use_instead(closes: bool, options: bytes) -> None:
+    head = response(Refusal(426, "nobody counts that"), closes=closes).partition(b"\r\n\r\n")[0]
+    assert b"\r\nUpgrade: HTTP/1.1\r\n" in head
+    assert head.endswith(b"\r\nConnection: " + options)
+    assert b"Upgrade" not in response(Refusal(403, "nobody counts that"), closes=closes)
+
+
 def test_a_malformed_request_closes_the_connection() -> None:
     assert b"Connection: close" in response(malformed(400, "no"))
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import pytest
 
-from nono.proxy.http.message import MAX_HEAD_BYTES, MessageError
+from nono.proxy.http.message import MAX_HEAD_BYTES, MAX_HEADERS, MessageError
 from nono.proxy.http.response_reader import MAX_INTERIM_RESPONSES, ResponseReader
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
@@ -98,6 +100,15 @@ def test_what_is_no_response_is_refused_with_a_reason(wire: bytes, may_switch: b
     with pytest.raises(MessageError) as caught:
         reader(may_switch=may_switch).feed(wire)
     assert reason in caught.value.reason
+
+
+def test_a_response_has_a_bounded_number_of_trailer_fields() -> None:
+    start = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n"
+    for excess in (0, 1):
+        reading = reader()
+        with pytest.raises(MessageError, match="trailer fields") if excess else nullcontext():
+            reading.feed(start + b"A: b\r\n" * (MAX_HEADERS + excess) + b"\r\n")
+        assert reading.is_complete is (not excess)
 
 
 def test_what_came_before_a_fault_can_be_taken() -> None:
