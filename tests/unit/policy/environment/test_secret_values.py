@@ -100,3 +100,24 @@ def test_keys_are_found_among_arguments() -> None:
 def test_what_is_no_token_is_kept(text: str) -> None:
     if secret_in(text) not in (PROVIDER_TOKEN, PRIVATE_KEY):
         assert without_tokens(text, "") == text
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        (f"see sk-{RANDOM}, and sk-{RANDOM}.", "see [], and []."),
+        ("a eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl b", "a [] b"),
+        (
+            "to https://hooks.slack.com/services/T0/B0/abcdefghijkl now",
+            "to https://hooks.slack.com/services/[] now",
+        ),
+        ("key: -----BEGIN OPENSSH PRIVATE KEY-----\nb3Bl\n-----END", "key: []"),
+        (
+            "cert: -----BEGIN CERTIFICATE-----\nb3Bl\n-----END",
+            "cert: -----BEGIN CERTIFICATE-----\nb3Bl\n-----END",
+        ),
+    ],
+    ids=["tokens", "a JWT", "a webhook", "a private key", "a certificate"],
+)
+def test_only_the_secret_is_taken_out_of_a_text(text: str, left: str) -> None:
+    assert without_tokens(text, "[]") == left

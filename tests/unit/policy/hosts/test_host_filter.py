@@ -13,13 +13,18 @@ from hypothesis import strategies as st
 
 from nono.cli.args.parse import parse
 from nono.cli.resolution import resolve_given
-from nono.errors import UsageError
+from nono.errors import ConfigError, UsageError
 from nono.policy.builtin import shipped
 from nono.policy.hosts.host_filter import Allow, HostFilter, Refuse, as_entry, parse_rule
 from nono.policy.hosts.host_rules import host_filter
 from nono.policy.hosts.hostname import HostError
 from nono.policy.network_request import NetworkRequest
 from nono.policy.why.remedy import in_hint
+
+NOTHING_ASKED = NetworkRequest(
+    block=None, network_profile=None, allow=None, domains=(), deny=(), raw_tunnels=(), deny_private=None,
+    credentials=(), optional_credentials=(), upstream_proxy=None, logins=None, mcp_servers=(),
+)  # fmt: skip
 
 
 def rules(*texts: str, origin: str = "--allow-domain") -> tuple:  # type: ignore[type-arg]  # of HostRule
@@ -93,11 +98,7 @@ def test_no_fix_for_a_host_grants_a_group_of_that_name(group: str) -> None:
     verdict = allowing("example.org").judge_name(group, 443)
     assert isinstance(verdict, Refuse)
     assert verdict.hint == f"--allow-domain {group}:443"
-    asked = NetworkRequest(
-        block=None, network_profile=None, allow=((f"{group}:443", "--allow-domain"),), domains=(), deny=(),
-        raw_tunnels=(), deny_private=None, credentials=(), optional_credentials=(), upstream_proxy=None,
-        logins=None, mcp_servers=(),
-    )  # fmt: skip
+    asked = NOTHING_ASKED._replace(allow=((f"{group}:443", "--allow-domain"),))
     granted = host_filter(asked, shipped.network_policy(), ()).allow
     assert granted is not None
     assert [str(rule) for rule in granted] == [f"{group}:443"]
@@ -429,3 +430,23 @@ def test_a_look_up_is_judged_for_no_port_of_another_host() -> None:
     hosts = Counting(rules(*others, "example.com:5432"))
     assert isinstance(hosts.judge_look_up("example.com"), Allow)
     assert set(hosts.judged) == {443, 0, 5432}
+
+
+def test_a_network_profile_alone_is_an_allow_list() -> None:
+    policy = shipped.network_policy()
+    named = host_filter(
+        NOTHING_ASKED._replace(network_profile=("developer", "--network-profile")), policy, ()
+    )
+    assert isinstance(named.judge_name("github.com", 443), Allow)
+    assert isinstance(named.judge_name("other.example", 443), Refuse)
+    assert isinstance(host_filter(NOTHING_ASKED, policy, ()).judge_name("other.example", 443), Allow)
+    with pytest.raises(ConfigError, match="'develper' not found") as unknown:
+        host_filter(NOTHING_ASKED._replace(network_profile=("develper", "profile p")), policy, ())
+    assert "developer" in str(unknown.value.hint)
+
+
+def test_a_denial_in_a_profile_that_blocks_the_network_leaves_nothing_else_open() -> None:
+    denies = NOTHING_ASKED._replace(block="profile p", deny=(("bad.example", "profile p"),))
+    for block, reached in (("profile p", Refuse), ("--block-net", Allow), (None, Allow)):
+        hosts = host_filter(denies._replace(block=block), shipped.network_policy(), ())
+        assert isinstance(hosts.judge_name("other.example", 443), reached)

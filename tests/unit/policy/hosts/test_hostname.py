@@ -103,6 +103,7 @@ def test_every_address_is_recognised_as_a_literal(address: object) -> None:
 
 def test_a_name_is_no_literal() -> None:
     assert ip_literal("example.com") is None
+    assert ip_literal("web.example-1") is None
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,11 @@ def test_a_server_is_reached_where_it_is_named(hosts: HostFilter) -> None:
         assert refused.reason.startswith("this run has no MCP server ")
 
 
+def test_a_server_opens_no_other_host_and_closes_none() -> None:
+    for hosts, reached in ((HostFilter(None), Allow), (HostFilter(()), Refuse)):
+        assert isinstance(with_servers(hosts, TRACKER).judge_name("other.example", 443), reached)
+
+
 def test_the_fix_names_the_server() -> None:
     refused = LISTS["any host"].judge_name(host_of("other"), PORT)
     assert isinstance(refused, Refuse)
@@ -48,4 +53,9 @@ def test_a_name_that_is_no_label_is_refused(name: str) -> None:
 
 
 def test_a_server_that_is_named_twice_is_one() -> None:
-    assert servers_of([("a", "profile p"), ("a", "--mcp-server")]) == servers_of([("a", "profile p")])
+    [server] = servers_of([("a", "profile p"), ("a", "--mcp-server")])
+    assert (server.name, server.origin) == ("a", "profile p")
+
+
+def test_a_name_may_be_as_long_as_a_label() -> None:
+    assert [each.name for each in servers_of([("a" * 63, "--mcp-server")])] == ["a" * 63]
