@@ -84,8 +84,17 @@ def test_importing_again_keeps_the_phantoms(environ: dict[str, str], outside: Pa
 
 @pytest.mark.parametrize(
     "content",
-    ["", "[]", "{}", '{"claudeAiOauth": {"accessToken": "x"}}', json.dumps(claude(accessToken="a\r\nb: c"))],
-    ids=["empty", "no object", "no login", "no refresh token", "a line break"],
+    [
+        "",
+        "[]",
+        "{}",
+        '{"claudeAiOauth": {"accessToken": "x"}}',
+        *(json.dumps(claude(accessToken=token)) for token in ("a\r\nb: c", "", "a b", "a\x7f", "a\xe9")),
+    ],
+    ids=[
+        *("empty", "no object", "no login", "no refresh token", "a line break", "an empty token", "a blank"),
+        *("a control character", "a letter beyond ASCII"),
+    ],
 )
 def test_a_file_without_a_login_is_not_imported(
     content: str, environ: dict[str, str], outside: Path, inside: Path

@@ -10,6 +10,7 @@ from typing import Any, cast
 import pytest
 
 from nono.kernel.sock_diag import Listener
+from nono.supervisor.calls import own_servers
 from nono.supervisor.calls.own_servers import OwnServers
 from nono.supervisor.calls.trapped_call import cookie_of
 from nono.supervisor.verdict.adjudicator import Refuse, loopback
@@ -84,4 +85,20 @@ def test_a_server_is_known_by_cookie_and_inode(
         monkeypatch.setattr(servers, "_listening", lambda _: [found])
         is_own = (found.cookie, found.inode) == own
         assert servers.may_listen(server, loopback(server.getsockname()[1])) is is_own
+        servers.close()
+
+
+def test_servers_that_no_longer_listen_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(own_servers, "LISTENERS_MAX", 2)
+    with socket.create_server(("127.0.0.1", 0)) as living:
+        stub = cast(Any, Stub(living))
+        servers = OwnServers(stub, stub, stub, stub)
+        servers.add(living)
+        for _ in range(2):
+            with socket.create_server(("127.0.0.1", 0)) as ended:
+                found = Listener("127.0.0.1", cookie_of(living), os.fstat(living.fileno()).st_ino, 0)
+                monkeypatch.setattr(servers, "_listening", lambda _, found=found: [found])
+                servers.add(ended)
+        assert servers._own == {(found.cookie, found.inode)}
+        assert servers.may_listen(living, loopback(living.getsockname()[1]))
         servers.close()

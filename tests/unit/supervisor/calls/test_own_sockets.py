@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -73,6 +73,32 @@ def test_a_socket_of_each_kind_is_its_own(tmp_path: Path) -> None:
             descriptor = os.open(tmp_path / str(kind), os.O_PATH)
             assert is_held(made, descriptor)
             os.close(descriptor)
+
+
+def test_a_file_of_which_the_kernel_says_nothing_is_not(
+    bound: tuple[socket.socket, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(own_sockets, "bound_file", lambda _: None)
+    assert not is_held(*bound)
+
+
+def test_a_bounded_number_of_files_is_kept_and_a_removed_one_makes_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(own_sockets, "KEPT_MAX", 1)
+    with closing(OwnSockets()) as own, ExitStack() as stack:
+
+        def is_kept(name: str) -> bool:
+            made = stack.enter_context(socket.socket(socket.AF_UNIX))
+            made.bind(str(tmp_path / name))
+            descriptor = os.open(tmp_path / name, os.O_PATH)
+            stack.callback(os.close, descriptor)
+            own.add(made, descriptor, os.getpid())
+            return own.holds(descriptor)
+
+        assert [is_kept("first"), is_kept("second")] == [True, False]
+        (tmp_path / "first").unlink()
+        assert is_kept("third")
 
 
 def test_a_file_of_another_number_is_not(

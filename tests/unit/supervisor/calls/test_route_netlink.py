@@ -14,6 +14,7 @@ import pytest
 from nono.kernel.notify import Notification
 from nono.supervisor.calls import route_netlink
 from nono.supervisor.calls.trapped_call import Socket, TrappedCalls
+from nono.supervisor.verdict.adjudicator import Refuse
 
 KERNEL = struct.pack("=HHII", 16, 0, 0, 0)
 CALL = Notification(1, os.getpid(), 0, 0, 0, (0, 0, 12, 0, 0, 0))
@@ -41,3 +42,10 @@ class ChosenCalls:
 def test_only_a_socket_of_rtnetlink_is_bound(kind: tuple[int, int, int], answer: int) -> None:
     with closing(socket.socket(*kind)) as own:
         assert route_netlink.bind(cast(TrappedCalls, ChosenCalls(own)), CALL, KERNEL) == answer
+
+
+def test_no_socket_of_rtnetlink_is_bound_to_a_group() -> None:
+    group = struct.pack("=HHII", 16, 0, 0, 1)
+    with closing(socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)) as own:
+        assert isinstance(route_netlink.bind(cast(TrappedCalls, ChosenCalls(own)), CALL, group), Refuse)
+        assert own.getsockname() == (0, 0)
