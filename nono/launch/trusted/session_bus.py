@@ -27,9 +27,6 @@ def with_judged_bus(
     Raises ConfigError if the run, or one of its MCP servers, reads keys that may be kept in a keyring.
     """
     for path, grant in _within_reach(resolved.capabilities.grants, environ, is_hidden):
-        # Imported here: every desktop has such a bus, and hardly any within reach.
-        from nono.credentials.values.reference import KeyringReference, StoredReference, parse_reference
-
         reach = (
             f"{_BUS} names '{path}', in {grant.path}, which the command may write (source: {grant.source})"
         )
