@@ -364,6 +364,16 @@ def test_memory_is_read_up_to_the_first_page_that_is_not_mapped() -> None:
         assert READER.read(pid, address, 0) == b""
 
 
+def test_no_more_is_read_than_the_buffer_of_the_reader_holds() -> None:
+    """The length is the caller's to choose."""
+    text = ctypes.create_string_buffer(b"0123456789")
+    reader = threads.MemoryReader(8)
+    assert reader.read(os.getpid(), ctypes.addressof(text), 8) == b"01234567"
+    for length in (9, 2**31, 2**63):
+        with pytest.raises(ValueError, match="bytes of another process's memory"):
+            reader.read(os.getpid(), ctypes.addressof(text), length)
+
+
 def test_memory_of_a_child_is_its_own() -> None:
     buffer = ctypes.create_string_buffer(b"before", 6)
     address = ctypes.addressof(buffer)
