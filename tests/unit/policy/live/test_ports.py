@@ -73,6 +73,15 @@ def test_a_port_is_denied_at_its_place_only(target: str, host: str, is_denied: b
     assert denier == ("nono deny, by a person" if is_denied else None)
 
 
+def test_a_denial_alone_leads_nowhere() -> None:
+    both: list[tuple[Decision, str | None]] = [("allow", "nono allow[5432]"), ("deny", None)]
+    for decision, label in both:
+        live = ports((decision, "5432"))
+        assert live.to_connect(ip_address("127.0.0.1"), 5432) == label
+        assert live.to_bind(ip_address("127.0.0.1"), 5432) == label
+        assert live.leads_past_the_proxy is (label is not None)
+
+
 def test_rules_that_are_taken_back_leave_those_of_the_start() -> None:
     live = ports(("allow", "*:5432"), ("deny", "22"), granted=PortGrants(open=united([22])))
     live.put(())

@@ -80,9 +80,19 @@ def granted(path: str, scope: SocketScope, *, binds: bool = False) -> SocketGran
         ("/p/sub", granted("/p/sub", SocketScope.DIR_CHILDREN), False),
         ("/p/a.sock", granted("/q/b.sock", SocketScope.FILE), False),
         ("/q/a.sock", granted("/q", SocketScope.DIR_CHILDREN), False),
+        ("/p/a.sock", granted("/q", SocketScope.DIR_SUBTREE), False),
         ("/r/a.sock", granted("/r", SocketScope.DIR_CHILDREN), False),
     ],
 )
 def test_a_denial_is_known_to_be_evaded_by_a_rename(denied: str, other: SocketGrant, is_evaded: bool) -> None:
     live = LiveSockets(UnixSocketRules(grants=(other,), written=WRITTEN))
     assert live.by_another_name(denied) == (other if is_evaded else None)
+
+
+@pytest.mark.parametrize("decision", ["allow", "deny"])
+def test_only_an_allowed_socket_is_one_to_which_a_rename_would_lead(decision: Decision) -> None:
+    live = LiveSockets(UnixSocketRules(written=WRITTEN))
+    other = f"{WRITTEN[0].path}/other.sock"
+    live.put([rule(decision, other)])
+    found = live.by_another_name(f"{WRITTEN[0].path}/app.sock")
+    assert (found and found.path) == (other if decision == "allow" else None)

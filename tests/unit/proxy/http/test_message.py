@@ -20,7 +20,7 @@ from nono.proxy.http.message import (
     response_head,
 )
 from nono.proxy.http.passing import end_to_end, trailers
-from nono.proxy.http.writing import checked_value, chunk, last_chunk, serialise
+from nono.proxy.http.writing import checked_target, checked_value, chunk, last_chunk, serialise
 
 HOST: Header = (b"Host", b"a")
 
@@ -274,3 +274,11 @@ def test_a_body_is_surely_read_if_it_is_empty_or_its_method_means_it_to_be(
     method: bytes, body: Body, drains: bool, expected: bool
 ) -> None:
     assert is_surely_read(method, body, drains=drains) is expected
+
+
+def test_a_target_with_a_credential_in_it_still_fits_a_request_line() -> None:
+    for target in (b"/v1?key=a%20b", b"/" + b"x" * (2 * MAX_LINE_BYTES - 1)):
+        assert checked_target(target) == target
+    for target in (b"", b"/a b", b"/a\r\nX: y", b"/a\0", b"/a\x7f", b"/" + b"x" * 2 * MAX_LINE_BYTES):
+        with pytest.raises(ValueError, match="not a request target"):
+            checked_target(target)
