@@ -61,7 +61,11 @@ class TcpNameServer:
         return loopback(self._listener.getsockname()[1])
 
     def expect(self, peer: PeerAddress, _cookie: int) -> None:
-        """Serve the connection from this address: others are closed, for any program may connect."""
+        """Serve the connection from this address: others are closed, for any program may connect.
+
+        No cookie is compared. Whoever takes over the port of a connection that was reset before it was
+        accepted is answered with virtual addresses, which lead nowhere outside the sandbox.
+        """
         self._expected[peer] = None
         if len(self._expected) > EXPECTED_MAX:
             self._expected.popitem(last=False)
