@@ -129,6 +129,8 @@ _SETTINGS = (
         is_whole=False,
         instead="run it outside; a container takes mounts and a user namespace, which a run may not make",
     ),
+    # Keys for registries may lie beside them, so no run reads them by itself.
+    Row("/etc/containers", Access.READ, "settings for images of containers", _names("skopeo")),
     # What lies there is what the next build outside is made of, so it is not offered.
     Row(
         *("~/.cache/bazel", Access.READWRITE, "where Bazel builds", _names("bazel bazelisk")),

@@ -211,6 +211,14 @@ def test_settings_that_may_hold_a_password_are_offered(
     assert (f"--read-file {HOME}/{file}" in flags(run(allow=(".",)), line, fs)) is is_offered
 
 
+@pytest.mark.parametrize(("line", "is_offered"), [("skopeo copy dir:a oci:b", True), ("cosign tree", False)])
+def test_settings_for_images_are_offered_to_what_stops_without_them(
+    run: Resolve, make_fs: MakeFilesystem, line: str, is_offered: bool
+) -> None:
+    fs = make_fs(directories=("/etc/containers",))
+    assert ("--read /etc/containers" in flags(run(allow=(".",)), line, fs)) is is_offered
+
+
 @pytest.mark.parametrize(
     ("line", "is_offered"), [("Rscript a.R", True), ("sh -c 'R CMD check a'", True), ("octave a.m", False)]
 )
