@@ -119,10 +119,12 @@ def _is_kept_from(directory: str) -> bool:
 
 
 def _advice(cause: BaseException | None) -> str | None:
-    """Return what to do about a full disk; None about anything else."""
+    """Return what to do about a full disk, or a limit for files; None about anything else."""
     code = cause.errno if isinstance(cause, OSError) else None
     if code in (errno.ENOSPC, errno.EDQUOT):
         return "free space there; nono prune and nono rollback cleanup drop what is kept of old runs"
+    if code == errno.EFBIG:
+        return "no file may be larger here: ulimit -f shows how large"
     return None
 
 

@@ -399,6 +399,18 @@ def test_what_a_full_disk_prevents_is_told_with_what_helps(
     assert ("hint: free space there" in said) is is_told
 
 
+def test_a_limit_for_files_is_told_with_what_shows_it(tmp_path: Path) -> None:
+    limited = f"ulimit -f 0; exec {sys.executable} -m nono run --read /usr -- true"
+    environment = {**os.environ, "XDG_STATE_HOME": str(tmp_path)}
+    result = subprocess.run(
+        ["sh", "-c", limited], capture_output=True, text=True, check=False, env=environment
+    )
+    assert (result.returncode, "File too large\nhint: no file may be larger here" in result.stderr) == (
+        1,
+        True,
+    ), result.stderr
+
+
 def test_too_few_descriptors_are_told_with_what_raises_their_number() -> None:
     few = f"ulimit -n 6; exec {sys.executable} -m nono run --allow /usr -- true"
     result = subprocess.run(["sh", "-c", few], capture_output=True, text=True, check=False)
