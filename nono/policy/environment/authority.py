@@ -85,4 +85,14 @@ def _bus_path(address: str) -> str:
     """Return the path of one D-Bus server address; "" if it has none."""
     transport, _, pairs = address.partition(":")
     found = dict(pair.partition("=")[::2] for pair in pairs.split(","))
-    return found.get("path", "") if transport == "unix" else ""
+    return _unescaped(found.get("path", "")) if transport == "unix" else ""
+
+
+def _unescaped(value: str) -> str:
+    """Return a value of a D-Bus address with its bytes for `%20` and the like."""
+    found, *escaped = value.encode("utf-8", "surrogateescape").split(b"%")
+    for each in escaped:
+        is_byte = len(each) > 1 and all(digit in b"0123456789abcdefABCDEF" for digit in each[:2])
+        is_byte = is_byte and each[:2] != b"00"  # which no path has
+        found += bytes((int(each[:2], 16),)) + each[2:] if is_byte else b"%" + each
+    return found.decode("utf-8", "surrogateescape")

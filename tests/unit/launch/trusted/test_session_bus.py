@@ -60,6 +60,15 @@ def test_nor_one_that_is_found_by_a_link_there(tmp_path: Path) -> None:
     judged(KEYRING, granted, f"unix:path={tmp_path}/real/bus")
 
 
+def test_nor_one_whose_address_is_escaped(tmp_path: Path) -> None:
+    """Buses escape the blanks of a path (D-Bus Specification, Server Addresses), and clients undo that."""
+    granted = tmp_path / "my project"
+    address = f"unix:path={tmp_path}/my%20project/bus"
+    with pytest.raises(ConfigError, match=f"names '{granted}/bus', in {granted}, which"):
+        judged(KEYRING, granted, address)
+    assert judged(KEYRING, granted, address.replace("ject/", "jects/")).warnings == ()
+
+
 def test_nor_for_the_key_of_an_mcp_server_beside_the_command(tmp_path: Path) -> None:
     """Its own run, in namespaces perhaps, does not know what this command may write."""
     keyed, other = McpServer("tracker", "--mcp-server", asks_keyring=True), McpServer("x", "--mcp-server")

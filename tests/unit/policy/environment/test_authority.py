@@ -19,6 +19,8 @@ from nono.policy.environment.authority import POINTERS, flag_for, targets
         ("TMUX", "default,123,0", None),
         ("DBUS_SESSION_BUS_ADDRESS", "unix:path=/run/user/1/bus,guid=1", ["/run/user/1/bus"]),
         ("DBUS_SESSION_BUS_ADDRESS", "unix:path=/a;unix:path=/b", ["/a", "/b"]),
+        ("DBUS_SESSION_BUS_ADDRESS", "unix:path=/My%20caf%C3%a9/b%2fbus%", ["/My café/b/bus%"]),
+        ("DBUS_SESSION_BUS_ADDRESS", "unix:path=/100%zz/%00/\udcff", ["/100%zz/%00/\udcff"]),
         ("DBUS_SESSION_BUS_ADDRESS", "unix:path=/a;unix:abstract=/b", None),
         ("DBUS_SESSION_BUS_ADDRESS", "tcp:host=h,path=/a", None),
         ("DOCKER_HOST", "unix:///var/run/docker.sock", ["/var/run/docker.sock"]),
