@@ -199,8 +199,8 @@ def refuse_unrecorded(given: Given, resolved: Resolved) -> None:
         )
 
 
-def refuse_turnable_log(path: str | None, resolved: Resolved) -> None:
-    """Raise ConfigError if the command may write a link that leads to the file of --log-file."""
+def refuse_turnable(option: str, path: str | None, resolved: Resolved) -> None:
+    """Raise ConfigError if the command may write a link that leads to the file that an option names."""
     if path is None:
         return
     # Imported here: few runs write such a file.
@@ -212,7 +212,7 @@ def refuse_turnable_log(path: str | None, resolved: Resolved) -> None:
     for link in links:
         for grant in covering(written, link):
             raise ConfigError(
-                f"--log-file: '{path}' is found by the link '{link}', in {grant.path}, which the command may "
+                f"{option}: '{path}' is found by the link '{link}', in {grant.path}, which the command may "
                 f"write (source: {grant.source}): it could have nono write to another of your files.",
                 hint="name the place that it leads to",
             )

@@ -109,6 +109,24 @@ def test_a_file_whose_name_no_profile_can_hold_is_refused_before_the_command_run
     assert (learned.exit_code, (project / "ä.json").exists()) == (0, True), learned.stderr
 
 
+def test_what_is_learned_is_written_behind_no_link_of_a_command(learner: Learner) -> None:
+    """One of an earlier run would have it added to another profile of the person's, or to none of theirs."""
+    other = write(learner, ".config/nono/profiles/other.json", '{"meta": {"name": "other"}}')
+    project = learner.runner.project
+    (project / "new.json").symlink_to(other.with_name("new.json"))
+    (project / "mine.json").symlink_to(other)
+    (project / "profiles").symlink_to(other.parent)
+    for path in ("./new.json", "mine.json", "profiles/new.json"):
+        refused = learner.learn(["touch", "ran"], flags=("--yes", f"--output={path}"))
+        assert (refused.exit_code, (project / "ran").exists()) == (1, False), refused.stderr
+        assert f"-o: '{path}' is found by the link '{project}/" in refused.stderr
+    assert [*other.parent.iterdir()] == [other]
+    assert json.loads(other.read_text()) == {"meta": {"name": "other"}}
+    learned = learner.learn(["touch", "ran"], flags=("--yes", f"--output={other}"))
+    assert learned.exit_code == 0, learned.stderr
+    assert json.loads(other.read_text())["workdir"] == {"access": "write"}
+
+
 @needs_git
 def test_a_clone_is_learned_as_the_requests_it_makes(made: Stage, tmp_path: Path) -> None:
     learner = Learner(made.runner)

@@ -290,6 +290,20 @@ def test_a_profile_that_the_command_may_write_is_not_rewritten(sandbox: NonoRun)
     assert b"fix: --allow-domain evil.example" in person.shown
 
 
+def test_a_profile_behind_a_link_of_the_command_is_not_rewritten(sandbox: NonoRun) -> None:
+    """It could lead to another profile of the person's, which would be extended in its place."""
+    other = write(sandbox, "other", json.dumps(ALLOWED | {"workdir": {"access": "readwrite"}}))
+    link = sandbox.project / "mine.json"
+    link.symlink_to(other)
+    for profile, is_offered in ((link, False), (other, True)):
+        with run(sandbox, f"--profile={profile}", "--allow-cwd") as person:
+            if is_offered:
+                answer(person, OFFER, b"\r")
+            assert person.end() == 5
+        assert (OFFER in person.shown) == is_offered
+        assert b"fix: --allow-domain evil.example" in person.shown
+
+
 PROBE = "curl -sS -o /dev/null --unix-socket $HOME/probed/bus http://bus/; exit $EXIT"
 
 

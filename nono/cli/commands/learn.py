@@ -12,13 +12,14 @@ from nono.cli.args.parse import Invocation, parse, sandbox_parser
 from nono.cli.commands.run.report import told_why
 from nono.cli.console import Console, console_of
 from nono.cli.preferences import preferences, redaction, run_options_of
-from nono.cli.resolution import POLICY_OF_RUN, command_of, refuse_turnable_log, refuse_unrecorded
+from nono.cli.resolution import POLICY_OF_RUN, command_of, refuse_turnable, refuse_unrecorded
 from nono.cli.run_summary import show
 from nono.errors import ConfigError, NonoError
 from nono.launch.run import Launch
 from nono.policy.capability import Access, SandboxPolicy
 from nono.policy.host_filesystem import HostFilesystem
 from nono.policy.learning.keys import services_with_keys
+from nono.policy.profile.files import is_path
 from nono.policy.request import RunRequest
 from nono.policy.resolve import Resolved, resolve
 from nono.policy.schema.profile import Profile, Workdir
@@ -64,11 +65,13 @@ def run(argv: Sequence[str]) -> int:
         from nono.launch.learn.result import build_learned_profile
 
         config = preferences(given, environ, console, long_lived=True)
-        target = target_of(given.value("output"), given.value("profile"), environ)
+        output = given.value("output")
+        target = target_of(output, given.value("profile"), environ)
         fs = HostFilesystem()
         base, asked = _resolved(invocation, target, environ, fs)
         refuse_unrecorded(given, asked)
-        refuse_turnable_log(given.value("log_file"), asked)
+        refuse_turnable("--log-file", given.value("log_file"), asked)
+        refuse_turnable("-o", output if is_path(output or "") else None, asked)
         if asked.capabilities.sandbox_policy is not SandboxPolicy.AUTO:
             raise ConfigError(POLICY_OF_RUN, hint="nono run --explain lists what the command was refused")
         command, warning = command_of(invocation, asked)

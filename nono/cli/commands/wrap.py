@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from nono.cli.args.parse import parse, sandbox_parser
 from nono.cli.console import console_of
-from nono.cli.resolution import POLICY_OF_RUN, asker, refuse_turnable_log, resolve_given
+from nono.cli.resolution import POLICY_OF_RUN, asker, refuse_turnable, resolve_given
 from nono.cli.run_summary import show
 from nono.errors import ConfigError
 from nono.launch import wrap
@@ -35,7 +35,7 @@ def run(argv: Sequence[str]) -> int:
     is_dry = invocation.given.flag("dry_run")
     resolved = resolve_given(invocation, environ, ask=asker(invocation))
     _refuse_what_needs_a_supervisor(resolved)
-    refuse_turnable_log(invocation.given.value("log_file"), resolved)
+    refuse_turnable("--log-file", invocation.given.value("log_file"), resolved)
     prepared = wrap.prepare(resolved, invocation.command, environ, needs_program=not is_dry)
     show(prepared, invocation, console, has_proxy=False)
     if resolved.binary is not None or resolved.command_args:

@@ -18,7 +18,7 @@ from nono.launch.prepare import Prepared
 from nono.policy.capability import Access, NetworkMode
 from nono.policy.effective_policy import EffectivePolicy
 from nono.policy.files.grants import accesses
-from nono.policy.host_filesystem import HostFilesystem
+from nono.policy.host_filesystem import HostFilesystem, way_to
 from nono.policy.path_expansion import UnsetVariableError, is_within
 from nono.sessions import ends
 
@@ -195,14 +195,15 @@ def _suppressed(prepared: Prepared, invocation: Invocation, environ: Mapping[str
 def _suppressed_by(reference: str, prepared: Prepared, environ: Mapping[str, str]) -> list[str]:
     """Return the paths for which the profile suppresses offers to save.
 
-    Raises NonoError if the profile cannot be loaded, or if the command may have written it.
+    Raises NonoError if the profile cannot be loaded, or if the command may have written it, or a link to it.
     """
     from nono.policy.profile.store import load
 
-    loaded, fs = load(reference, environ), HostFilesystem()
+    loaded = load(reference, environ)
     for file in loaded.files:
-        held = accesses(prepared.capabilities.grants, fs.canonical(os.path.abspath(file)) or file)
-        if held is not None and held.writes:
-            raise NonoError(f"the command may write {file}")
+        for place in way_to(file):
+            held = accesses(prepared.capabilities.grants, place)
+            if held is not None and held.writes:
+                raise NonoError(f"the command may write {place}")
     places = prepared.resolved.path_context
     return [places.of_profile(path) for path in loaded.profile.filesystem.suppress_save_prompt]

@@ -59,6 +59,7 @@ class Draft(NamedTuple):
     """A profile as it is to be saved."""
 
     target: Target
+    place: str  # where it is written: no link leads away from there
     before: str  # the text of the file that it was made from; "" for a new one
     document: dict[str, Any]
 
@@ -86,14 +87,15 @@ def changed(target: Target, change: Callable[[Mapping[str, Any]], dict[str, Any]
         head["meta"] = {"name": target.label}
         if not target.extends:
             head["workdir"] = {"access": "read"}  # the default without a profile
-        return Draft(target, "", change(head))
+        return Draft(target, target.file or "", "", change(head))
     assert target.file is not None  # an existing profile has one
-    text = _text(target.file)
+    place = os.path.realpath(target.file)
+    text = _text(place)
     try:
         document = json.loads(text)
         if not isinstance(document, dict):
             raise TypeError("it is not an object")
-        return Draft(target, text, change(document))
+        return Draft(target, place, text, change(document))
     except (AttributeError, KeyError, ValueError, TypeError, RecursionError) as error:
         raise ProfileError(
             f"{target.file} cannot be rewritten without loss ({error}): it may have comments.",
@@ -105,8 +107,8 @@ def save(draft: Draft, environ: Mapping[str, str]) -> None:
     """Write the profile atomically.
 
     Raises ProfileError, leaving the file unchanged, if nono could not load the result; ChangedMeanwhileError
-    if the file has changed since the draft was made: what another session has saved would be lost. OSErrors
-    pass through.
+    if the file has changed since the draft was made: what another session has saved would be lost. A link
+    that leads elsewhere meanwhile is such a change; one at `place` itself is replaced. OSErrors pass through.
     """
     target = draft.target
     assert target.file is not None  # the caller has named a new one
@@ -120,10 +122,10 @@ def save(draft: Draft, environ: Mapping[str, str]) -> None:
     if target.is_new:
         atomic_write.create(target.file, content)
         return
-    with _locked(dirname(target.file)):
-        if _text(target.file) != draft.before:
+    with _locked(dirname(draft.place)):
+        if os.path.realpath(target.file) != draft.place or _text(draft.place) != draft.before:
             raise ChangedMeanwhileError(f"{target.file} has changed meanwhile; nothing was saved.")
-        atomic_write.replace(target.file, content)
+        atomic_write.replace_name(draft.place, content, mode=None)
 
 
 @contextmanager

@@ -59,8 +59,10 @@ class Target(NamedTuple):
         try:
             if os.path.realpath(self.path) != self.path or _read(self.path) != self.before:
                 raise NonoError(f"{self.path} has changed while the command ran; nothing was written.")
-            write = atomic_write.create if self.before is None else atomic_write.replace
-            write(self.path, text.encode("utf-8"))
+            if self.before is None:
+                atomic_write.create(self.path, text.encode("utf-8"))
+            else:
+                atomic_write.replace_name(self.path, text.encode("utf-8"), mode=None)
         except OSError as error:
             raise NonoError(f"{self.path} could not be written: {reason_of(error)}") from error
 

@@ -62,7 +62,7 @@ def _resolved(call: Call) -> Resolved:
     from nono.cli.resolution import (
         POLICY_OF_RUN,
         asker,
-        refuse_turnable_log,
+        refuse_turnable,
         refuse_unrecorded,
         resolve_given,
     )
@@ -70,7 +70,7 @@ def _resolved(call: Call) -> Resolved:
     given, invocation = call.given, call.invocation
     resolved = resolve_given(invocation, call.environ, long_lived=True, ask=asker(invocation))
     refuse_unrecorded(given, resolved)
-    refuse_turnable_log(given.value("log_file"), resolved)
+    refuse_turnable("--log-file", given.value("log_file"), resolved)
     if resolved.mcp_servers:
         # Imported here: few runs have one.
         from nono.launch.mcp.check import beside_servers

@@ -79,14 +79,14 @@ def _save(
         return 0
     if agreed:
         print("\n".join(shown), file=sys.stderr)
-    elif not confirm(shown, f"Write this to {one_line(target.file)}? [y/N] ", is_pristine=True):
+    elif not confirm(shown, f"Write this to {one_line(draft.place)}? [y/N] ", is_pristine=True):
         print("Not saved. --yes writes it without asking.", file=sys.stderr)
         return 1
     try:
         save(draft, environ)
     except OSError as error:
         raise NonoError(f"not saved: {target.file}: {error.strerror}") from error
-    print(f"Saved: {target.file}", file=sys.stderr)
+    print(one_line(f"Saved: {draft.place}"), file=sys.stderr)
     return 0
 
 
@@ -150,5 +150,5 @@ def _of_ports(decision: Decision, target: PortTarget) -> Addition:
 
 def _diff(draft: Draft) -> Iterator[str]:
     after = json.dumps(draft.document, indent=2, ensure_ascii=False)
-    name = draft.target.file or ""
+    name = draft.place
     return difflib.unified_diff(draft.before.splitlines(), after.splitlines(), name, name, n=2, lineterm="")

@@ -52,22 +52,41 @@ def test_a_profile_that_is_not_utf_8_is_left_alone(file: Path, tmp_path: Path) -
     assert file.read_bytes() == latin_1
 
 
+def test_a_link_that_is_turned_meanwhile_has_nothing_else_written(file: Path, tmp_path: Path) -> None:
+    """A profile may lie in a project, whose command can put a link in its place before somebody agrees."""
+    environ, other = {"HOME": str(tmp_path)}, tmp_path / "settings.json"
+    other.write_text(file.read_text())
+    link = tmp_path / "project.json"
+    link.symlink_to(file)
+    drawn_up = rewritten(target_of(str(link), environ), additions(["--allow-domain a.example"], "/"))
+    assert drawn_up.place == str(file)
+    link.unlink()
+    link.symlink_to(other)
+    with pytest.raises(ProfileError, match="has changed meanwhile; nothing was saved"):
+        save(drawn_up, environ)
+    link.unlink()
+    link.symlink_to(file)
+    save(drawn_up, environ)
+    assert (json.loads(other.read_text()), link.is_symlink()) == ({"meta": {"name": "mine"}}, True)
+    assert json.loads(file.read_text())["network"] == {"allow_domain": ["a.example"]}
+
+
 def test_two_sessions_that_save_at_once_lose_neither(
     file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first is stopped between its look at the file and its write."""
-    drawn_up, other, replace = draft(tmp_path), draft(tmp_path), atomic_write.replace
+    drawn_up, other, replace = draft(tmp_path), draft(tmp_path), atomic_write.replace_name
     said = []
 
-    def interrupted(path: str, content: bytes) -> None:
-        monkeypatch.setattr(atomic_write, "replace", replace)
+    def interrupted(path: str, content: bytes, *, mode: int | None) -> None:
+        monkeypatch.setattr(atomic_write, "replace_name", replace)
         with pytest.raises(ProfileError) as refused:
             save(other, {"HOME": str(tmp_path)})
         said.append(str(refused.value))
-        replace(path, content)
+        replace(path, content, mode=mode)
 
     monkeypatch.setattr(saved_profile, "LOCK_WAIT_S", 0.0)
-    monkeypatch.setattr(atomic_write, "replace", interrupted)
+    monkeypatch.setattr(atomic_write, "replace_name", interrupted)
     save(drawn_up, {"HOME": str(tmp_path)})
     assert said == [f"another program has held a lock on {file.parent} for 0 s; nothing was saved."]
     assert json.loads(file.read_text())["network"] == {"allow_domain": ["good.example"]}

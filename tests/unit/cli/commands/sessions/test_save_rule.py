@@ -43,3 +43,26 @@ def test_a_rule_that_nobody_is_asked_about_is_added_to_what_another_session_save
     else:
         assert save_rule.save_rule(RECORD, "", "allow", WANTED, environ, agreed=agreed) == 0
         assert json.loads(file.read_text())["network"]["allow_domain"] == hosts
+
+
+@pytest.mark.parametrize("is_link", [True, False])
+def test_a_person_is_told_where_the_profile_of_a_project_leads(
+    *, is_link: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The command of the session may have put a link to another profile in its place."""
+    other, named = tmp_path / "other.json", tmp_path / "nono.json"
+    other.write_text('{"meta": {"name": "other"}}')
+    if is_link:
+        named.symlink_to(other)
+    else:
+        named.write_text(other.read_text())
+    record, asked = RECORD._replace(profile="./nono.json", workdir=str(tmp_path)), list[str]()
+
+    def ask(shown: list[str], question: str, *, is_pristine: bool) -> bool:
+        asked.extend((*shown[:2], question))
+        return False
+
+    monkeypatch.setattr(save_rule, "confirm", ask)
+    assert save_rule.save_rule(record, "", "allow", WANTED, {"HOME": str(tmp_path)}, agreed=False) == 1
+    place = other if is_link else named
+    assert asked == [f"--- {place}", f"+++ {place}", f"Write this to {place}? [y/N] "]
