@@ -45,7 +45,7 @@ def with_judged_bus(
 
 def kept_in_keyring(resolved: Resolved) -> Iterator[str]:
     """Yield what a run reads keys for that a keyring may keep."""
-    # Imported here: hardly any bus is within a command's reach.
+    # Imported here: every desktop has such a bus, and hardly any within reach.
     from nono.credentials.values.reference import KeyringReference, StoredReference, parse_reference
 
     for reference, name in _references(resolved):
