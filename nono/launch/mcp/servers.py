@@ -79,13 +79,12 @@ class _Running:
 
         Raises OSError.
         """
+        self._refuse_too_many()  # first: what is refused here starts nothing, and counts for nothing
         wait_s = self._starts.take(time.monotonic())
         if wait_s is None:
             raise OSError("this run has started servers too often")
         await anyio.sleep(wait_s)
-        self._forget_ended()
-        if len(self._carriers) == AT_ONCE:
-            raise OSError(f"{AT_ONCE} servers of this run have not ended")
+        self._refuse_too_many()
         theirs, ours = socket.socketpair()
         with ours:
             try:
@@ -97,6 +96,12 @@ class _Running:
         self._spared.add(pid)
         process.restore_open_files(pid)
         return theirs
+
+    def _refuse_too_many(self) -> None:
+        """Raise OSError if no other server may run beside those that have not ended."""
+        self._forget_ended()
+        if len(self._carriers) == AT_ONCE:
+            raise OSError(f"{AT_ONCE} servers of this run have not ended")
 
     def _spawned(self, name: str, withheld: frozenset[str], client: socket.socket) -> int:
         return os.posix_spawn(
