@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from posixpath import dirname, exists, isfile, realpath
 
-from nono.disk.durable import OF_THE_KERNEL, PRIVATE, unfinished
+from nono.disk.durable import PRIVATE, is_of_the_kernel, unfinished
 
 
 def create(path: str, content: bytes) -> None:
@@ -38,7 +38,7 @@ def replace_name(path: str, content: bytes, *, mode: int | None = PRIVATE) -> No
 
     mode: Other bits; None: those of the umask.
     """
-    if path.startswith(OF_THE_KERNEL):
+    if is_of_the_kernel(path):
         replace(path, content)
         return
     _make_directory(path)

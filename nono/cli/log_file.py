@@ -6,7 +6,7 @@ import os
 from contextlib import suppress
 
 from nono.clock import rfc3339
-from nono.disk.durable import OF_THE_KERNEL
+from nono.disk.durable import is_of_the_kernel
 from nono.printable import printable
 
 
@@ -20,7 +20,7 @@ class LogFile:
         """
         # O_NONBLOCK: a FIFO without a reader must not block a run. 0600: command lines are private.
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
-        if not path.startswith(OF_THE_KERNEL):
+        if not is_of_the_kernel(path):
             flags |= os.O_NOFOLLOW
         self._descriptor = os.open(path, flags, 0o600)
 

@@ -6,7 +6,7 @@ import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from posixpath import basename, dirname, join
+from posixpath import basename, dirname, join, normpath
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,9 +15,14 @@ if TYPE_CHECKING:
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _OLD = os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 PRIVATE = 0o600
-OF_THE_KERNEL = ("/dev/", "/proc/")  # where paths begin that nobody else can make links: /dev/stdout is one
 FULL = (errno.ENOSPC, errno.EDQUOT)
 _BLOCK_BYTES = 512  # what st_blocks counts in, whatever the file system's blocks are
+
+
+def is_of_the_kernel(path: str) -> bool:
+    """Check that no command can have made `path` a link. /dev/stdout is one, and /dev/shm is everybody's."""
+    place = normpath(path)
+    return place.startswith(("/dev/", "/proc/")) and not place.startswith("/dev/shm/")
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from nono.disk.durable import reserved, unfinished, write, write_over
+from nono.disk.durable import is_of_the_kernel, reserved, unfinished, write, write_over
 from support.forked import child, in_child, killed_at
 from support.private_mounts import enter
 from support.running.needs import require
@@ -228,3 +228,19 @@ def test_the_room_that_a_killed_process_held_is_taken_over(directory: int, tmp_p
     with reserved(directory, "spare", len(NEW)):
         assert (tmp_path / "spare").stat().st_blocks * 512 >= len(NEW)
     assert os.listdir(directory) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/dev/stdout", True),
+        ("/dev/fd/3", True),
+        ("/proc/self/fd/3", True),
+        ("/dev/shm/report.html", False),
+        ("/dev//shm/report.html", False),
+        ("/dev/../home/me/report.html", False),
+        ("dev/stdout", False),
+    ],
+)
+def test_only_where_no_command_makes_links_are_they_the_kernels(path: str, expected: bool) -> None:
+    assert is_of_the_kernel(path) is expected

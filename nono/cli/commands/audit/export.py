@@ -19,7 +19,7 @@ from nono.cli.args.period import PERIOD_HELP, period_s
 from nono.cli.commands.audit.found import all_found, the_one
 from nono.clock import rfc3339
 from nono.disk.descriptor import DIRECTORY_FLAGS
-from nono.disk.durable import OF_THE_KERNEL, unfinished
+from nono.disk.durable import is_of_the_kernel, unfinished
 from nono.errors import ConfigError, NonoError, UsageError, reason_of
 from nono.outward.head import head_of
 from nono.outward.ocsf.projection import Projection
@@ -188,7 +188,7 @@ def _output(path: str | None) -> Iterator[BinaryIO]:
         return
     try:
         # /dev/stdout is a link of the kernel, which root would replace.
-        with open(path, "wb") if path.startswith(OF_THE_KERNEL) else unfinished(None, path) as file:
+        with open(path, "wb") if is_of_the_kernel(path) else unfinished(None, path) as file:
             yield file
     except OSError as error:
         raise NonoError(f"{path} cannot be written: {reason_of(error)}") from error
