@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from contextlib import suppress
 
@@ -22,7 +23,12 @@ class LogFile:
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
         if not is_of_the_kernel(path):
             flags |= os.O_NOFOLLOW
-        self._descriptor = os.open(path, flags, 0o600)
+        try:
+            self._descriptor = os.open(path, flags, 0o600)
+        except OSError as error:
+            if error.errno != errno.ELOOP:
+                raise
+            raise OSError(error.errno, "It is a link: name the file that it leads to") from error
 
     def write(self, level: str, line: str) -> None:
         """Append one entry per line. Ignores write errors, because stderr has the lines too."""
