@@ -108,7 +108,8 @@ class OwnTerminal:
         The signal alone would not do: bash loses one that comes while it begins to read a line.
         """
         self._child.received[signal.SIGHUP] = Sender(0)
-        self.relay.command.hang_up()
+        with suppress(OSError):  # EMFILE: the signal alone is better than nothing
+            self.relay.command.hang_up()
         # This process leads the session, and passes on the signal that it has got for that.
         if signal.SIGHUP not in signal.sigpending():
             self._child.send(signal.SIGHUP)  # another process still holds the terminal's other end

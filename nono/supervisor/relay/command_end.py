@@ -92,10 +92,11 @@ class CommandEnd:
         """Close the terminal as an emulator does: its programs can read and write nothing from then on.
 
         The kernel sends SIGHUP to the leader of the session; the number of the master stays taken.
+        Raises OSError, and goes on, if there is no descriptor left.
         """
+        nothing = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         self._stop_watching()
         self.is_ended = True
-        nothing = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         os.dup2(nothing, self._master, inheritable=False)
         os.close(nothing)
 

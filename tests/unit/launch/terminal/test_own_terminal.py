@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import resource
+import signal
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -106,6 +108,25 @@ def test_whoever_comes_gives_a_silent_command_no_more_time(
     terminal.started()
     terminal.move_to(after)
     assert (before.ends, after.ends) == ([1060.0], [1060.0])
+
+
+@pytest.mark.parametrize("descriptors_left", [True, False])
+def test_who_can_be_shown_to_nobody_is_hung_up_on(stage: Stage, *, descriptors_left: bool) -> None:
+    """Clients of the proxy may hold every descriptor that is left."""
+    sent = list[int]()
+    stage.child.received, stage.child.send = {}, sent.append
+    stage.entry.attached = lambda _: None
+    session: Any = SimpleNamespace(record=lambda _: None)
+    terminal = OwnTerminal(Shown(stage.front, stage.child, stage.entry, session, {}), PollLoop())
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if not descriptors_left:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (0, limits[1]))
+    try:
+        terminal.attached(is_arrival=False, count=0)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert (sent, list(stage.child.received)) == ([signal.SIGHUP], [signal.SIGHUP])
+    assert os.isatty(stage.own.master) is not descriptors_left
 
 
 def test_a_command_that_cannot_be_executed_is_not_shown(
