@@ -18,6 +18,8 @@ _BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 # Forms that RFC 3629 section 3 forbids, as upper-case escapes.
 _OVERLONG = re.compile(rb"%C[01]%[89AB][0-9A-F]|%E0%[89][0-9A-F]|%F0%8[0-9A-F]")
 _ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})")
+# A dot segment, also with what some server cuts off: a parameter, a query and blanks, decoded first or not.
+_DOTS = re.compile(rb"(?:%20|%09)*\.\.?(?:%20|%09)*(?:(?:;|%3B|%3F|%23).*)?")
 _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 
 
@@ -91,9 +93,9 @@ def canonical(path: bytes, *, lenient: bool = False) -> bytes:
 
     Refused rather than repaired, because a repair could make the sent path differ from the judged one:
     backslash and fragment; an escaped slash, backslash, NUL, CR or LF; an escaped percent sign that hides a
-    slash, dot, backslash or NUL; an empty segment; any dot segment, escaped or with a path parameter; and
-    overlong UTF-8, which old decoders read as the dot or slash it pads. A path of more than MAX_SEGMENTS is
-    refused too.
+    slash, dot, backslash or NUL; an empty segment; any dot segment, escaped or with a path parameter, whose
+    ";" may be escaped (nginx may pass it on decoded, and Tomcat cuts it off); and overlong UTF-8, which old
+    decoders read as the dot or slash it pads. A path of more than MAX_SEGMENTS is refused too.
     """
     if path.count(b"/") > MAX_SEGMENTS and path.partition(b"?")[0].count(b"/") > MAX_SEGMENTS:
         raise MessageError(f"the path has more than {MAX_SEGMENTS} segments", 414)
@@ -115,7 +117,7 @@ def canonical(path: bytes, *, lenient: bool = False) -> bytes:
     segments = decoded.replace(b"%2F", b"/").split(b"/")[1:]
     if b"" in (segments[:1] if lenient and len(segments) > 1 else segments[:-1]):
         raise MessageError("the path holds an empty segment")
-    if any(segment.partition(b";")[0] in (b".", b"..") for segment in segments):
+    if any(map(_DOTS.fullmatch, segments)):
         raise MessageError("the path holds a dot segment")
     return decoded + mark + query
 

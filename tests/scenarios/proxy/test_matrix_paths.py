@@ -40,6 +40,8 @@ EVASIONS = {
     "escaped backslash": "/files/%5c..%5cadmin",
     "parameter": "/files/secret;a=b/x",
     "dots with a parameter": "/files/..;/admin",
+    "dots with an escaped parameter": "/files/..%3b/admin",
+    "dots with a blank": "/files/..%20/admin",
     "fragment": "/files/x#/../secret",
     "query that looks allowed": "/admin?/v1/files/x",
     "escaped question mark": "/admin%3f/v1/files/x",

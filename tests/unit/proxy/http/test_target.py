@@ -32,6 +32,7 @@ from nono.proxy.http.target import (
         pytest.param(b"/a?x=%2F..%5c&y=/../", b"/a?x=%2F..%5c&y=/../", id="the query is no path"),
         pytest.param(b"/models/x:generate", b"/models/x:generate", id="colon"),
         pytest.param(b"/a..b/...", b"/a..b/...", id="dots that are no segment"),
+        pytest.param(b"/a..%3Bb/...%3B", b"/a..%3Bb/...%3B", id="nor before a parameter"),
         pytest.param(b"/a%20b", b"/a%20b", id="blank"),
         pytest.param(b"/100%25", b"/100%25", id="percent sign"),
     ],
@@ -45,7 +46,8 @@ def test_a_plain_path_is_sent_in_its_canonical_spelling(path: bytes, sent: bytes
     "path",
     [
         b"/../admin", b"/..", b"/.", b"/a/./b", b"/%2e%2e/admin", b"/%2E./admin", b"/.%2e/x", b"/..;a=b/x",
-        b"/.;/x", b"/..%2fadmin", b"/..%5cadmin", b"/a%2Fb", b"/a%5Cb", b"/a%00b", b"/a%0d%0ab", b"/a\\b",
+        b"/.;/x", b"/..%3b/admin", b"/..%3Bx/admin", b"/.%3b", b"/..%3f", b"/..%23/a", b"/..%20/a", b"/%09..",
+        b"/..%2fadmin", b"/..%5cadmin", b"/a%2Fb", b"/a%5Cb", b"/a%00b", b"/a%0d%0ab", b"/a\\b",
         b"/a#b", b"//evil.example/", b"/a//b", b"/%252e%252e/admin", b"/%252fx", b"/%255cx",
         b"/%2525", b"/%zz", b"/%4", b"/a?x=%zz", b"/a?x=#y", b"/a\"b", b"/a<b",
     ],
