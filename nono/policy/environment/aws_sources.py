@@ -32,7 +32,7 @@ _SETTINGS = frozenset({"ec2_metadata_service_endpoint", "endpoint_url"})
 # With what is indented below it, which continues it.
 _PROCESS = re.compile(r"^[ \t]*credential_process[ \t]*[=:](.*(?:\n[ \t].*)*)", re.I | re.M)
 _REFERENCE = re.compile(r"\$(?:(\w+)|\{([^}]*)\})", re.ASCII)
-_LINE = re.compile(r"(\s*)(\w+)\s*[=:]\s*(.*?)\s*", re.ASCII)
+_LINE = re.compile(r"(\s*)(\w+)\s*[=:](.*)", re.ASCII)
 
 
 def aws_endpoints(environ: Mapping[str, str], text_of: Callable[[str], str | None]) -> Iterator[str]:
@@ -47,7 +47,7 @@ def aws_endpoints(environ: Mapping[str, str], text_of: Callable[[str], str | Non
         if not indent:
             service = name.lower()
         if name.lower() in _SETTINGS and (not indent or service in _SERVICES):
-            yield value
+            yield value.strip()
 
 
 def aws_programs(environ: Mapping[str, str], text_of: Callable[[str], str | None]) -> Iterator[list[str]]:
