@@ -8,7 +8,10 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 _CHARSET = re.compile(rb'[;\s]charset\*?\s*=\s*["\']?\s*([^"\';,\s]*)', re.IGNORECASE)
-_PARAMETER = re.compile(rb'\s*;\s*charset\*?\s*=\s*(?:"(?:[^"\\]|\\.)*"?|[^;,\s]*)', re.IGNORECASE)
+# A run of blanks is looked at from its beginning alone: a client may send 64 KB of them.
+_PARAMETER = re.compile(
+    rb'(?:(?<!\s)\s++)?;\s*charset\*?\s*=\s*(?:"(?:[^"\\]|\\.)*"?|[^;,\s]*)', re.IGNORECASE
+)
 # Known supersets of ASCII; charsets that Python knows are compared.
 _SUPERSETS = frozenset((b"utf-8", b"utf8", b"us-ascii", b"ascii", b"iso-8859-1", b"utf8mb4", b"binary", b""))
 _ASCII = bytes(range(0x20, 0x7F)).decode()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from nono.proxy.http.charset import unsearchable_charset, without_charsets
+from support.running.pace import PACE
 
 
 @pytest.mark.parametrize(
@@ -31,3 +34,13 @@ def test_a_charset_in_which_no_key_would_be_found_is_named(content_type: bytes, 
 def test_an_answer_is_asked_for_in_no_charset() -> None:
     assert without_charsets(b'text/plain;q=1 ; charset="a\\"b", */*; Charset=x') == b"text/plain;q=1, */*"
     assert without_charsets(b"text/plain; q=0.5") == b"text/plain; q=0.5"
+    assert without_charsets(b"a ;charset=  ;charset=x  ;charset = y \t; q=1") == b"a \t; q=1"
+
+
+@pytest.mark.parametrize("between", [b" ", b"; ", b";charset ", b" ;charset= ", b';charset="'])
+def test_no_accept_of_a_client_holds_the_proxy_up(between: bytes) -> None:
+    """The loop serves everybody meanwhile: a run of blanks took the square of its length, 13 s for this."""
+    accept = b"text/html" + between * (60_000 // len(between)) + b"charset"
+    began_s = time.process_time()
+    without_charsets(accept)
+    assert time.process_time() - began_s < 0.5 * PACE
