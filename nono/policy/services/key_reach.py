@@ -8,7 +8,13 @@ from nono.errors import ConfigError
 from nono.policy.capability import CapabilitySet, Grant
 from nono.policy.files.grants import at_every_mount, covering
 from nono.policy.hosts.upstream import is_here, is_upstream, parse_upstream, port_in_the_clear
-from nono.policy.path_expansion import Filesystem, PathContext, canonical_as_far, parent_resolved
+from nono.policy.path_expansion import (
+    Filesystem,
+    PathContext,
+    canonical_as_far,
+    differs_by_process,
+    parent_resolved,
+)
 from nono.policy.ports import KeptPort, PortRange
 from nono.policy.services.credential_service import CredentialService
 from nono.policy.services.env_credential import EnvCredentials
@@ -78,6 +84,8 @@ def refuse_writable_file(reference: str, variable: str, grants: tuple[Grant, ...
     path = reference.removeprefix("file://")
     written = (grant for grant in _grants_on(path, grants, fs) if grant.access.writes)
     for grant in (*written, *_turning(path, grants, fs)):
+        if differs_by_process(grant.path):
+            continue  # such as /dev/fd, whose links are the kernel's
         raise ConfigError(
             f"env_credentials reads {variable} from a file in {grant.path}, which the command may write "
             f"(source: {grant.source}): it could leave a link to another of your files there.",

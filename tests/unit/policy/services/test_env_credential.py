@@ -88,3 +88,16 @@ def test_no_command_chooses_the_file_that_it_gets(run: Resolve, make_fs: MakeFil
         run(fs=fs, env_credential_map=wanted, read=("/home/ada/work",))
     elsewhere = (("file:///home/ada/secret/key", "KEY"), ("stored", "OTHER"))
     run(fs=fs, env_credential_map=elsewhere, allow=("/home/ada/work",))
+
+
+def test_it_may_be_one_that_nono_was_started_with(run: Resolve, make_fs: MakeFilesystem) -> None:
+    """Every command may use /dev/fd, whose links are the kernel's."""
+
+    def opened(file: str) -> None:
+        links = {"/dev/fd": "/proc/self/fd", "/proc/self/fd/3": file}
+        wanted = (("file:///dev/fd/3", "KEY"),)
+        run(fs=make_fs(files=(file,), links=links), env_credential_map=wanted, allow=("/home/ada/work",))
+
+    opened("/home/ada/secret/key")
+    with pytest.raises(ConfigError, match="KEY from a file in /home/ada/work, which"):
+        opened("/home/ada/work/key")
