@@ -194,6 +194,7 @@ def test_a_server_answers_each_line_as_it_comes(sandbox: NonoRun) -> None:
             run.stdin.write(word + "\n")
             run.stdin.flush()
             assert run.stdout.readline() == word.upper() + "\n"
+        run.communicate(timeout=TIMEOUT_S)  # or the server would go on for a moment, and write its record
 
 
 ANSWERS_LATE = """
