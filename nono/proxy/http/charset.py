@@ -14,6 +14,7 @@ _PARAMETER = re.compile(
 )
 # Known supersets of ASCII; charsets that Python knows are compared.
 _SUPERSETS = frozenset((b"utf-8", b"utf8", b"us-ascii", b"ascii", b"iso-8859-1", b"utf8mb4", b"binary", b""))
+_NAME_MAX = 64  # longer than each name that Python knows
 _ASCII = bytes(range(0x20, 0x7F)).decode()
 
 
@@ -34,6 +35,8 @@ def _unsearchable(content_type: bytes) -> str | None:
 
 
 def _has_ascii(name: bytes) -> bool:
+    if len(name) > _NAME_MAX:
+        return False  # Python would keep it for ever, among the names that it has not found
     try:
         return _ASCII.encode(codecs.lookup(name.decode("ascii")).name) == _ASCII.encode()
     except (LookupError, ValueError):  # UnicodeError is a ValueError; bytes-to-bytes codecs raise LookupError
