@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 _CHARSET = re.compile(rb'[;\s]charset\*?\s*=\s*["\']?\s*([^"\';,\s]*)', re.IGNORECASE)
-# A run of blanks is looked at from its beginning alone: a client may send 64 KB of them.
+# A run of blanks is looked at from its beginning alone: a client may send many.
 _PARAMETER = re.compile(
     rb'(?:(?<!\s)\s++)?;\s*charset\*?\s*=\s*(?:"(?:[^"\\]|\\.)*"?|[^;,\s]*)', re.IGNORECASE
 )
