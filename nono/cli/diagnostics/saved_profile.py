@@ -12,11 +12,19 @@ from typing import Any
 
 from nono.cli import atomic_write
 from nono.disk.file_lock import locked_within
+from nono.disk.regular_file import read_regular_file
 from nono.errors import ProfileError
 from nono.named_tuple import NamedTuple
 from nono.policy.builtin import shipped
 from nono.policy.profile.catalog import file_of
-from nono.policy.profile.files import NAME, as_base, one_or_list, references, user_directory
+from nono.policy.profile.files import (
+    MAX_PROFILE_BYTES,
+    NAME,
+    as_base,
+    one_or_list,
+    references,
+    user_directory,
+)
 from nono.policy.profile.store import load_profile
 from nono.policy.why.saving import Addition, added
 
@@ -148,7 +156,6 @@ def _locked(directory: str) -> Iterator[None]:
 def _text(path: str) -> str:
     """Read a profile. Raises OSError, or ProfileError if it is not text."""
     try:
-        with open(path, encoding="utf-8") as file:
-            return file.read()
+        return read_regular_file(path, MAX_PROFILE_BYTES).decode()
     except UnicodeDecodeError as error:
         raise ProfileError(f"{path} cannot be rewritten: it is not UTF-8.") from error

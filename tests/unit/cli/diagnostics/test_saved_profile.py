@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,14 @@ def test_a_link_that_is_turned_meanwhile_has_nothing_else_written(file: Path, tm
     save(drawn_up, environ)
     assert (json.loads(other.read_text()), link.is_symlink()) == ({"meta": {"name": "mine"}}, True)
     assert json.loads(file.read_text())["network"] == {"allow_domain": ["a.example"]}
+
+
+def test_what_is_no_file_any_more_holds_nobody_up(file: Path, tmp_path: Path) -> None:
+    """In a project, its command may have put a FIFO in its place, which nobody writes to."""
+    file.unlink()
+    os.mkfifo(file)
+    with pytest.raises(OSError, match="not a regular file"):
+        draft(tmp_path)
 
 
 def test_two_sessions_that_save_at_once_lose_neither(
