@@ -322,6 +322,17 @@ def test_there_are_none_behind_a_link_that_a_command_could_have_laid(make_fs: Ma
     assert path(caches(own, READ_WRITE)).startswith("/data/vault/nono/caches/")
 
 
+@pytest.mark.parametrize("link", ["nono", "nono/caches"])
+def test_there_are_none_behind_a_link_that_a_run_with_all_caches_could_have_left(
+    make_fs: MakeFilesystem, link: str
+) -> None:
+    """It would choose the directory that later runs of every project may write."""
+    left = make_fs(links={f"{HOME}/.cache/{link}": "/elsewhere"})
+    assert caches(left, READ_WRITE) is None
+    beside = make_fs(links={f"{HOME}/.cache/other": "/elsewhere"})
+    assert path(caches(beside, READ_WRITE)).startswith(f"{HOME}/.cache/nono/caches/")
+
+
 def test_there_are_none_where_they_are_denied(make_fs: MakeFilesystem) -> None:
     usual = path(caches(make_fs(), READ_WRITE))
     assert caches(make_fs(), READ_WRITE, denied=f"{HOME}/.cache") is None
