@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from nono.errors import ConfigError
 from nono.policy.capability import Grant
-from nono.policy.files.grants import covering
+from nono.policy.files.grants import covering, leaving
 from nono.policy.host_filesystem import way_to
 from nono.policy.path_expansion import is_within
 
@@ -49,7 +49,7 @@ def refuse_writable_code(grants: Iterable[Grant], environ: Mapping[str, str]) ->
 
     environ: The environment of this process, which its linker and Python have already read.
     """
-    written = [grant for grant in grants if grant.access.writes]
+    written = leaving(grants)
     if not written:
         return
     for variable, entry in _named(environ):

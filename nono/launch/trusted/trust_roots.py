@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from nono.errors import ConfigError
 from nono.policy.capability import Grant
-from nono.policy.files.grants import covering
+from nono.policy.files.grants import covering, leaving
 from nono.policy.host_filesystem import way_to
 from nono.policy.resolve import Resolved
 
@@ -68,7 +68,7 @@ def _refuse_turnable_identities(resolved: Resolved) -> None:
 def _refuse_writable(
     resolved: Resolved, environ: Mapping[str, str], trusted: Iterable[tuple[str, str]], what: str
 ) -> None:
-    written = [grant for grant in resolved.capabilities.grants if grant.access.writes]
+    written = leaving(resolved.capabilities.grants)
     for variable, text in trusted:
         for place in way_to(text):
             for grant in covering(written, place):

@@ -67,9 +67,10 @@ def aws_programs(environ: Mapping[str, str], text_of: Callable[[str], str | None
 
 
 def aws_key_files(environ: Mapping[str, str], cwd: str) -> list[str]:
-    """Return what holds keys, by absolute path. The configuration is not among them."""
+    """Return what holds keys, by absolute path. The configuration is not among them, nor is /dev/null."""
     named = [environ.get(variable) for variable in _FILES]
-    return [join(cwd, spelled_out(each, environ)) for each in (*named, "~/.aws/credentials") if each]
+    found = (join(cwd, spelled_out(each, environ)) for each in (*named, "~/.aws/credentials") if each)
+    return [each for each in found if each != "/dev/null"]
 
 
 def spelled_out(path: str, environ: Mapping[str, str]) -> str:

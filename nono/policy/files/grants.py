@@ -202,6 +202,11 @@ def covering(grants: Iterable[Grant], path: str) -> list[Grant]:
     return sorted(found, key=lambda grant: len(grant.path), reverse=True)
 
 
+def leaving(grants: Iterable[Grant]) -> list[Grant]:
+    """Return the grants by which a command can leave something: nothing stays in /dev/null."""
+    return [grant for grant in grants if grant.access.writes and grant.path != "/dev/null"]
+
+
 def opens_too_much(path: str, path_context: PathContext, fs: Filesystem) -> bool:
     """Return True for a directory too wide to suggest: the root, a home directory, or a parent of one."""
     names = ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME")

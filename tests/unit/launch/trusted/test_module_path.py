@@ -127,6 +127,17 @@ def test_a_run_whose_code_the_command_could_write_is_refused(variable: str, text
     refuse_writable_code([grant(project, Access.READ)], {variable: text})
 
 
+@pytest.mark.parametrize("variable", ["OPENSSL_CONF", "LOCPATH", "PYTHONPATH"])
+def test_a_variable_that_names_dev_null_loads_nothing(variable: str) -> None:
+    """Every command may write there, and nothing stays."""
+    null, full = (Grant(path, Access.READWRITE, False, "test", path) for path in ("/dev/null", "/dev/full"))
+    refuse_writable_code([null, full], {variable: null.path})
+    with pytest.raises(ConfigError, match=f"{variable} names '/dev/full'"):
+        refuse_writable_code([null, full], {variable: full.path})
+    with pytest.raises(ConfigError, match=f"{variable} names '/dev/null'"):
+        refuse_writable_code([grant(Path("/dev"))], {variable: null.path})
+
+
 def test_libraries_elsewhere_and_an_empty_variable_are_no_matter(project: Path) -> None:
     for text in ("/usr/lib:/opt/lib", ""):
         environ = {"LD_LIBRARY_PATH": text, "LD_PRELOAD": "", "PYTHONPATH": text}

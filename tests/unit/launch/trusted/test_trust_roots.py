@@ -37,9 +37,10 @@ def refuse(
     environ: Mapping[str, str],
     *,
     access: Access = Access.READWRITE,
+    also: str = "",
     refuses: Callable[[Resolved, Mapping[str, str]], None] = refuse_writable_trust,
 ) -> None:
-    """Check as Launch.prepare does, for a run that is granted its home."""
+    """Check as Launch.prepare does, for a run that is granted its home, and a file beside it."""
     environ = {"HOME": str(home), "PATH": os.defpath, **environ}
     evaluate(Profile)
     resolved = resolve(
@@ -49,8 +50,9 @@ def refuse(
         cwd=str(home),
         fs=HostFilesystem(),
     )
-    grants = (Grant(str(home), access, True, "user", str(home)),)
-    capabilities = resolved.capabilities._replace(grants=grants)
+    grants = [Grant(str(home), access, True, "user", str(home))]
+    grants += [Grant(also, Access.READWRITE, False, "group", also)] if also else []
+    capabilities = resolved.capabilities._replace(grants=tuple(grants))
     refuses(resolved._replace(capabilities=capabilities), environ)
 
 
@@ -76,6 +78,14 @@ def test_a_trusted_file_in_a_writable_grant_is_refused(profile: str, variable: s
     assert f"env -u {variable} " in (refused.value.hint or "")
     refuse(profile, granted, named, access=Access.READ)
     refuse(profile, granted, {**named, variable: "/nowhere"})
+
+
+@pytest.mark.parametrize("variable", ["HOSTALIASES", "SSL_CERT_FILE"])
+def test_nothing_stays_in_dev_null(variable: str, tmp_path: Path) -> None:
+    """Every run may write there, and variables name it to have no file read."""
+    refuse("proxy", tmp_path, {variable: "/dev/null"}, also="/dev/null")
+    with pytest.raises(ConfigError, match=f"{variable} names '/dev/full'"):
+        refuse("proxy", tmp_path, {variable: "/dev/full"}, also="/dev/full")
 
 
 @pytest.mark.parametrize("variable", ["AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "AWS_DATA_PATH"])

@@ -550,13 +550,14 @@ def test_a_file_with_a_key_may_not_lie_in_the_grants(run: Resolve, custom: Custo
         "AWS_LOGIN_CACHE_DIRECTORY",
     ],
 )
-def test_nor_may_one_of_aws(run: Resolve, variable: str) -> None:
+def test_nor_may_one_of_aws(run: Resolve, make_fs: MakeFilesystem, variable: str) -> None:
     signed = CustomCredential("https://x.example", aws_auth=AwsAuth(None, "eu-west-1", "s3"))
     stored = CustomCredential("https://x.example", "corp")
     for place in ("/home/ada/work/aws", "~/work/aws", "./aws", "$HOME/work/aws", "${HOME}/work/aws"):
         with pytest.raises(ConfigError, match="its key lies in"):
             key_in(run, signed, environ={variable: place}, read=("/home/ada/work",))
     key_in(run, signed, environ={variable: "/home/ada/elsewhere"}, read=("/home/ada/work",))
+    key_in(run, signed, environ={variable: "/dev/null"}, fs=make_fs(files=("/dev/null",)))
     key_in(run, stored, environ={variable: "/home/ada/work/aws"}, read=("/home/ada/work",))
 
 
