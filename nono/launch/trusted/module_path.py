@@ -90,8 +90,9 @@ def _named(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     for variable, separators in variables.items():
         text = environ.get(variable)
         for entry in _split(text, separators) if text else ():
-            # An empty entry of a search path is the working directory; in a list of files it means nothing.
-            if entry or variable not in ("LD_PRELOAD", "LD_AUDIT"):
+            # An empty entry of a search path is the working directory; in a list of files, and to
+            # setlocale(3), it means nothing.
+            if entry or variable not in ("LD_PRELOAD", "LD_AUDIT", "LOCPATH"):
                 yield variable, entry
 
 

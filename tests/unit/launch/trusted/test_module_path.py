@@ -144,6 +144,13 @@ def test_libraries_elsewhere_and_an_empty_variable_are_no_matter(project: Path) 
         refuse_writable_code([grant(project)], environ)
 
 
+def test_an_empty_entry_of_locales_is_no_directory(project: Path) -> None:
+    """As where a profile of Guix appends to one that was not set."""
+    refuse_writable_code([grant(project)], {"LOCPATH": "/usr/lib/locale:"})
+    with pytest.raises(ConfigError, match=r"PYTHONPATH names '\.'"):
+        refuse_writable_code([grant(project)], {"PYTHONPATH": "/usr/lib/locale:"})
+
+
 def test_a_user_site_that_the_command_could_make_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
