@@ -204,10 +204,10 @@ def refuse_turnable(option: str, path: str | None, resolved: Resolved) -> None:
     if path is None:
         return
     # Imported here: few runs write such a file.
-    from nono.policy.files.grants import covering
+    from nono.policy.files.grants import covering, leaving
     from nono.policy.host_filesystem import way_to
 
-    written = [grant for grant in resolved.capabilities.grants if grant.access.writes]
+    written = leaving(resolved.capabilities.grants)
     *links, _ = way_to(path)
     for link in links:
         for grant in covering(written, link):

@@ -15,6 +15,7 @@ from nono.policy.path_expansion import (
     PathContext,
     ancestry,
     canonical_as_far,
+    differs_by_process,
     is_child_relative,
     is_within,
     rule_path,
@@ -203,8 +204,12 @@ def covering(grants: Iterable[Grant], path: str) -> list[Grant]:
 
 
 def leaving(grants: Iterable[Grant]) -> list[Grant]:
-    """Return the grants by which a command can leave something: nothing stays in /dev/null."""
-    return [grant for grant in grants if grant.access.writes and grant.path != "/dev/null"]
+    """Return the grants by which a command can leave something.
+
+    Nothing stays in /dev/null, and the links in /dev/fd are the kernel's, for each process its own.
+    """
+    written = (grant for grant in grants if grant.access.writes and grant.path != "/dev/null")
+    return [grant for grant in written if not differs_by_process(grant.path)]
 
 
 def opens_too_much(path: str, path_context: PathContext, fs: Filesystem) -> bool:

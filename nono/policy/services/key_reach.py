@@ -6,13 +6,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from nono.errors import ConfigError
 from nono.policy.capability import CapabilitySet, Grant
-from nono.policy.files.grants import at_every_mount, covering
+from nono.policy.files.grants import at_every_mount, covering, leaving
 from nono.policy.hosts.upstream import is_here, is_upstream, parse_upstream, port_in_the_clear
 from nono.policy.path_expansion import (
     Filesystem,
     PathContext,
     canonical_as_far,
-    differs_by_process,
     parent_resolved,
 )
 from nono.policy.ports import KeptPort, PortRange
@@ -82,10 +81,7 @@ def refuse_writable_file(reference: str, variable: str, grants: tuple[Grant, ...
     if not reference.startswith("file://"):
         return
     path = reference.removeprefix("file://")
-    written = (grant for grant in _grants_on(path, grants, fs) if grant.access.writes)
-    for grant in (*written, *_turning(path, grants, fs)):
-        if differs_by_process(grant.path):
-            continue  # such as /dev/fd, whose links are the kernel's
+    for grant in (*leaving(_grants_on(path, grants, fs)), *_turning(path, grants, fs)):
         raise ConfigError(
             f"env_credentials reads {variable} from a file in {grant.path}, which the command may write "
             f"(source: {grant.source}): it could leave a link to another of your files there.",
@@ -205,7 +201,7 @@ def _turning(path: str, grants: tuple[Grant, ...], fs: Filesystem) -> Iterator[G
     # Imported here: hardly any key lies behind a link.
     from nono.policy.files.links import links_on_the_way
 
-    written = [grant for grant in at_every_mount(grants, fs) if grant.access.writes]
+    written = leaving(at_every_mount(grants, fs))
     for link in links_on_the_way(path, fs):
         yield from covering(written, link)
 

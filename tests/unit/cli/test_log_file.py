@@ -84,6 +84,15 @@ def test_no_link_leads_the_log_to_another_file(command: str, tmp_path: Path) -> 
     assert "INFO" in (other / "profile").read_text()
 
 
+@pytest.mark.parametrize("command", ["run", "wrap", "learn"])
+def test_the_kernels_links_may_lead_the_log(command: str, tmp_path: Path) -> None:
+    """As in containers. Every command may use them as well."""
+    (tmp_path / "project").mkdir()
+    flags = ("--log-file=/dev/stdout", f"--workdir={tmp_path}/project", "--dry-run")
+    done = nono(tmp_path, "--theme=x", command, *flags, "--", "true")
+    assert (done.returncode, "WARN [nono] WARNING: unknown theme" in done.stdout) == (0, True), done.stderr
+
+
 def test_what_is_logged_forges_no_line(tmp_path: Path) -> None:
     log = tmp_path / "nono.log"
     nono(tmp_path, "run", f"--log-file={log}", "--", "x\n2026-01-01T00:00:00+00:00 INFO forged\x1b[2J")
