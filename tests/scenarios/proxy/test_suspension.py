@@ -7,6 +7,7 @@ import threading
 import pytest
 
 from nono.clock import boot_s
+from nono.proxy.http2 import upstream as http2_upstream
 from nono.proxy.http2 import upstreams
 from nono.proxy.upstream import pool
 from support.proxy.http2_stage import KEY, h2_stage
@@ -38,6 +39,18 @@ def test_a_connection_of_http2(suspended_s: float, connections: int, monkeypatch
         monkeypatch.setattr(upstreams, "boot_s", lambda: boot_s() + suspended_s)
         assert client.get(fields=[KEY]).status == 200
     assert len(server.connections) == connections
+
+
+def test_one_of_http2_that_is_used_again_and_again_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It rests for a minute each time, less than it may."""
+    passed_s = [0.0]
+    for module in (upstreams, http2_upstream):
+        monkeypatch.setattr(module, "boot_s", lambda: boot_s() + passed_s[0])
+    with h2_stage() as (stage, server), stage.client() as client:
+        for minutes in range(4):
+            passed_s[0] = 60.0 * minutes
+            assert client.get(fields=[KEY]).status == 200
+    assert len(server.connections) == 1
 
 
 def test_a_request_under_way_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
