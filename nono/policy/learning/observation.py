@@ -268,7 +268,7 @@ class Observation:
             self._add_socket(target.removeprefix("unix:"), is_bound=rule == UNIX_SOCKET_BIND)
         if rule == OPEN_PORT and fields["port"] is not None:
             self._add_port(self._open_ports, fields["port"])
-        if rule is not None or fields["method"] is None:
+        if fields["method"] is None:
             return  # not through the proxy
         path, port = fields["path"], fields["port"]
         is_tunnel = fields["method"] == "CONNECT"
