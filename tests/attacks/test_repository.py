@@ -242,8 +242,13 @@ MADE = {
         "git init -q --bare there && mkdir -p a/b && ln -s a/b c && echo 'gitdir: c/../there' > .git",
         "lead git to another repository",
     ),
+    "in a long file": (
+        "git init -q . && git config core.fsmonitor ./x && mv .git there &&"
+        "(echo 'gitdir: there' && yes '' | head -c 999999) > .git",
+        "this run set core.fsmonitor",
+    ),
     "in a file that is too long": (
-        "git init -q . && mv .git there && (echo 'gitdir: there' && yes '' | head -c 99999) > .git",
+        "git init -q . && mv .git there && (echo 'gitdir: there' && yes '' | head -c 1048576) > .git",
         "lead git to another repository",
     ),
     "a pointer": ("echo 'gitdir: /var/tmp/x' > .git", "lead git to another repository"),

@@ -270,25 +270,29 @@ def test_why_says_whether_scopes_are_held(capsys: pytest.CaptureFixture[str]) ->
 
 
 def test_why_breaks_no_word_at_a_terminal_and_no_fix(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     monkeypatch.setattr("nono.cli.commands.why.line_columns", lambda stream, environ: 40)
-    _, out, _ = outcome(capsys, "why", "--path", "/nonexistent/one/of/several/words")
-    assert "\n  Suggested fix: --read /nonexistent/one/of/several\n" in out
+    several = tmp_path / "one/of/several"
+    several.mkdir(parents=True)
+    _, out, _ = outcome(capsys, "why", "--path", str(several / "words"), "--namespaces=off")
+    assert f"\n  Suggested fix: --read {several}\n" in out
     _, out, _ = outcome(
         capsys, "why", "--host", "https://x.example/no/../no", "--allow-domain", "https://x.example/ok/**"
     )
     assert max(map(len, out.splitlines())) <= 40
 
 
-def test_why_says_what_a_fix_grants_beyond_what_was_asked(capsys: pytest.CaptureFixture[str]) -> None:
+def test_why_says_what_a_fix_grants_beyond_what_was_asked(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     _, out, _ = outcome(capsys, "why", "--path", "~/.ssh/id_ed25519")
     key = os.path.realpath(os.path.expanduser("~/.ssh/id_ed25519"))
     fix = f"  Suggested fix: --read-file {key} --bypass-protection {key}\n"
     assert out.endswith(f"{fix}    lifts the rule that keeps {key} from the command\n")
-    _, out, _ = outcome(capsys, "why", "--path", "/nonexistent/file", "--op", "read")
+    _, out, _ = outcome(capsys, "why", "--path", str(tmp_path / "file"), "--namespaces=off")
     assert out.endswith(
-        "\n  Suggested fix: --read /nonexistent\n    grants reading everything in /nonexistent\n"
+        f"\n  Suggested fix: --read {tmp_path}\n    grants reading everything in {tmp_path}\n"
     )
 
 
