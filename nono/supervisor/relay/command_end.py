@@ -92,7 +92,7 @@ class CommandEnd:
         """Close the terminal as an emulator does: its programs can read and write nothing from then on.
 
         The kernel sends SIGHUP to the leader of the session; the number of the master stays taken.
-        Raises OSError, and goes on, if there is no descriptor left.
+        Raises OSError if no descriptor is left; the terminal stays open then.
         """
         nothing = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         self._stop_watching()
