@@ -197,7 +197,8 @@ def test_a_closed_terminal_ends_reads_where_nobody_can_find_the_run(
         person.master = os.open(os.devnull, os.O_RDWR)
         person.process.wait(TIMEOUT_S)
         ended = sandbox.project / "ended"
-        wait_until(ended.exists, "it reads on")
+        # The shell makes the file before it writes the line.
+        wait_until(lambda: ended.exists() and ended.read_text().endswith("\n"), "it reads on")
     assert ended.read_text() == "read=1\n"
 
 
