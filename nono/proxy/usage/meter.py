@@ -119,7 +119,10 @@ class UsageMeter:
     """
 
     def __init__(self, provider: Provider, content_type: bytes, path: str = "") -> None:
-        """Choose the format: streams of two types are parsed as events, any other type as one JSON text.
+        """Choose the format: streams of two types are parsed as events, JSON and an untyped body as one text.
+
+        Any other type is not read: a command can ask Google for its protobuf, in which the words of a model
+        would pass for counts.
 
         path: of the request. Bedrock's names the model.
         """
@@ -138,18 +141,20 @@ class UsageMeter:
         self._in_text = False  # the picker has read part of the event
         self._event_bytes = 0
         self._streamed_tokens = 0  # an estimate, of the events after the first report
-        self._gave_up = False
         media_type = content_type.partition(b";")[0].strip().lower()
         streams: Mapping[bytes, type[EventData | AwsEventStream]] = {
             b"text/event-stream": EventData,
             MEDIA_TYPE: AwsEventStream,
         }
         self._events = streams[media_type]() if media_type in streams else None
+        self._gave_up = self._events is None and media_type != b"" and not media_type.endswith(b"json")
 
     def feed(self, piece: bytes) -> bytes:
+        if self._gave_up:
+            return piece
         if self._events is None:
             self._picker.feed(piece)
-        elif not self._gave_up:
+        else:
             self._feed_events(self._events.feed(piece))
             if self._events.is_broken:
                 self._gave_up = True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import Literal
+from urllib.parse import unquote_plus
 
 from nono.policy.endpoints.path_readings import loose
 
@@ -35,6 +36,9 @@ _FREE = (
     ("model", "*", "count-tokens"),
 )
 _FREE_CALLS = (":counttokens", ":computetokens")
+# Google's APIs leave out of a response what these do not name, and so the counts that a limit needs.
+SELECTING_FIELD = b"x-goog-fieldmask"
+_SELECTING_PARAMETERS = frozenset(("fields", "$fields"))
 
 
 def provider_of(host: str, path: str) -> Provider | None:
@@ -84,6 +88,15 @@ def is_countable(method: str, host: str, path: str) -> bool:
         return True
     segments = _segments(path) or [""]
     return segments[-1].endswith(_FREE_CALLS) or any(_ends_with(segments, free) for free in _FREE)
+
+
+def selecting_parameter(query: str) -> str | None:
+    """Return the first query parameter that chooses which parts a response has, or None."""
+    for pair in re.split("[&;]", query):
+        name = unquote_plus(pair.partition("=")[0]).strip().lower()
+        if name in _SELECTING_PARAMETERS:
+            return name
+    return None
 
 
 def _ends_with(segments: list[str], free: tuple[str, ...]) -> bool:

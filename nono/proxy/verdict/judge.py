@@ -26,7 +26,7 @@ from nono.proxy.verdict.host_policy import HostPolicy, may_be_asked
 from nono.proxy.verdict.logins.table import LoginEndpoint
 from nono.proxy.verdict.overrides import override_refused
 from nono.proxy.verdict.phantoms import Presented
-from nono.proxy.verdict.refused_calls import beyond_limits, minted
+from nono.proxy.verdict.refused_calls import beyond_limits, minted, uncounted_parts
 from nono.proxy.verdict.routes import Phantom, Route, RouteTable
 from nono.proxy.verdict.slots import Slots
 from nono.proxy.verdict.verdict import Capture, Entry, Forward, Refused, Verdict
@@ -86,6 +86,7 @@ class Judge:
             self._endpoint_refused(policy, verdict, origin, method, bare)
             or minted(route, origin.host, method, bare, verdict)
             or beyond_limits(route.service, route, origin.host, method, bare, is_websocket=is_websocket)
+            or uncounted_parts(route.service, route, origin.host, head, shown.target)
             or (override_refused(head, shown.target, origin.host) if has_rules else None)
         )
         if refused is not None:

@@ -8,8 +8,10 @@ from nono.policy.effective_policy import Route as EffectiveRoute
 from nono.policy.endpoints.policy import EndpointVerdict
 from nono.policy.schema.route_rules import RateLimit, UpgradeRule, UsageLimits
 from nono.policy.services.minting import is_aws_key_service, is_refused, sentence, sentence_of_host
+from nono.proxy.http.message import RequestHead
+from nono.proxy.http.passing import folded
 from nono.proxy.http.refusal import Refusal
-from nono.proxy.usage.shape import is_countable
+from nono.proxy.usage.shape import SELECTING_FIELD, is_countable, metered, selecting_parameter
 from nono.proxy.verdict.routes import Route
 
 
@@ -57,6 +59,24 @@ def beyond_limits(
     )
     hint = "call the model directly, or limit requests only"
     return Refusal(403, error, host, "limits", of, hint, category="endpoint_policy")
+
+
+def uncounted_parts(
+    service: str, route: Limited, host: str, head: RequestHead, target: bytes
+) -> Refusal | None:
+    """Refuse a call of a model that chooses which parts its response has, where a limit needs its counts."""
+    bare, _, query = target.decode("ascii").partition("?")
+    if not route.limits.count_usage or metered(head.method.decode("ascii"), host, bare) is None:
+        return None
+    if (name := selecting_parameter(query)) is not None:
+        what = f"the query parameter {name}"
+    elif any(folded(name) == SELECTING_FIELD for name, _ in head.headers):
+        what = f"the field {SELECTING_FIELD.decode('ascii')}"
+    else:
+        return None
+    limited, of = _counted(route), f"credential route {service!r}"
+    error = f"{what} can leave the tokens out of the response, so the limit of {limited} could not be kept"
+    return Refusal(403, error, host, "limits", of, f"ask without {what}", category="endpoint_policy")
 
 
 def said_beyond(

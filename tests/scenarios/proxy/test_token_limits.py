@@ -34,9 +34,15 @@ class Model:
     """Answers whole, or begins a stream and holds the rest of it back until it may go on."""
 
     def __init__(
-        self, body: bytes = WHOLE, *, status: int = 200, held: bytes | None = None, coding: str = ""
+        self,
+        body: bytes = WHOLE,
+        *,
+        status: int = 200,
+        held: bytes | None = None,
+        coding: str = "",
+        kind: str = "application/json",
     ) -> None:
-        self._body, self._status, self._held, self._coding = body, status, held, coding
+        self._body, self._status, self._held, self._coding, self._kind = body, status, held, coding, kind
         self.goes_on = threading.Event()
 
     def __call__(self, request: Received) -> None:
@@ -44,7 +50,7 @@ class Model:
         send = request.connection.send
         if self._held is None:
             coded = [("content-encoding", self._coding)] if self._coding else []
-            fields = [("content-type", "application/json"), *coded]
+            fields = [("content-type", self._kind), *coded]
             request.connection.respond(self._status, self._body, fields=fields)
             return
         send(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
@@ -186,6 +192,37 @@ def test_an_escaped_gemini_call_is_counted(transport: Transport) -> None:
     with five_transports(Model(body), limits=UsageLimits(output_tokens=15)) as stage:
         path = "/v1beta/models/g%3AgenerateContent"
         assert [ask(stage, transport, path) for _ in range(3)] == [200, 200, 429]
+
+
+GEMINI = "/v1beta/models/g:generateContent"
+SPOKEN = json.dumps({"usageMetadata": {"promptTokenCount": 1, "candidatesTokenCount": 1}}).encode()
+
+
+@pytest.mark.parametrize("transport", WITH_CREDENTIAL)
+@pytest.mark.parametrize(("kind", "then"), [("application/x-protobuf", 429), ("application/json", 200)])
+def test_no_words_of_a_model_pass_for_its_counts_in_another_format(
+    transport: Transport, kind: str, then: int
+) -> None:
+    """Google answers ?alt=proto in protobuf, where the text of the answer stands as it is."""
+    with five_transports(Model(SPOKEN, kind=kind), limits=LIMIT) as stage:
+        assert [ask(stage, transport, f"{GEMINI}?alt=proto") for _ in range(2)] == [200, then]
+
+
+@pytest.mark.parametrize("transport", WITH_CREDENTIAL)
+@pytest.mark.parametrize("query", ["fields=usageMetadata.promptTokenCount", "alt=json&%24Fields=candidates"])
+@pytest.mark.parametrize("limits", [LIMIT, UsageLimits(cost_usd=1)], ids=["tokens", "costs"])
+def test_a_response_is_not_asked_for_without_its_counts(
+    transport: Transport, query: str, limits: UsageLimits
+) -> None:
+    with five_transports(Model(), limits=limits) as stage:
+        asked_for = [("x-goog-fieldmask", "candidates")]
+        assert ask(stage, transport, f"{GEMINI}?{query}") == 403
+        assert stage.ask(transport, GEMINI, method="POST", body=b"{}", fields=asked_for).status == 403
+        assert told(stage) == [(403, "limits")] * 2
+        assert stage.is_untouched
+        assert ask(stage, transport, f"{GEMINI}?alt=json") == 200
+    with five_transports(Model(), limits=UsageLimits(requests=2)) as stage:
+        assert ask(stage, transport, f"{GEMINI}?{query}") == 200
 
 
 UNKNOWN = [
