@@ -207,8 +207,10 @@ def refuse_turnable(option: str, path: str | None, resolved: Resolved) -> None:
     from nono.policy.files.grants import covering, leaving
     from nono.policy.host_filesystem import way_to
 
-    written = leaving(resolved.capabilities.grants)
     *links, _ = way_to(path)
+    if not links:
+        return
+    written = leaving(at_every_mount(resolved.capabilities.grants, HostFilesystem()))
     for link in links:
         for grant in covering(written, link):
             raise ConfigError(

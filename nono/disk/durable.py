@@ -16,13 +16,23 @@ _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _OLD = os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 PRIVATE = 0o600
 FULL = (errno.ENOSPC, errno.EDQUOT)
+_STREAMS = ("stdin", "stdout", "stderr")  # links in /dev
 _BLOCK_BYTES = 512  # what st_blocks counts in, whatever the file system's blocks are
 
 
 def is_of_the_kernel(path: str) -> bool:
-    """Check that no command can have made `path` a link. /dev/stdout is one, and /dev/shm is everybody's."""
-    place = normpath(path)
-    return place.startswith(("/dev/", "/proc/")) and not place.startswith("/dev/shm/")
+    """Check that no command can have made `path` a link, as /dev/stdout and /proc/self/fd/1 are.
+
+    /dev/shm is everybody's, and what lies below a link of the kernel's (/proc/self/cwd, a descriptor) is
+    wherever that leads.
+    """
+    match normpath(path).split("/"):
+        case ["", "dev", "fd", _] | ["", "proc", _, "fd", _] | ["", "proc", _, "task", _, "fd", _]:
+            return True
+        case ["", "dev", directory, *below]:
+            return directory not in ("shm", "fd") and not (below and directory in _STREAMS)
+        case _:
+            return False
 
 
 @contextmanager

@@ -10,9 +10,10 @@ from types import SimpleNamespace
 import pytest
 
 from nono.cli.args.parse import parse
-from nono.cli.resolution import resolve_given
-from nono.errors import NonoError
+from nono.cli.resolution import refuse_turnable, resolve_given
+from nono.errors import ConfigError, NonoError
 from nono.policy.capability import Limits
+from nono.policy.host_filesystem import HostFilesystem
 
 
 def warnings(profile: Path, *flags: str, home: Path) -> str:
@@ -69,3 +70,24 @@ def test_the_limits_of_a_manifest_are_those_of_the_run(
     environ = {"HOME": str(tmp_path), "TMPDIR": str(tmp_path)}
     resolved = resolve_given(parse("run", "", ["--config", str(file), "--", "true"], environ), environ)
     assert resolved.capabilities.limits == limits
+
+
+def test_a_link_in_the_commands_reach_at_another_mount_leads_no_file_of_nonos(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    granted, second = tmp_path / "granted", tmp_path / "second"
+    for directory in (granted, second):
+        directory.mkdir()
+    (second / "logs").symlink_to(tmp_path)
+    environ = {"HOME": "/nowhere"}
+    argv = ["--allow", str(granted), "--", "true"]
+    resolved = resolve_given(parse("run", "", argv, environ), environ, cwd="/")
+    grants = tuple(grant for grant in resolved.capabilities.grants if grant.path == str(granted))
+    resolved = resolved._replace(capabilities=resolved.capabilities._replace(grants=grants))
+    refuse_turnable("--log-file", f"{second}/logs/nono.log", resolved)
+    monkeypatch.setattr(
+        HostFilesystem, "aliases", lambda _, path, **__: (str(second),) if path == str(granted) else ()
+    )
+    with pytest.raises(ConfigError, match=f"by the link '{second}/logs', in {second}, which the command may"):
+        refuse_turnable("--log-file", f"{second}/logs/nono.log", resolved)
+    refuse_turnable("--log-file", f"{second}/nono.log", resolved)
