@@ -38,7 +38,11 @@ def why_host(rules: EffectivePolicy, host: str, port: int) -> Answer:
             return _blocked(capabilities.ports, host, port)
     if hosts is None:
         return Answer("allowed", "network_allowed")
-    return _through_route(rules, hosts, host, port) or _by_filter(rules, hosts, host, port)
+    answer = _through_route(rules, hosts, host, port) or _by_filter(rules, hosts, host, port)
+    if answer.suggested_flag is None or not _is_opened_by_its_port(host, port):
+        return answer
+    # Few clients ask a proxy for this machine (NO_PROXY names it), and a database speaks no HTTP.
+    return answer._replace(suggested_flag=f"--open-port {port}")
 
 
 def _by_filter(rules: EffectivePolicy, hosts: HostFilter, host: str, port: int) -> Answer:
@@ -255,6 +259,12 @@ def _past_the_proxy(ports: PortGrants, host: str, port: int) -> str | None:
 
 def _blocked(ports: PortGrants, host: str, port: int) -> Answer:
     details = f"the network is blocked {'but for the ports that are granted' if any(ports) else 'altogether'}"
-    would_open = _past_the_proxy(PortGrants(open=(PortRange(port, port),)), host, port)
-    flag = f"--open-port {port}" if would_open else f"--allow-connect-port {port}" if any(ports) else None
+    if _is_opened_by_its_port(host, port):
+        flag: str | None = f"--open-port {port}"
+    else:
+        flag = f"--allow-connect-port {port}" if any(ports) else None
     return Answer("denied", "network_blocked", details=details, suggested_flag=flag)
+
+
+def _is_opened_by_its_port(host: str, port: int) -> bool:
+    return _past_the_proxy(PortGrants(open=(PortRange(port, port),)), host, port) is not None

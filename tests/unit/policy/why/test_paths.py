@@ -464,8 +464,11 @@ def test_one_port_to_connect_to_makes_an_open_network_a_list(run: Resolve) -> No
 def test_beside_a_proxy_a_port_opens_what_the_host_filter_refuses(run: Resolve) -> None:
     proxied = run(allow_domain=("api.example",), open_port=(5432,))
     assert why_host(proxied, "localhost", 5432).reason == "port_granted"
-    assert why_host(proxied, "localhost", 5433).status == "denied"
+    refused = why_host(proxied, "localhost", 5433)
+    assert (refused.status, refused.suggested_flag) == ("denied", "--open-port 5433")
     assert why_host(proxied, "api.example", 443).reason == "proxy_allowed"
+    elsewhere = why_host(proxied, "db.example", 5433)
+    assert (elsewhere.status, elsewhere.suggested_flag) == ("denied", "--allow-domain db.example")
 
 
 @given(
