@@ -204,6 +204,8 @@ class NotifyLoop:
 
     def _decide_and_act(self, call: notify.Notification) -> int | None:
         """Return the errno to answer with, 0 for success; None if the answer comes later."""
+        if call.arch == self._arch and call.nr < 0:
+            return errno.ENOSYS  # no table has such a call: a tracer (proot) has one skipped by this number
         if call.arch != self._arch or call.nr & uapi_seccomp.X32_SYSCALL_BIT:
             reason = "a system call of a foreign ABI, which no rule here speaks of"
             return self._refuse(call, adjudicator.refuse_call(f"arch={call.arch:#x} nr={call.nr:#x}", reason))

@@ -141,6 +141,16 @@ def test_a_listener_of_its_own_answers_calls_without_nono(sandbox: NonoRun) -> N
 
 
 @pytest.mark.needs("listener")
+def test_a_number_that_is_no_call_is_answered_as_by_the_kernel_and_is_no_denial(sandbox: NonoRun) -> None:
+    """-2 is what proot puts in the place of a call that it answers itself."""
+    call = "libc = ctypes.CDLL(None, use_errno=True); libc.syscall(-2); print(ctypes.get_errno())"
+    command = ["/usr/bin/python3", "-c", f"import ctypes; {call}"]
+    run = sandbox.run(command)
+    assert int(run.stdout) == int(sandbox.bare(command).stdout) == errno.ENOSYS
+    assert run.denied == []
+
+
+@pytest.mark.needs("listener")
 @X86_ONLY
 def test_the_native_gate_is_judged_by_address(sandbox: NonoRun, compiled: Callable[[str], str]) -> None:
     with Canary() as canary:
