@@ -89,15 +89,37 @@ def test_a_request_for_a_first_token_starts_a_login(body: str, grant: str | None
     assert (new_grant(endpoint, sent.encode()) is not None) is starts
 
 
+NAMES = ("access_token", "refresh_token")
+
+
+@pytest.mark.parametrize(
+    ("consumer", "origin", "is_same"),
+    [(CONSUMER, ORIGIN, True), ("proxy.other", ORIGIN, False), (CONSUMER, "https://other.test", False)],
+    ids=["the same", "another consumer", "another origin"],
+)
+def test_a_login_is_recognised_by_its_tokens_only_where_they_are_admitted(
+    environ: dict[str, str], consumer: str, origin: str, is_same: bool
+) -> None:
+    """Otherwise one renewal, or one logout, would reach the tokens of somebody else's login."""
+    store, real = LoginStore(environ), [Secret("access"), Secret("refresh")]
+    answer = Granted(None, NAMES, json.dumps, int(time.time()) + 3600)
+    first, stored = store.add(real, [CONSUMER], [ORIGIN], answer)
+    (login,) = stored.logins
+    second, stored = store.add(real, [consumer], [origin], answer)
+    assert (first == second) is is_same
+    assert len(stored.logins) == (1 if is_same else 2)
+    assert store.forget(login) == 2
+    assert len(store.read()) == (0 if is_same else 2)
+
+
 def logged_in(
     environ: dict[str, str], monkeypatch: pytest.MonkeyPatch, at_s: float
 ) -> tuple[LoginTokens, str]:
     """Store a login whose access token lasts an hour; returns the tokens of a run, and its name."""
     monkeypatch.setattr(time, "time", lambda: at_s)
     store = LoginStore(environ)
-    names = ("access_token", "refresh_token")
     answer = Granted(
-        None, names, lambda nonces: json.dumps(dict(zip(names, nonces, strict=True))), int(at_s) + 3600
+        None, NAMES, lambda nonces: json.dumps(dict(zip(NAMES, nonces, strict=True))), int(at_s) + 3600
     )
     _, stored = store.add([Secret("access"), Secret("refresh")], [CONSUMER], [ORIGIN], answer)
     (login,) = stored.logins

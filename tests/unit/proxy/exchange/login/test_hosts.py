@@ -127,6 +127,15 @@ def test_a_login_adds_only_its_token_endpoint_to_an_allow_list(make: Make) -> No
         assert len(scene.auth.requests) == 1
 
 
+def test_a_request_for_the_tokens_of_a_login_names_its_provider_as_the_rule(make: Make) -> None:
+    with make(hosts=_Local(only("other.test"))) as scene:
+        scene.log_in()
+        asked = scene.p.recording.network[1]  # after the tunnel
+        where = f"{AUTH}:{scene.auth.port}"
+        assert (asked["route_id"], asked["upstream"]) == ("oauth.acme", where)
+        assert (asked["rule"], asked["origin"]) == (where, "login provider 'acme'")
+
+
 def test_a_login_does_not_turn_allow_all_into_an_allow_list(make: Make) -> None:
     with make(hosts=_Local(HostFilter(None))) as scene:
         assert scene.log_in().status == 200
