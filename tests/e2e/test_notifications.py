@@ -75,7 +75,8 @@ def test_the_person_decides_on_notifications(
     argv, environment = [sys.executable, "-c", ASKING], {"DBUS_SESSION_BUS_ADDRESS": bus.address}
     with sandbox.started(argv, flags=[f"--name={name}", "--ask", *flags], environment=environment):
         asked(sandbox, str(record_of(sandbox.user, name)["session_id"]))
-        time.sleep(SETTLED_S)
+        bus.wait(before + count)
+        time.sleep(SETTLED_S)  # in which more would be shown
     configured(sandbox, "")
     assert len(bus.shown()) - before == count
 
