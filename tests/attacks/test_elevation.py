@@ -76,14 +76,16 @@ os._exit(0)
 DAEMON_WRITES = WRITES_WITHOUT_END.replace(
     "threading.Thread(target=write, daemon=True).start(); began.wait()",
     """
-import time
+reading, writing = os.pipe()
 if os.fork() == 0:
     if os.fork() == 0:
         os.setsid()
+        os.write(1, b"SPOOF ")
+        os.write(writing, b".")
         write()
     os._exit(0)
 os.wait()
-time.sleep(0.2)
+os.read(reading, 1)
 """,
 )
 
