@@ -17,7 +17,14 @@ import pytest
 from nono.sessions import wire
 from support.elevation import QUESTION
 from support.nono_run import NONO, NonoRun
-from support.sessions.detached import KEYS, VARIABLES, attached, detached, wait_until
+from support.sessions.detached import (
+    KEYS,
+    VARIABLES,
+    attached,
+    detached,
+    wait_until,
+    wait_until_detached,
+)
 from support.sessions.own_terminal import at_terminal, is_lent
 from support.sessions.records import nono, record_of
 from support.terminal import Terminal, terminal
@@ -173,6 +180,7 @@ def test_a_question_whose_viewer_goes_is_a_no(sandbox: NonoRun) -> None:
         first.wait_for(QUESTION)
         os.kill(first.process.pid, signal.SIGKILL)
         first.process.wait(10)
+        wait_until_detached(sandbox)  # or the question would be left to who comes
         with attached(sandbox) as again:
             again.type(b"echo code=$?.\r")
             again.wait_for(b"code=")
