@@ -21,6 +21,7 @@ from nono.undo.walking import Walk
 from unit.undo.conftest import Stage
 
 LINE = "word " * 30
+TIMEOUT_S = 20.0
 
 
 def show(stage: Stage, style: str) -> None:
@@ -178,7 +179,7 @@ def test_progress_is_told_while_one_file_is_read(stage: Stage, monkeypatch: pyte
     actual = looking.look
 
     def slow(*given: Any) -> Any:
-        waited.append(again.wait(3))
+        waited.append(again.wait(TIMEOUT_S))
         return actual(*given)
 
     def progress(count: int) -> None:
