@@ -51,15 +51,16 @@ class Log:
         anyio.from_thread.run_sync(self.synced.set)
 
 
-def test_a_record_is_on_the_disk_within_a_second_although_nothing_else_happens() -> None:
-    """The promise is 200 ms; a busy machine may need longer to get there."""
+def test_a_record_is_soon_on_the_disk_although_nothing_else_happens() -> None:
+    """The promise is 200 ms, which a busy machine may exceed."""
 
     async def keep(log: Log) -> bool:
         async with loop.housekeeping(log, log.flush):
-            with anyio.move_on_after(1.0):
+            with anyio.fail_after(20):
                 await log.synced.wait()
-            return log.synced.is_set() and log.is_flushed
+            return log.is_flushed
 
+    assert loop.SYNC_INTERVAL_S <= 0.2
     assert loop.run(keep, Log())
 
 
