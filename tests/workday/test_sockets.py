@@ -75,7 +75,7 @@ echo text | gpg -q --batch --clearsign -u a@b.example 2>/dev/null | head -1
 gpgconf --kill all
 """
 TMUX = """
-tmux -S ./tmux.sock new-session -d 'echo $((6 * 7)) > answer; sleep 5'
+tmux -S ./tmux.sock new-session -d 'echo $((6 * 7)) > answer; sleep 5' || exit
 for _ in $(seq 200); do [ -s answer ] && break; sleep 0.05; done
 cat answer
 tmux -S ./tmux.sock kill-server
