@@ -90,7 +90,7 @@ def test_the_supervisor_is_of_another_session_than_the_person(sandbox: NonoRun) 
 
 
 def test_a_run_is_taken_off_its_terminal_from_elsewhere(sandbox: NonoRun) -> None:
-    with at_terminal(sandbox, SHELL) as person:
+    with at_terminal(sandbox, ["sleep", "987"]) as person:  # which SIGTERM ends; a shell waits to be killed
         assert nono(sandbox, "detach", "one").returncode == 0
         assert person.end() == LEFT
         assert b"Resume this session with:" in person.shown
