@@ -19,11 +19,16 @@ from nono.policy.why.paths import Answer
 from nono.sandbox.plan.enforcement import Enforcement
 
 
+_last: list[tuple[EffectivePolicy, EffectivePolicy]] = []  # asked about, and as it is read: most are asked twice
+
+
 def told_inside(rules: EffectivePolicy) -> EffectivePolicy:
     """Return the rules as the command of a run reads them in its state file."""
-    enforcement = Enforcement(rung=None, elevation=rules.capabilities.elevation)
-    state = state_of(rules, enforcement, 7, lambda _: None)
-    return parse_state(json.loads(json.dumps(state_document(state)))).rules
+    if not _last or _last[0][0] != rules:
+        enforcement = Enforcement(rung=None, elevation=rules.capabilities.elevation)
+        state = state_of(rules, enforcement, 7, lambda _: None)
+        _last[:] = [(rules, parse_state(json.loads(json.dumps(state_document(state)))).rules)]
+    return _last[0][1]
 
 
 def why_path(resolved: Resolved, path: str, access: Access, fs: Filesystem) -> Answer:
