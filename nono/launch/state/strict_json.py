@@ -12,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-_PLAIN = (str, int, bool, NoneType)  # thousands in a state, and asking for their fields takes longest
+_PLAIN = (str, int, bool, NoneType)  # thousands in a state, and asking more about them takes longest
 
 
 def document_of(value: Any) -> Any:
@@ -32,6 +32,8 @@ def value_of(document: object, kind: Any, names: Mapping[str, Any], place: str) 
 
     `names` resolves annotations that their modules import for type checkers only.
     """
+    if type(document) is kind and kind in _PLAIN:
+        return document
     # Imported here, as below: every run writes a state, and few commands read one.
     from typing import Literal, Union, get_args, get_origin
 
