@@ -18,8 +18,8 @@ from nono.policy.why import hosts, paths, sockets
 from nono.policy.why.paths import Answer
 from nono.sandbox.plan.enforcement import Enforcement
 
-
-_last: list[tuple[EffectivePolicy, EffectivePolicy]] = []  # asked about, and as it is read: most are asked twice
+# What was asked about last, and the same as it is read: many questions are about one policy.
+_last: list[tuple[EffectivePolicy, EffectivePolicy]] = []
 
 
 def told_inside(rules: EffectivePolicy) -> EffectivePolicy:
