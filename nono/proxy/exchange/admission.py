@@ -130,7 +130,7 @@ class Admission:
         return refusal.frozen(state.route.service, state.frozen)
 
     def overtaken(self, verdict: Forward) -> Refusal | None:
-        """Return the refusal for a request whose body came after others had cost what the route may cost."""
+        """Return the refusal for a request that was whole after others had cost what the route may cost."""
         state = None if verdict.route is None else self.state(verdict.route)
         if state is None or (reason := state.limiter.reason_of_costs()) is None:
             return None

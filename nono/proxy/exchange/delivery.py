@@ -80,6 +80,10 @@ class Delivery[C](Attempt):
     def _withdraw(self) -> None:
         """Let the connection go, on which nothing was sent."""
 
+    @abstractmethod
+    def _cut_short(self, answer: Refusal) -> None:
+        """Refuse the request, and let what was sent of it never look complete upstream."""
+
     # -- admission
 
     def start(self) -> None:
@@ -186,6 +190,13 @@ class Delivery[C](Attempt):
         else:
             self._send()
 
+    def _refuse_if_overtaken(self) -> None:
+        """Check a request of which a part was sent, before its end is: a command may keep that for later."""
+        late = self._context.admission.overtaken(self._verdict)
+        if late is not None:
+            self._inspection.refused(late.status)
+            self._cut_short(late)
+
     # -- reaching the upstream
 
     def _send(self) -> None:
@@ -223,7 +234,8 @@ class Delivery[C](Attempt):
             return
         answer = None if self._record() else refusal.not_recorded()
         # Checked again: the dial or the body took time.
-        answer = answer or self._context.admission.frozen(self._verdict)
+        admission = self._context.admission
+        answer = answer or admission.frozen(self._verdict) or admission.overtaken(self._verdict)
         if answer is None:
             if self._watch is not None and self._course is not None:
                 self._watch.request = self._course.number

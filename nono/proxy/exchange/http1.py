@@ -151,7 +151,10 @@ class Exchange(Delivery[UpstreamConnection]):
         if self._held is not None:
             self._hold_on()
         elif self._connection is not None and not self._sent_end:
-            self._write([])
+            if self._incoming.complete and not self._relay.started:
+                self._refuse_if_overtaken()
+            if not self._over:
+                self._write([])
 
     def may_go(self) -> bool:
         if super().may_go() and not self._sent_end:
@@ -208,13 +211,15 @@ class Exchange(Delivery[UpstreamConnection]):
         self._client.update_reading()
 
     def client_malformed(self, answer: Refusal) -> None:
-        """Drop the upstream connection: a request whose rest is malformed must not look complete there."""
+        self._cut_short(answer._replace(failure="client"))
+
+    def _cut_short(self, answer: Refusal) -> None:
         self._cancel()
         self._drop_connection()
         if self._relay.started:
             self._break_off(answer.error, "client")
         else:
-            self._refuse(answer._replace(failure="client"))
+            self._refuse(answer)
 
     def client_lost(self) -> None:
         """Drop the upstream connection, so that the upstream stops working for a client that is gone."""

@@ -81,6 +81,11 @@ class Inspection:
         if self._tally is not None:
             self._tally.sent()
 
+    def refused(self, status: int) -> None:
+        """Note that the request is answered here: the upstream never had all of it, so it uses nothing."""
+        if self._tally is not None:
+            self._tally.answered(status)
+
     @property
     def reads_bodies(self) -> bool:
         """True if the body must arrive in a content coding that can be decoded here."""

@@ -128,6 +128,8 @@ class Http2Exchange(Delivery[Reached]):
 
     def request_body(self, piece: bytes) -> None:
         self._unseen -= len(piece)
+        if self._request.body.kind is BodyKind.LENGTH and not self._unseen:
+            self._end_has_come()
         self._take_request(piece)
 
     def _take_request(self, piece: bytes) -> None:
@@ -163,8 +165,7 @@ class Http2Exchange(Delivery[Reached]):
         if self._relay.started:
             self._break_off(ErrorCode.PROTOCOL_ERROR, reason, "client")
         else:
-            self._drop(reason)
-            self._refuse(refusal.malformed(400, reason)._replace(failure="client"))
+            self._cut_short(refusal.malformed(400, reason)._replace(failure="client"))
         # The stream ends early and has cost as much as one reset by the client (CVE-2025-8671).
         self._client.session.stream_reset()
 
@@ -175,11 +176,22 @@ class Http2Exchange(Delivery[Reached]):
             self._malformed("the body of the request is shorter than announced")
             return
         self._complete = True
+        if self._request.body.kind is not BodyKind.LENGTH:  # else its last piece was whole
+            self._end_has_come()
         if self._held is not None:
             self._body_is_held()
         elif not self._over:
             self._send_body()
             self._check_over()
+
+    def _end_has_come(self) -> None:
+        """Note that nothing of the request is to come: that may be too late."""
+        if self._upstream is not None and not self._relay.started and not self._over:
+            self._refuse_if_overtaken()
+
+    def _cut_short(self, answer: Refusal) -> None:
+        self._drop(answer.error)
+        self._refuse(answer)
 
     def _send_body(self) -> None:
         """Send the body received so far; the client's window is credited once it has left."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 import gzip
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 
+import anyio
+import anyio.to_thread
 import pytest
 
 from nono.policy.schema.route_rules import RateLimit, UpgradeRule, UsageLimits
@@ -146,6 +148,86 @@ def test_a_body_that_is_held_back_until_the_limit_of_costs_is_reached_is_not_sen
             assert ask(stage, inside) == 200
             held.send(b"{}")
             held.read_until(b"HTTP/1.1 %d " % status)
+        assert told(stage) == ([] if status == 200 else [(429, "limits")])
+        assert len(stage.requests) == (2 if status == 200 else 1)
+
+
+@contextmanager
+def held_back(stage: FiveTransports, transport: Transport, *, announced: bool) -> Iterator[Callable[[], int]]:
+    """Send all of a request but the end of its body. Yields what sends that and returns the status."""
+    if transport is Transport.HTTP2:
+        length = [("content-length", "2")] if announced else []
+        with stage.http2() as over_http2:
+            number = over_http2.request("/v1/messages", method="POST", fields=[KEY, *length], end=False)
+            over_http2.send(number, b"{")
+
+            def rest() -> int:
+                over_http2.send(number, b"}", end=True)
+                return over_http2.answer(number).status
+
+            yield rest
+        return
+    length = [("content-length", "2")] if announced else [("transfer-encoding", "chunked")]
+    first, last = (b"{", b"}") if announced else (b"1\r\n{\r\n", b"1\r\n}\r\n0\r\n\r\n")
+    with stage.client(transport) as client:
+        client.send(stage.head(transport, "/v1/messages", method="POST", fields=length) + b"\r\n" + first)
+
+        def rest_of_http1() -> int:
+            client.send(last)
+            return int(client.read_until(b"\r\n").split()[1])
+
+        yield rest_of_http1
+
+
+@pytest.mark.parametrize("transport", WITH_CREDENTIAL)
+@pytest.mark.parametrize("announced", [True, False], ids=["announced", "chunked"])
+@pytest.mark.parametrize(("tokens", "status"), [(700, 429), (10, 200)])
+def test_a_body_that_ends_after_the_limit_of_costs_is_reached_never_arrives_whole(
+    tokens: int, status: int, announced: bool, transport: Transport
+) -> None:
+    """The model cannot answer it yet, and any number of them could be kept for later."""
+    usage = {"input_tokens": 7, "output_tokens": tokens}
+    model = Model(json.dumps({"model": "claude-sonnet-4-5", "usage": usage}).encode())
+    with (
+        five_transports(model, limits=UsageLimits(cost_usd=0.01)) as stage,
+        held_back(stage, transport, announced=announced) as rest,
+    ):
+        wait_until(lambda: [each.body_complete for each in stage.requests] == [False])
+        assert ask(stage, transport) == 200
+        assert rest() == status
+        assert told(stage) == ([] if status == 200 else [(429, "limits")])
+        wait_until(lambda: sum(each.body_complete for each in stage.requests) == (2 if status == 200 else 1))
+        serving = stage.proxy.running.serving().context
+        (route,) = serving.dispatcher.routes.routes
+        serving.admission.state(route).limiter.extend()
+        assert ask(stage, transport) == 200  # what never arrived whole has no cost that is unknown
+
+
+@pytest.mark.parametrize("transport", WITH_CREDENTIAL)
+@pytest.mark.parametrize(("tokens", "status"), [(700, 429), (10, 200)])
+def test_what_waits_for_its_connection_until_the_limit_of_costs_is_reached_is_not_sent(
+    tokens: int, status: int, transport: Transport
+) -> None:
+    usage = {"input_tokens": 7, "output_tokens": tokens}
+    model = Model(json.dumps({"model": "claude-sonnet-4-5", "usage": usage}).encode())
+    asked, answers = threading.Event(), threading.Event()
+
+    async def first_is_slow(host: str, port: int) -> list[str]:
+        if not asked.is_set():
+            asked.set()
+            assert await anyio.to_thread.run_sync(answers.wait, TIMEOUT_S)
+        return ["127.0.0.1"]
+
+    names: dict[str, object] = {"resolver": first_is_slow}
+    with (
+        five_transports(model, limits=UsageLimits(cost_usd=0.01), options=names) as stage,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        waiting = pool.submit(ask, stage, transport)
+        assert asked.wait(TIMEOUT_S)
+        assert ask(stage, transport) == 200
+        answers.set()
+        assert waiting.result(TIMEOUT_S) == status
         assert told(stage) == ([] if status == 200 else [(429, "limits")])
         assert len(stage.requests) == (2 if status == 200 else 1)
 
