@@ -192,7 +192,8 @@ class Dispatcher:
         route = self.routes.of_service(service)
         if route is None:
             entry = _entry(head, path)._replace(target=refusal.one_line(service))
-            return Refused(entry, _unknown_service(self.routes))
+            # Others reach a proxy of its own too, and have shown nothing yet.
+            return Refused(entry, _unknown_service(self.routes if self.own_names is None else None))
         origin = route.origin
         entry = Entry(
             mode="reverse",
@@ -248,6 +249,9 @@ def _bypass_refused(host: str, routes: Sequence[Route]) -> Refusal:
     )
 
 
-def _unknown_service(routes: RouteTable) -> Refusal:
-    known = ", ".join(sorted(route.service for route in routes.routes)) or "none"
-    return Refusal(404, "no credential route has that name", hint=f"active routes: {known}")
+def _unknown_service(listed: RouteTable | None) -> Refusal:
+    hint = "use the base URLs among the variables of the proxy"
+    if listed is not None:
+        known = ", ".join(sorted(route.service for route in listed.routes)) or "none"
+        hint = f"active routes: {known}"
+    return Refusal(404, "no credential route has that name", hint=hint)

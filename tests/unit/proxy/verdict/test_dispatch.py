@@ -593,3 +593,17 @@ def test_an_answer_that_may_hold_tokens_is_searched_whatever_the_query(
     table = RouteTable((), logins=_logins(endpoint), also_intercepts=lambda host: True)
     verdict = _judged_by(table, b"GET", target, inside=ConnectTarget("id.test", 443))
     assert isinstance(verdict, Capture if is_searched else Forward)
+
+
+@pytest.mark.parametrize(
+    ("own_names", "is_listed"),
+    [pytest.param(None, True, id="run"), pytest.param(frozenset(), False, id="proxy")],
+)
+def test_only_a_command_is_told_which_routes_there_are(
+    own_names: frozenset[str] | None, is_listed: bool
+) -> None:
+    """Other users, and other machines where it listens for them, reach a proxy of its own without a token."""
+    dispatcher = Dispatcher(RouteTable((ROUTE, BETA)), Hosts(), Secret(TOKEN), OWN_PORT, own_names=own_names)
+    head = request_head(b"GET", b"/nosuch/x", "1.1", [(b"Host", b"127.0.0.1")])
+    answer = refusal_of(dispatcher.judge(head))
+    assert (answer.status, "alpha, beta" in str(answer)) == (404, is_listed)
