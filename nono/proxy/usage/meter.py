@@ -22,7 +22,10 @@ _MAX_TOKENS = 10**12  # per response; larger numbers are ignored
 # To estimate the tokens of an event of a stream: what surrounds the words in it, and the bytes of a token.
 _AROUND_WORDS_BYTES = 80
 _TOKEN_BYTES = 4
-_EVENT_TOKENS_MAX = 1000  # results of a search and signatures, which are no output, are long
+_EVENT_TOKENS_MAX = 1000  # results of a search, which are no output, are long
+_START_BYTES = 128  # of an event, in which its type stands
+# Of output, however long: a request can have its thoughts hidden in a signature, and they are paid for.
+_OF_OUTPUT = re.compile(rb'delta"|"redacted')
 
 _COUNTS = re.compile(rb'"usage(?:Metadata)?"\s*:\s*\{|"message_stop"|"amazon-bedrock-invocationMetrics"')
 _MODEL = re.compile(r"[\w./:@+-]{1,100}", re.ASCII)  # it is printed on a terminal
@@ -168,8 +171,7 @@ class UsageMeter:
                 return
             if part is None:
                 if self._said.keys() & {"input", "output"}:
-                    tokens = (self._event_bytes - _AROUND_WORDS_BYTES) // _TOKEN_BYTES
-                    self._streamed_tokens += max(1, min(tokens, _EVENT_TOKENS_MAX))
+                    self._streamed_tokens += self._tokens_of_event()
                 self._event_bytes = 0
                 if self._event_start.strip() == _DONE:
                     self._has_end = True
@@ -177,7 +179,7 @@ class UsageMeter:
                 if self._in_text:
                     self._end_of_text()
                 continue
-            self._event_start = (self._event_start + part[:16])[:16]
+            self._event_start = (self._event_start + part[:_START_BYTES])[:_START_BYTES]
             # Most events carry a word of the answer and no count: searching a complete event for counts is
             # ten times faster than parsing it.
             if (
@@ -188,6 +190,12 @@ class UsageMeter:
             ):
                 self._picker.feed(part)
                 self._in_text = True
+
+    def _tokens_of_event(self) -> int:
+        tokens = max(1, (self._event_bytes - _AROUND_WORDS_BYTES) // _TOKEN_BYTES)
+        if tokens > _EVENT_TOKENS_MAX and _OF_OUTPUT.search(self._event_start) is None:
+            return _EVENT_TOKENS_MAX
+        return tokens
 
     def finish(self) -> bytes:
         self._end_of_text()

@@ -591,6 +591,35 @@ def test_what_was_left_before_its_total_has_about_the_output_that_had_come(
     assert 500 * tokens * 0.7 < likely.output_tokens < 500 * tokens * 3 + 100
 
 
+BEGUN, LONG = "content_block_start", "x" * 80_000
+
+
+@pytest.mark.parametrize(
+    ("provider", "event", "counts"),
+    [
+        ("anthropic", {"type": "content_block_delta", "delta": {"signature": LONG}}, True),
+        ("anthropic", {"type": "content_block_delta", "delta": {"partial_json": LONG}}, True),
+        ("anthropic", {"type": BEGUN, "content_block": {"type": "redacted_thinking", "data": LONG}}, True),
+        ("bedrock", {"delta": {"reasoningContent": {"redactedContent": LONG}}}, True),
+        ("anthropic", {"type": BEGUN, "content_block": {"type": "web_search_tool_result", "x": LONG}}, False),
+        ("anthropic", {"type": BEGUN, "content_block": {"x": " " * 99 + 'delta"' * 13_000}}, False),
+    ],
+    ids=["a signature", "arguments", "redacted", "redacted, bedrock", "a search", "named in a search"],
+)
+def test_thoughts_that_are_not_shown_are_output_and_results_of_a_search_are_not(
+    provider: Provider, event: dict[str, object], counts: bool
+) -> None:
+    """Who asks for hidden thoughts and leaves before the total would have them for nothing."""
+    meter = _left_after(1, "word", provider)
+    body = _events(event) if provider == "anthropic" else chunk(event)
+    for at in range(0, len(body), 1000):
+        meter.feed(body[at : at + 1000])
+    likely = meter.likely_usage
+    assert likely is not None
+    assert (likely.output_tokens > 19_000) is counts
+    assert likely.output_tokens >= 1000
+
+
 def test_what_reports_its_total_is_not_estimated() -> None:
     meter = _left_after(500, "word")
     meter.feed(_events({"type": "message_delta", "usage": {"output_tokens": 7}}))
