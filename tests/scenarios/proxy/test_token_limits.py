@@ -14,9 +14,11 @@ import anyio.to_thread
 import pytest
 
 from nono.policy.schema.route_rules import RateLimit, UpgradeRule, UsageLimits
+from support.proxy.http2_stage import h2_stage
 from support.proxy.thread import TIMEOUT_S, FakeCredential, wait_until
 from support.proxy.transports import KEY, WITH_CREDENTIAL, FiveTransports, Transport, five_transports
 from support.servers.http1 import Gone, Received
+from support.servers.http2 import Stream
 
 LIMIT = UsageLimits(output_tokens=1000)
 START: dict[str, object] = {
@@ -201,6 +203,33 @@ def test_a_body_that_ends_after_the_limit_of_costs_is_reached_never_arrives_whol
         (route,) = serving.dispatcher.routes.routes
         serving.admission.state(route).limiter.extend()
         assert ask(stage, transport) == 200  # what never arrived whole has no cost that is unknown
+
+
+@pytest.mark.parametrize("announced", [True, False], ids=["announced", "not"])
+@pytest.mark.parametrize(("tokens", "is_cut"), [(700, True), (10, False)])
+def test_over_http2_upstream_its_stream_is_reset_before_that_end(
+    tokens: int, is_cut: bool, announced: bool
+) -> None:
+    usage = {"input_tokens": 7, "output_tokens": tokens}
+    body = json.dumps({"model": "claude-sonnet-4-5", "usage": usage}).encode()
+
+    def model(stream: Stream) -> None:
+        with suppress(Gone):
+            stream.read_body()
+            stream.head(200, [("content-type", "application/json")])
+            stream.send(body)
+            stream.end()
+
+    length = [("content-length", "2")] if announced else []
+    with h2_stage(model, limits=UsageLimits(cost_usd=0.01)) as (stage, server), stage.client() as client:
+        number = client.request("/v1/messages", method="POST", fields=[KEY, *length], end=False)
+        client.send(number, b"{")
+        wait_until(lambda: len(server.streams) == 1)
+        assert client.post(b"{}", "/v1/messages", fields=[KEY]).status == 200
+        client.send(number, b"}", end=True)
+        assert client.answer(number).status == (429 if is_cut else 200)
+        if is_cut:
+            assert server.streams[0].reset_by_client.wait(TIMEOUT_S)
 
 
 @pytest.mark.parametrize("transport", WITH_CREDENTIAL)
