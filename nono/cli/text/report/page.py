@@ -181,11 +181,12 @@ def _hosts(hosts: Sequence[Host]) -> Section:
         counts = map(_number, (host.requests, host.refused, host.failed))
         rows.append((*counts, f"{host.name}{moved(host)}"))
         rows += (("", "", "", f"  by {_by(each, host.name)}") for each in host.allowed_by[:ENDPOINTS_MAX])
+        if (more := len(host.allowed_by) - ENDPOINTS_MAX) > 0:
+            rows.append(("", "", "", f"  by {several(more, 'more rule')}"))
         for each in host.endpoints[:ENDPOINTS_MAX]:
             what = f"  {each.method} {each.path}".rstrip() + unusual(each.statuses)
             rows.append((_number(each.requests), _number(each.refused), "", what))
-        more = len(host.endpoints) - ENDPOINTS_MAX
-        if more > 0:
+        if (more := len(host.endpoints) - ENDPOINTS_MAX) > 0:
             rows.append(("", "", "", f"  {several(more, 'more endpoint')}"))
     note = "" if rows else NO_HOSTS
     return Section("Hosts", ("PASSED", "REFUSED", "FAILED", "HOST AND ENDPOINT"), rows, note, (0, 1, 2))

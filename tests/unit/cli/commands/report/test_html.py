@@ -167,3 +167,20 @@ def test_the_files_of_the_project_stand_first_in_the_table_of_changes() -> None:
         )
     )
     assert shown.index("main.c") < min(shown.index(state), shown.index(".git/index"))
+
+
+def test_rules_and_endpoints_that_a_page_leaves_out_are_counted() -> None:
+    plain = page("plain")
+    host = plain.report.hosts[0]
+
+    def shown(count: int) -> str:
+        rules = tuple(AllowedBy(f"rule-{each}", None) for each in range(count))
+        endpoints = tuple(Endpoint("GET", f"/{each}", 1, 0, {}) for each in range(count))
+        hosts = (host._replace(allowed_by=rules, endpoints=endpoints),)
+        return text_of(plain._replace(report=plain.report._replace(hosts=hosts)))
+
+    assert "more rule" not in shown(4)
+    assert "more endpoint" not in shown(4)
+    assert "by 2 more rules" in shown(6)
+    assert "2 more endpoints" in shown(6)
+    assert "rule-5" not in shown(6)
