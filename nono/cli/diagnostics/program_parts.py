@@ -43,8 +43,9 @@ def _part(name: str) -> Part:
         path = os.path.realpath(name, strict=True)
         is_regular = stat.S_ISREG(os.stat(path).st_mode)
         is_noexec = bool(os.statvfs(path).f_flag & os.ST_NOEXEC)
-    except (OSError, ValueError):
-        return Part(name, None, False, False, ProgramFile())
+    except (OSError, ValueError) as error:
+        is_closed = isinstance(error, PermissionError)
+        return Part(name, None, False, False, ProgramFile(), is_closed)
     return Part(name, path, is_regular and os.access(path, os.X_OK), is_noexec, _file(path))
 
 

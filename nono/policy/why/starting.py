@@ -22,6 +22,7 @@ class Part(NamedTuple):
     is_executable: bool
     is_noexec: bool  # its file system is mounted noexec
     file: ProgramFile
+    is_closed: bool = False  # this user may not search a directory that leads to it
 
 
 class Why(NamedTuple):
@@ -70,6 +71,9 @@ def _of_part(
             "its first line ends with a carriage return, as in files from Windows",
             f"sed -i 's/\\r$//' {shell_word(above.path or above.name)}",
         )
+    if part.path is None and part.is_closed:
+        yield Why(f"{what} cannot be reached: a directory that leads to it is closed to you")
+        return
     if part.path is None:
         yield Why(f"{what} does not exist", _of_missing(above))
         return

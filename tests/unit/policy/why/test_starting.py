@@ -23,7 +23,8 @@ OWN = OwnPlaces(("/tmp",), ("/tmp/shown",))
 
 
 def part(path: str | None, file: ProgramFile = ELF, name: str | None = None, **more: bool) -> Part:
-    return Part(name or str(path), path, more.get("runs", True), more.get("noexec", False), file)
+    runs, noexec, closed = more.get("runs", True), more.get("noexec", False), more.get("closed", False)
+    return Part(name or str(path), path, runs, noexec, file, closed)
 
 
 def places_of(path: str) -> tuple[str, ...]:
@@ -65,6 +66,12 @@ def rules(run: Callable[..., Resolved], make_fs: Callable[..., Filesystem]) -> E
         ),
         ([part(GRANTED, SHELL), part(None, name="/no/sh")], Why("its interpreter /no/sh does not exist")),
         (
+            [part(GRANTED, SHELL), part(None, name="/closed/sh", closed=True)],
+            Why(
+                "its interpreter /closed/sh cannot be reached: a directory that leads to it is closed to you"
+            ),
+        ),
+        (
             [part(GRANTED), part(None, name="/lib/ld-musl.so")],
             Why(
                 "its interpreter /lib/ld-musl.so does not exist",
@@ -93,7 +100,7 @@ def rules(run: Callable[..., Resolved], make_fs: Callable[..., Filesystem]) -> E
     ],
     ids=[
         "outside", "link out", "shim", "denied", "own /tmp", "interpreter outside", "environment",
-        "environment of a denied interpreter", "no interpreter", "no loader",
+        "environment of a denied interpreter", "no interpreter", "closed interpreter", "no loader",
         "CRLF", "other machine", "neither", "noexec",
     ],
 )  # fmt: skip
