@@ -12,7 +12,7 @@ import sys
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 
-_PROXY_VARIABLES = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
+PROXY_VARIABLES = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
 _MAX_HEAD_BYTES = 64 * 1024
 _ANSWER_TIMEOUT_S = 60.0  # longer than the proxy itself waits for an upstream
 _PIECE_BYTES = 256 * 1024
@@ -61,7 +61,7 @@ def open_tunnel(host: str, port: int, environ: Mapping[str, str] = os.environ) -
 
     environ: Names the proxy.
     """
-    url = next((environ[name] for name in _PROXY_VARIABLES if environ.get(name)), "")
+    url = next((environ[name] for name in PROXY_VARIABLES if environ.get(name)), "")
     if not url:
         raise NoTunnelError("HTTPS_PROXY is not set; this helper is for programs that `nono run` started")
     address, authorization = _proxy_of(url)

@@ -128,6 +128,17 @@ def test_a_server_that_the_run_does_not_name_is_refused(sandbox: NonoRun, tracke
     assert not tracker.requests
 
 
+@pytest.mark.parametrize("profile", [{}, {"network": {"block": True}}], ids=["open", "blocked"])
+def test_a_run_without_a_proxy_says_that_it_leads_to_no_server(
+    profile: dict[str, object], sandbox: NonoRun
+) -> None:
+    server(sandbox, "pass")
+    ended = sandbox.run(CLIENT, profile=profile, stdin=CALL)
+    assert ended.exit_code == 1
+    assert f"the MCP server '{NAME}' is not there: this run has no proxy" in ended.stderr
+    assert f"nono run {FLAG.replace('=', ' ')}, outside" in ended.stderr
+
+
 def test_an_open_network_names_its_servers_too(sandbox: NonoRun, tracker: HttpUpstream) -> None:
     server(sandbox, ASKING, service(tracker))
     for name, code in ((NAME, 0), ("other", 1)):

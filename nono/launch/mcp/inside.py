@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from threading import Thread
 
-from nono.connect_helper import open_tunnel
+from nono.connect_helper import PROXY_VARIABLES, NoTunnelError, open_tunnel
 from nono.disk.descriptor import write_all
 from nono.errors import NonoError
 from nono.launch.mcp.frames import EXIT, PIECE_BYTES, STDIN, BrokenError, framed, frames, received
@@ -57,6 +57,8 @@ def join(name: str, environ: Mapping[str, str]) -> int:
 
     Raises OSError or NoTunnelError if the proxy does not lead there, NonoError if the server is lost.
     """
+    if not any(environ.get(variable) for variable in PROXY_VARIABLES):
+        raise NoTunnelError("this run has no proxy, which leads to the servers that it names")
     connected, first = open_tunnel(host_of(name), PORT, environ)
     for stream in (0, 1):
         os.set_blocking(stream, True)  # a client may have made both ends of a pipe not wait
