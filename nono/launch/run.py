@@ -10,10 +10,10 @@ from functools import cache, partial
 from nono.audit.broadcast import Broadcast
 from nono.audit.ledger import new_session_id
 from nono.audit.redact import redact_argv
-from nono.errors import LaunchError
+from nono.errors import LaunchError, NonoError
 from nono.kernel import process
 from nono.launch import optional
-from nono.launch.around.surroundings import starting, surrounded
+from nono.launch.around.surroundings import hint_of_own_path, starting, surrounded
 from nono.launch.beside import Beside
 from nono.launch.denials import Denials
 from nono.launch.lifecycle import Outcome, conclude, record_start
@@ -95,7 +95,7 @@ class Launch:
         enforcement = enforcement_of(capabilities, facts, is_supervised=True)
         resolved = starting(resolved, environ, namespaces=enforcement.namespaces)
         search_path = environ.get("PATH", os.defpath)
-        program = program_of(resolved, command[0], search_path) if needs_program else None
+        program = self._program(resolved, command[0], search_path) if needs_program else None
         cgroups = None
         if capabilities.limits.is_set:
             launcher.end_probe()  # its children would be in our cgroup too
@@ -132,6 +132,13 @@ class Launch:
 
             resolved = with_judged_bus(resolved, environ, is_hidden)
         return prepared._replace(resolved=resolved)
+
+    def _program(self, resolved: Resolved, name: str, search_path: str) -> str:
+        try:
+            return program_of(resolved, name, search_path)
+        except NonoError as error:
+            hint = None if error.hint else hint_of_own_path(name, resolved, self._environ)
+            raise error if hint is None else NonoError(error.message, hint=hint) from error
 
     def execute(self, prepared: Prepared, options: RunOptions) -> Outcome:
         """Run the command to its end. Returns how it ended."""

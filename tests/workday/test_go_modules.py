@@ -84,6 +84,20 @@ def test_it_takes_no_programs_place(person: Person) -> None:
     assert ended.stdout.split() == [str(person.run.user.uid), "/usr/bin/id"], ended.stderr
 
 
+def test_as_the_command_itself_it_is_named_by_the_way_that_finds_it(person: Person) -> None:
+    path = f"PATH={person.run.user.home}/go/bin:/usr/bin:/bin"
+    planted = (
+        'p=${GOPATH%%:*}/bin && mkdir -p $p && printf "#!/bin/sh\necho mine" > $p/mine && chmod +x $p/mine'
+    )
+    assert person.run.run(["sh", "-c", planted], profile=PROFILE, wrapper=("env", path)).exit_code == 0
+    for name in ("mine", "others"):
+        ended = person.run.run([name], profile=PROFILE, wrapper=("env", path))
+        assert "not found on PATH" in ended.stderr
+        assert ("hint: runs here have installed it" in ended.stderr) is (name == "mine")
+    ended = person.run.run(["env", "mine"], profile=PROFILE, wrapper=("env", path))
+    assert ended.stdout == "mine\n", ended.stderr
+
+
 @pytest.mark.parametrize("commands", COMMANDS)
 def test_it_may_not_do_so_in_the_persons_place(person: Person, commands: str) -> None:
     settled = f"export GOPATH={person.run.user.home}/go && {commands}"

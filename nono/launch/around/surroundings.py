@@ -17,6 +17,7 @@ from nono.policy.host_filesystem import HostFilesystem, is_read_only
 from nono.policy.learning.agent_programs import RENDEZVOUS, state_directories
 from nono.policy.path_expansion import PathContext, is_within
 from nono.policy.resolve import Resolved
+from nono.printable import shell_word
 from nono.sandbox.plan import private_view
 from nono.sandbox.plan.private_view import TERMINALS, PrivateView
 
@@ -196,9 +197,7 @@ def _with_caches(
     resolved: Resolved, environ: Mapping[str, str], *, starts: bool
 ) -> tuple[Resolved, str | None]:
     capabilities, rules = resolved.capabilities, resolved.environment
-    caches = own_caches(
-        capabilities.grants, resolved.deny_rules, rules, resolved.path_context, HostFilesystem()
-    )
+    caches = _caches_of(resolved)
     if caches is None or (starts and not _made(caches)):
         return resolved, None
     search_path = _search_path(rules, environ)
@@ -217,6 +216,27 @@ def _search_path(rules: EnvironmentRules, environ: Mapping[str, str]) -> str | N
     """Return the PATH of the command; None if it has none, or one that the person insists on."""
     asked = {name: value for name, value in environ.items() if name == "PATH"}
     return None if "PATH" in rules.passed else child_environment(asked, rules).get("PATH")
+
+
+def hint_of_own_path(name: str, resolved: Resolved, environ: Mapping[str, str]) -> str | None:
+    """Return a hint if a program that is not on the caller's PATH is one that runs here have installed."""
+    caches = _caches_of(resolved)
+    if caches is None or "/" in name or _search_path(resolved.environment, environ) is None:
+        return None
+    candidates = [os.path.join(each, name) for each in caches.programs]
+    if not any(os.path.isfile(each) and os.access(each, os.X_OK) for each in candidates):
+        return None
+    return f"runs here have installed it, and find it inside: nono run ... -- env {shell_word(name)}"
+
+
+def _caches_of(resolved: Resolved) -> Caches | None:
+    return own_caches(
+        resolved.capabilities.grants,
+        resolved.deny_rules,
+        resolved.environment,
+        resolved.path_context,
+        HostFilesystem(),
+    )
 
 
 def _with_own_environment(
