@@ -422,7 +422,7 @@ def test_an_answer_that_a_key_ends_is_recorded_as_blocked(coding: bytes, body: b
     fields = [("Content-Encoding", coding.decode())] if coding else []
     with stage(lambda request: request.connection.respond(body=body, fields=fields)) as s:
         s.client.send(GET)
-        _rest(s.client)
+        assert KEY.encode() not in _rest(s.client)
         wait_until(lambda: bool(s.proxy.recording.outcomes))
         assert s.proxy.recording.outcomes[0]["failure"] == "blocked"
 
@@ -434,9 +434,35 @@ def test_a_stream_that_a_key_ends_is_recorded_as_blocked(coding: bytes, body: by
         stream.respond(body=body, fields=[("content-encoding", coding.decode())] if coding else [])
 
     with h2_stage(answer, credential=credential()) as (s, _), s.client() as client:
-        client.request("/x", fields=[H2_KEY])
+        ended = client.get("/x", fields=[H2_KEY])
         wait_until(lambda: bool(s.proxy.recording.outcomes))
         assert s.proxy.recording.outcomes[0]["failure"] == "blocked"
+    assert ended.reset is not None
+    assert KEY.encode() not in ended.body
+
+
+def test_a_stream_that_a_key_ends_is_cut_before_its_upstream_ends_it() -> None:
+    def answer(stream: Stream) -> None:
+        stream.head()
+        stream.send(ENDING + b" and more")
+        stream.reset_by_client.wait(TIMEOUT_S)
+
+    with h2_stage(answer, credential=credential()) as (s, _), s.client() as client:
+        ended = client.answers[client.request("/x", fields=[H2_KEY])]
+        client.wait_until(lambda: ended.is_over or KEY.encode() in ended.body)
+    assert ended.reset is not None
+    assert KEY.encode() not in ended.body
+
+
+def test_a_stream_that_cannot_be_decoded_is_recorded_as_malformed() -> None:
+    def answer(stream: Stream) -> None:
+        stream.respond(body=b"not gzip", fields=[("content-encoding", "gzip")])
+
+    with h2_stage(answer, credential=credential()) as (s, _), s.client() as client:
+        ended = client.get("/x", fields=[H2_KEY])
+        wait_until(lambda: bool(s.proxy.recording.outcomes))
+        assert s.proxy.recording.outcomes[0]["failure"] == "malformed"
+    assert (ended.reset is not None, ended.body) == (True, b"")
 
 
 def test_the_third_answer_with_a_long_beginning_freezes() -> None:
