@@ -279,7 +279,7 @@ def test_an_upstream_that_resets_a_stream_ends_only_that(started: bool) -> None:
             stream.send(b"begun")
         stream.reset(h2.errors.ErrorCodes.ENHANCE_YOUR_CALM)
 
-    with h2_stage(handler) as (stage, _), stage.client() as client:
+    with h2_stage(handler) as (stage, server), stage.client() as client:
         answer = client.get(fields=[KEY])
         if started:
             assert (answer.status, answer.ended, answer.reset) == (200, False, 11)
@@ -287,6 +287,7 @@ def test_an_upstream_that_resets_a_stream_ends_only_that(started: bool) -> None:
             assert (answer.status, answer.ended) == (502, True)
             assert b"ENHANCE_YOUR_CALM" in answer.body
         assert client.get("/after", fields=[KEY]).status == 200
+    assert [stream.path for stream in server.streams] == [b"/v1/x", b"/after"]  # it may have been carried out
 
 
 def test_a_stream_for_which_http1_is_required_is_reset_with_that() -> None:
@@ -361,9 +362,35 @@ def test_an_upstream_that_breaks_off_is_told_apart_from_one_that_ends(started: b
             stream.send(b"begun")
         stream.connection.transport.shutdown(2)
 
-    with h2_stage(handler) as (stage, _), stage.client() as client:
+    with h2_stage(handler) as (stage, server), stage.client() as client:
         answer = client.get(fields=[KEY])
         assert (answer.status, answer.reset) == ((200, 2) if started else (502, None))
+    assert len(server.streams) == 1  # the connection was new, so it was no time limit that ended it
+
+
+@pytest.mark.parametrize("is_kept", [False, True])
+def test_a_request_is_sent_again_only_if_a_kept_connection_of_http1_ends(is_kept: bool) -> None:
+    def handler(request: Received) -> None:
+        if request.target == b"/ends" and request.connection.number == 0:
+            request.connection.reset()
+        else:
+            request.connection.respond()
+
+    with h1_stage(handler) as (stage, server), stage.client() as client:
+        if is_kept:
+            assert client.get("/before", fields=[KEY]).status == 200
+        assert client.get("/ends", fields=[KEY]).status == (200 if is_kept else 502)
+    assert len(server.connections) == (2 if is_kept else 1)
+
+
+def test_no_answer_of_http2_switches_to_another_protocol() -> None:
+    def handler(stream: Stream) -> None:
+        stream.head(101)
+        stream.respond()
+
+    with h2_stage(handler) as (stage, _), stage.client() as client:
+        answer = client.get(fields=[KEY])
+        assert (answer.status, answer.interim) == (502, [])
 
 
 @pytest.mark.parametrize(
