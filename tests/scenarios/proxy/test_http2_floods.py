@@ -186,6 +186,24 @@ def test_only_streams_beyond_the_limit_are_refused() -> None:
     assert len(server.streams) == 128
 
 
+@pytest.mark.parametrize(("count", "ends"), [(128 + 100, False), (128 + 700, True)])
+def test_streams_beyond_the_limit_count_as_resets(count: int, ends: bool) -> None:
+    held: list[Stream] = []  # which are never answered
+    with h2_stage(held.append) as (stage, server), stage.client() as client:
+        # The library has not read the proxy's settings yet, so it does not hold back.
+        numbers = [client.request(fields=[KEY], flush=False) for _ in range(count)]
+        client.flush()
+        if ends:
+            client.wait_closed()
+            assert client.goaway in (CALM, None)
+        else:
+            client.wait_until(
+                lambda: all(client.answers[number].reset == REFUSED for number in numbers[128:])
+            )
+            client.ping()
+    assert len(server.streams) <= 128
+
+
 def test_ten_thousand_streams_at_once_are_no_trouble_to_another_client() -> None:
     with h2_stage() as (stage, _), stage.client() as client, stage.client() as other:
         block = request_block(stage)

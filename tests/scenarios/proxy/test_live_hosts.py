@@ -472,6 +472,25 @@ def test_a_request_that_waits_for_the_end_of_a_turn_is_not_sent_to_a_host_denied
     assert p.recording.outcomes[1]["failure"] == "blocked"
 
 
+def test_a_stream_that_waits_for_the_end_of_a_turn_is_not_opened_to_a_host_denied_in_it() -> None:
+    live = hosts()
+    with h2_stage(options={"hosts": live, "live_hosts": live}) as (stage, server), stage.client() as client:
+        assert client.get("/first", fields=[KEY]).status == 200
+        client.request(path="/second", fields=[KEY], flush=False)
+        asked = client.h2.data_to_send()
+
+        def ask_and_deny() -> None:
+            (connection,) = stage.connections()
+            connection.data_received(asked)
+            live.put([], [HostRule(HOST, None, "now")])
+            assert stage.proxy.running.rules_changed() == 1
+
+        stage.proxy.on_loop(ask_and_deny)
+        wait_until(lambda: len(stage.proxy.recording.outcomes) == 2)
+    assert stage.proxy.recording.outcomes[1]["failure"] == "blocked"
+    assert [stream.path for stream in server.streams] == [b"/first"]
+
+
 def _fails(reason: str) -> None:
     raise RuntimeError(reason)
 
