@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import ssl
 import subprocess
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import cast
@@ -24,8 +26,10 @@ from nono.policy.endpoints.policy import EndpointPolicy, EndpointRule
 from nono.policy.schema.route_rules import Inject
 from nono.proxy.exchange import context
 from nono.proxy.handshake.alpn import HTTP2
+from nono.proxy.http2.connection import Http2Connection
 from nono.proxy.tls.session_ca import SessionCa
 from nono.proxy.transport.polled import has_unsent
+from nono.proxy.verdict.verdict import ConnectTarget
 from nono.secret import Secret
 from support.clients.http2 import Fields, Http2Client, connect
 from support.proxy.http2_stage import (
@@ -768,6 +772,33 @@ def test_a_closing_proxy_finishes_running_responses_only() -> None:
     assert client.answers[running].body == b"the end"
     assert not client.answers[late].status
     assert len(server.streams) == 1
+
+
+class _Abandoned(asyncio.Transport):
+    is_aborted = False
+
+    def abort(self) -> None:
+        self.is_aborted = True
+
+    def is_closing(self) -> bool:
+        return self.is_aborted
+
+
+@pytest.mark.parametrize("is_closing", [False, True])
+def test_a_connection_made_while_the_proxy_closes_is_cut(is_closing: bool) -> None:
+    """Its handshake had begun before: nothing else would end it."""
+    with h2_stage() as (stage, server):
+
+        def made() -> bool:
+            context, transport = stage.proxy.running.serving().context, _Abandoned()
+            context.connections.closing = is_closing
+            connection = Http2Connection(context, ConnectTarget(HOST, server.port))
+            with suppress(NotImplementedError):  # to write to it
+                connection.connection_made(transport)
+            connection.connection_lost(None)
+            return transport.is_aborted
+
+        assert stage.proxy.on_loop(made) is is_closing
 
 
 def test_an_idle_connection_is_closed_with_notice() -> None:
