@@ -50,12 +50,16 @@ class MemoryFilesystem:
     private: frozenset[str] = frozenset()  # what not everybody may read
 
     def canonical(self, path: str) -> str | None:
-        resolved = "/"
+        resolved = ""
         for name in path.split("/"):
-            resolved = normpath(join(resolved, name))
+            if name in ("", "."):
+                continue
+            resolved = resolved.rpartition("/")[0] if name == ".." else f"{resolved}/{name}"
             for _ in range(8):
-                if resolved in self.links:
-                    resolved = self.links[resolved]
+                if resolved not in self.links:
+                    break
+                resolved = normpath(self.links[resolved])
+        resolved = resolved or "/"
         return resolved if self._kind(resolved) else None
 
     def kind(self, path: str) -> Kind | None:
