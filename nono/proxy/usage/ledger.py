@@ -13,6 +13,8 @@ from nono.proxy.usage.meter import UNKNOWN_MODEL, Usage
 from nono.proxy.usage.prices import ModelPrices
 
 _UNTOLD = "a response did not say how many tokens it used, or was left before that"
+_UNTOLD_BY_MANY = "{} responses did not say how many tokens they used, or were left before that"
+_UNTOLD_MORE = 8  # beyond as many again, with which somebody lets it go on
 _OF_OPENAI = "for OpenAI streams ask with stream_options.include_usage"
 _MAX_MODELS = 200  # for all credentials together, because an upstream can invent any number of names
 
@@ -118,8 +120,10 @@ class UsageLimiter:
         self._output_tokens = 0
         self._cost_usd = 0.0
         self._unmetered = False
-        self._uncosted = ""  # why the costs are not known
-        self._allowed_uncosted = set[str]()  # the reasons with which somebody has let it go on
+        self._untold = 0  # responses that reported nothing
+        self._untold_allowed = 0
+        self._uncosted = ""  # the model whose price is not known
+        self._allowed_uncosted = set[str]()  # those with which somebody has let it go on
         self._costs_allowed = 1  # how many times the limit of costs was granted
         self.allowed_times = 1  # how many times the limits were granted
 
@@ -134,11 +138,16 @@ class UsageLimiter:
     def extend(self) -> None:
         """Raise the limits by their original amount.
 
-        Costs that are unknown for the same reason are free from now on, and their limit stays.
+        Where costs are unknown their limit stays. A model without a price is free from now on, and some more
+        responses that report nothing: a command can leave each before its end.
         """
         self.allowed_times += 1
         self._unmetered = False
-        if self._uncosted and not self._has_cost_its_limit:
+        if self._has_cost_its_limit:
+            self._costs_allowed += 1
+        elif self._untold > self._untold_allowed:
+            self._untold_allowed = 2 * self._untold + _UNTOLD_MORE
+        elif self._uncosted:
             self._allowed_uncosted.add(self._uncosted)
             self._uncosted = ""
         else:
@@ -162,13 +171,12 @@ class UsageLimiter:
         else:
             self._input_tokens += usage.input_tokens
             self._output_tokens += usage.output_tokens
-        cost = None if usage is None else self._prices.cost_usd(usage)
-        if cost is not None:
+        if usage is None:
+            self._untold += 1
+        elif (cost := self._prices.cost_usd(usage)) is not None:
             self._cost_usd += cost
-            return
-        reason = _UNTOLD if usage is None else f"no list price of {usage.model} is known"
-        if reason not in self._allowed_uncosted:
-            self._uncosted = reason
+        elif usage.model not in self._allowed_uncosted:
+            self._uncosted = usage.model
 
     @property
     def _most_usd(self) -> float:
@@ -196,5 +204,10 @@ class UsageLimiter:
         if self._has_cost_its_limit:
             spent = about(self._cost_usd)
             yield f"the limit of {money(self._most_usd)} for this run is reached ({spent} at list prices)"
-        if self._uncosted and self._limits.cost_usd is not None:
-            yield f"{self._uncosted}, so the limit of costs cannot be kept"
+        if self._limits.cost_usd is None:
+            return
+        if self._untold > self._untold_allowed:
+            told = _UNTOLD if self._untold == 1 else _UNTOLD_BY_MANY.format(self._untold)
+            yield f"{told}, so the limit of costs cannot be kept"
+        if self._uncosted:
+            yield f"no list price of {self._uncosted} is known, so the limit of costs cannot be kept"

@@ -811,25 +811,33 @@ def test_a_limit_of_costs_refuses_the_request_after_it_is_reached() -> None:
     assert len(list(_until_refused(limiter, HALF_A_DOLLAR))) == 4
 
 
-@pytest.mark.parametrize(
-    ("usage", "reason"),
-    [
-        (Usage("own-model", 1, 1), "no list price of own-model is known"),
-        (None, "a response did not say how many tokens it used, or was left before that"),
-    ],
-)
-def test_a_limit_of_costs_refuses_after_a_response_whose_costs_are_unknown(
-    usage: Usage | None, reason: str
-) -> None:
-    limiter = UsageLimiter(UsageLimits(cost_usd=100), PRICES)
+def test_a_limit_of_costs_refuses_after_a_response_whose_model_has_no_price() -> None:
+    limiter, usage = UsageLimiter(UsageLimits(cost_usd=100), PRICES), Usage("own-model", 1, 1)
     *before, last = _until_refused(limiter, usage)
     assert before == ["allowed"]
-    assert last == f"{reason}, so the limit of costs cannot be kept"
+    assert last == "no list price of own-model is known, so the limit of costs cannot be kept"
     limiter.extend()  # by somebody who goes on without: nobody asks them for each answer
     assert list(_until_refused(limiter, usage)) == ["allowed"] * 100
     limiter.add(Usage("another-model", 1, 1))  # of which nobody has been asked
     assert "no list price of another-model is known" in str(limiter.reason())
     limiter.extend()
+    limiter.add(Usage("gpt-4o-mini", 10**8, 0))
+    assert str(limiter.reason()).startswith("the limit of $100.00 for this run is reached")
+
+
+def test_a_limit_of_costs_refuses_more_and_more_rarely_after_responses_that_say_nothing() -> None:
+    """Who presses Esc is not asked each time, and a command that leaves every answer is noticed."""
+    limiter = UsageLimiter(UsageLimits(cost_usd=100), PRICES)
+    passed = []
+    for _ in range(4):
+        *before, last = _until_refused(limiter, None)
+        passed.append(len(before))
+        limiter.extend()
+        if len(passed) == 1:
+            told = "a response did not say how many tokens it used, or was left before that"
+            assert last == f"{told}, so the limit of costs cannot be kept"
+    assert last.startswith("71 responses did not say how many tokens they used, or were left before that, so")
+    assert passed == [1, 10, 20, 40]
     limiter.add(Usage("gpt-4o-mini", 10**8, 0))
     assert str(limiter.reason()).startswith("the limit of $100.00 for this run is reached")
 
