@@ -202,6 +202,15 @@ class Loader(NamedTuple):
 
                 program = program_of(service.name)
                 reader = _name_of_reader(service, EnvironmentReference(name))
+                alike = (each for each, its_reader in readers_of_variables().items() if its_reader == reader)
+                variable = next(
+                    (each for each in (*service.env_vars, *alike) if self.environ.get(each)), None
+                )
+                if variable is not None:
+                    return (
+                        f"{variable} is set in this environment, but service '{service.name}' reads {name}: "
+                        f'export {name}="${variable}"'
+                    )
                 stored = f"nono credential set {shell_word(reader)}, or export {name}"
                 if program is None:
                     return f"{stored}{_elsewhere(reader, program_of(reader))}"

@@ -253,6 +253,22 @@ def test_a_variable_that_is_not_set_stands_for_the_stored_key_of_whoever_reads_i
         )
 
 
+@pytest.mark.parametrize(
+    ("variable", "is_named"), [("GH_TOKEN", True), ("GIT_TOKEN", True), ("GITLAB_TOKEN", False)]
+)
+def test_a_variable_that_has_the_key_under_another_name_is_named(
+    environ: dict[str, str], variable: str, is_named: bool
+) -> None:
+    hint = missing(GIT, environ | {variable: "canary"}).hint
+    assert hint is not None
+    named = (
+        f"{variable} is set in this environment, but service 'git' reads GITHUB_TOKEN: "
+        f'export GITHUB_TOKEN="${variable}"'
+    )
+    assert (hint == named) is is_named
+    assert "canary" not in hint
+
+
 def test_services_with_one_reference_and_one_key_are_known_by_name(environ: dict[str, str]) -> None:
     """Not one whose key is alike by chance, nor one that found another key by the same reference."""
     resolver.save("git", Secret("one key"), environ)
