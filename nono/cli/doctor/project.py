@@ -27,6 +27,7 @@ class Project(NamedTuple):
     git_settings: str = ""  # the text of .git/config
     installed: frozenset[str] = frozenset()  # programs on PATH, out of those that projects and agents need
     readers: Mapping[str, str] = {}  # the service of each client that reads its key from a variable
+    below: Mapping[str, frozenset[str]] = {}  # what the directories at the top hold, by name
 
 
 def command_of(project: Project) -> tuple[str, ...]:
@@ -35,7 +36,7 @@ def command_of(project: Project) -> tuple[str, ...]:
     Only profiles are used: the other names in its files may come from somebody who wants them granted.
     """
     agent = next((program for program in AGENTS if program in project.installed), None)
-    profiles = [*([AGENTS[agent]] if agent else []), *detected(project.names)]
+    profiles = [*([AGENTS[agent]] if agent else []), *_profiles(project)]
     if not profiles:
         return ("run", "--allow", ".", "--", "sh")
     return ("run", "-p", ",".join(profiles), "--allow-cwd", "--", agent or "sh")
@@ -50,8 +51,22 @@ def project_findings(project: Project, reaches: Callable[[str], bool]) -> Iterat
     yield from _env_files(project)
 
 
+def _profiles(project: Project) -> Mapping[str, str]:
+    """Return the profiles that the files at the top suggest, or else those one level below, as in a monorepo.
+
+    Beside files at the top, those below often belong to documentation or examples.
+    """
+    if (at_top := detected(project.names)) or without_profile(project.names):
+        return at_top
+    found: dict[str, str] = {}
+    for directory, names in project.below.items():
+        for profile, marker in detected(names).items():
+            found.setdefault(profile, f"{directory}/{marker}")
+    return found
+
+
 def _toolchains(project: Project) -> Iterator[Finding]:
-    found = detected(project.names)
+    found = _profiles(project)
     for profile, marker in found.items():
         yield Finding("profile", Mark.OK, f"{profile} has the toolchain that {marker} asks for")
     for toolchain, marker in without_profile(project.names).items():

@@ -6,6 +6,8 @@ import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from itertools import islice
 from posixpath import join
 
 from nono.cli.doctor.hosts_named import FILES
@@ -19,6 +21,7 @@ from nono.policy.profile.detection import AGENTS, programs
 
 _MAX_LOCK_BYTES = 32 * 1024 * 1024
 _MAX_ENV_FILES = 20
+_MAX_DIRECTORIES = 50
 _ENV_FILE = re.compile(r"\.env(?:\.[A-Za-z0-9_.-]{1,64})?")
 _EXAMPLES = (".example", ".sample", ".template", ".dist", ".defaults")  # files that everybody may read
 
@@ -47,7 +50,21 @@ def read_project(directory: str, environ: Mapping[str, str]) -> Project:
             if shutil.which(program, path=environ.get("PATH")) is not None
         ),
         shipped.readers_of_variables(),
+        dict(_below(directory, names)),
     )
+
+
+def _below(directory: str, names: frozenset[str]) -> Iterator[tuple[str, frozenset[str]]]:
+    """Yield the directories in a project and the names in them; no hidden ones, and no links."""
+    shown = (name for name in sorted(names) if not name.startswith(".") and name.isprintable())
+    directories = (name for name in shown if _is_directory(join(directory, name)))
+    for name in islice(directories, _MAX_DIRECTORIES):
+        with suppress(OSError):  # it is closed to us
+            yield name, frozenset(os.listdir(join(directory, name)))
+
+
+def _is_directory(path: str) -> bool:
+    return os.path.isdir(path) and not os.path.islink(path)
 
 
 def _is_env_file(name: str) -> bool:

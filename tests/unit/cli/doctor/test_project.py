@@ -29,6 +29,23 @@ def test_a_file_is_told_with_the_profile_that_has_its_toolchain() -> None:
     assert found == ("profile", Mark.OK, "node-dev has the toolchain that package.json asks for", None)
 
 
+def test_a_monorepo_is_judged_by_the_directories_in_it(tmp_path: Path) -> None:
+    for name in ("api/pyproject.toml", "web/package.json", ".hidden/go.mod", "deep/er/Cargo.toml"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "linked").symlink_to(tmp_path / "deep/er")
+    apart = read_project(str(tmp_path), {})._replace(installed=frozenset())
+    assert [found.meaning for found in about("profile", apart)] == [
+        "python-dev has the toolchain that api/pyproject.toml asks for",
+        "node-dev has the toolchain that web/package.json asks for",
+    ]
+    assert command_of(apart)[:3] == ("run", "-p", "python-dev,node-dev")
+    one = apart._replace(names=frozenset({"go.mod"}))
+    assert [found.meaning for found in about("profile", one)] == [
+        "go-dev has the toolchain that go.mod asks for"
+    ]
+
+
 def test_a_toolchain_without_a_profile_is_a_warning() -> None:
     (found,) = about("profile", NODE._replace(names=frozenset({"Gemfile"})))
     assert (found.mark, found.meaning) == (
