@@ -14,6 +14,7 @@ import anyio.to_thread
 import pytest
 
 from nono.policy.schema.route_rules import RateLimit, UpgradeRule, UsageLimits
+from nono.proxy.exchange import admission
 from support.proxy.http2_stage import h2_stage
 from support.proxy.thread import TIMEOUT_S, FakeCredential, wait_until
 from support.proxy.transports import KEY, WITH_CREDENTIAL, FiveTransports, Transport, five_transports
@@ -437,6 +438,22 @@ def test_requests_at_once_do_not_pass_the_limit_together(transport: Transport) -
         answered = list(pool.map(lambda _: ask(stage, transport), range(6)))
         assert sorted(answered) == [200] + [429] * 5
         assert len(stage.requests) == 1
+
+
+def test_a_request_waits_only_so_long_for_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = Model(events(START), held=events(DELTA, STOP))
+    with five_transports(model, limits=LIMIT) as stage, stage.client(Transport.REVERSE) as client:
+        head = stage.head(Transport.REVERSE, "/v1/messages", method="POST")
+        client.send(head + b"content-length: 2\r\n\r\n{}")
+        client.read_until(b"message_start")
+        with monkeypatch.context() as changed:
+            changed.setattr(admission, "MAX_TURN_S", 0.01)
+            assert ask(stage, Transport.REVERSE) == 429
+        model.goes_on.set()
+        client.read_until(b"message_stop")
+        assert ask(stage, Transport.REVERSE) == 200
+        assert told(stage) == [(429, "limits")]
+        assert len(stage.requests) == 2
 
 
 def test_requests_at_once_all_pass_without_a_limit_of_tokens() -> None:

@@ -771,6 +771,22 @@ def test_only_an_idempotent_request_is_retried_on_a_new_connection(request_: byt
     assert len(server.requests) == (3 if status == 200 else 2)
 
 
+def test_an_empty_body_in_chunks_counts_as_sent_with_its_end() -> None:
+    def handler(request: Received) -> None:
+        request.read_body()
+        if request.method == b"POST":
+            request.connection.reset()
+        else:
+            request.connection.respond()
+
+    with upstream(handler) as server, proxy(a_route(server.port)) as p, Client(p.port) as client:
+        client.send(get())
+        assert client.response().status == 200
+        client.send(get(fields=BEARER + b"Transfer-Encoding: chunked\r\n", method="POST") + b"0\r\n\r\n")
+        assert client.response().status == 502
+    assert [request.method for request in server.requests] == [b"GET", b"POST"]
+
+
 # -- a credential that is frozen
 
 
@@ -884,9 +900,10 @@ def test_at_a_limit_silence_is_a_no() -> None:
 
 
 def test_several_requests_that_wait_at_a_limit_raise_it_once() -> None:
-    gate = Gate()
+    gate, asked = Gate(), list[Request]()
 
     async def person(request: Request, /) -> Answer:
+        asked.append(request)
         await gate.passed()
         return Answer("granted")
 
@@ -900,7 +917,7 @@ def test_several_requests_that_wait_at_a_limit_raise_it_once() -> None:
             gate.open()
             # Whoever comes second asks once more; here it gets the same answer.
             assert [one.response().status, two.response().status] == [200, 200]
-    assert len(server.requests) == 3
+    assert len(server.requests) == len(asked) == 3
 
 
 def test_a_credential_acquired_before_a_question_is_acquired_anew_after_it() -> None:

@@ -45,6 +45,7 @@ def counted(*, is_sent: bool, status: int | None, usage: Usage | None) -> list[U
         pytest.param(True, 200, True, id="answered"),
         pytest.param(True, 429, False, id="failed"),
         pytest.param(True, 504, True, id="given up by a gateway"),
+        pytest.param(True, 524, True, id="given up by Cloudflare"),
     ],
 )
 def test_a_request_whose_usage_is_unknown_counts_unless_it_used_nothing(
