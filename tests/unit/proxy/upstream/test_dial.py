@@ -32,6 +32,7 @@ from support.servers.http1 import Authority, upstream
         pytest.param(["::1", "::2", "1.1.1.1"], ["::1", "1.1.1.1", "::2"], id="IPv6 first"),
         pytest.param(["1.1.1.1", "1.1.1.2", "::1"], ["1.1.1.1", "::1", "1.1.1.2"], id="IPv4 first"),
         pytest.param([], [], id="none"),
+        pytest.param([*"abcdefghijklmnopq"], [*"abcdefghijklmnop"], id="no more than 16"),
     ],
 )
 def test_families_take_turns(addresses: list[str], order: list[str]) -> None:
