@@ -137,7 +137,7 @@ def test_detaching_from_elsewhere_takes_it_off_all_terminals(sandbox: NonoRun) -
 
 
 def test_a_viewer_that_takes_nothing_holds_nothing_up_for_others(sandbox: NonoRun) -> None:
-    command = ["sh", "-c", "read line; head -c 20M /dev/zero; echo; echo last; read line"]
+    command = ["sh", "-c", "read line; head -c 8M /dev/zero; echo; echo last; read line"]  # 4 MiB is too far
     with at_terminal(sandbox, command) as first, looking_on(sandbox, "--read-only"):
         began = time.monotonic()
         first.type(b"go\r")
