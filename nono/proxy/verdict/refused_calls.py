@@ -65,8 +65,10 @@ def uncounted_parts(
     service: str, route: Limited, host: str, head: RequestHead, target: bytes
 ) -> Refusal | None:
     """Refuse a call of a model that chooses which parts its response has, where a limit needs its counts."""
+    if not route.limits.count_usage:
+        return None
     bare, _, query = target.decode("ascii").partition("?")
-    if not route.limits.count_usage or metered(head.method.decode("ascii"), host, bare) is None:
+    if metered(head.method.decode("ascii"), host, bare) is None:
         return None
     if (name := selecting_parameter(query)) is not None:
         what = f"the query parameter {name}"
