@@ -403,6 +403,23 @@ def test_a_program_that_makes_namespaces_is_told_that_no_run_may(
     assert (said in run.stderr.splitlines()) is is_told
 
 
+@pytest.mark.parametrize(
+    ("operand", "flags", "is_told"),
+    [("install", [], True), ("run", [], False), ("install", [NO_NAMESPACES], False)],
+)
+def test_a_program_that_installs_hooks_is_told_why_it_could_not(
+    sandbox: NonoRun, operand: str, flags: Sequence[str], is_told: bool
+) -> None:
+    sandbox.bare(["git", "init", "-q", str(sandbox.project)])
+    command = ["sh", "-c", f"lefthook() {{ echo > .git/hooks/a; }}; lefthook {operand} && exit 3"]
+    run = sandbox.run(command, profile={}, flags=["--allow=.", *flags])
+    assert run.exit_code != 0
+    said = f"let the command change them: --allow {sandbox.project}/.git/hooks"
+    assert ("lefthook changes the hooks of git" in run.stderr) is (said in run.stderr) is is_told
+    granted = [*flags, "--allow=.", "--allow=.git/hooks"]
+    assert "changes the hooks" not in sandbox.run(command, profile={}, flags=granted).stderr
+
+
 def test_what_a_container_was_to_see_is_not_offered(sandbox: NonoRun, letter: str) -> None:
     run = sandbox.run(["unshare", "-Ur", "cat", letter], profile=BLOCKED)
     assert (run.exit_code != 0, fixes(run.stderr)) == (True, [])

@@ -14,10 +14,12 @@ from nono.policy.files.path_verdict import Granted
 from nono.policy.host_filesystem import HostFilesystem
 from nono.policy.path_expansion import canonical_as_far
 from nono.policy.profile.detection import AGENTS, STATE_OF_OTHER_AGENTS, agent_profile
+from nono.policy.why.lacking.hooks import installs_hooks
 from nono.policy.why.lacking.model_clouds import cloud_of_agent
 from nono.policy.why.lacking.namespaces import makes_mounts
 from nono.policy.why.lacking.networks import asks_a_network
 from nono.policy.why.lacking.search_paths import withheld_search_paths
+from nono.printable import shell_word
 
 
 def likely_causes(
@@ -34,6 +36,7 @@ def likely_causes(
     if is_unclear:
         yield from _of_search_paths(prepared, outcome.exit_code, environ)
         yield from _of_mounts(prepared)
+        yield from _of_hooks(prepared, rules)
     yield from _of_agent(prepared, invocation, rules, fs)
     yield from _of_key(prepared, outcome)
     yield from _of_cloud(prepared, environ)
@@ -57,6 +60,15 @@ def _of_mounts(prepared: Prepared) -> Iterator[str]:
     if program is not None:
         yield ""
         yield f"  {program} makes namespaces and mounts of its own, which no run may. Run it outside."
+
+
+def _of_hooks(prepared: Prepared, rules: EffectivePolicy) -> Iterator[str]:
+    """Yield a line about a program that installs hooks of git: a mount refuses that, and reports nothing."""
+    hooks, program = rules.capabilities.hooks, installs_hooks(prepared.argv)
+    if hooks is not None and prepared.enforcement.namespaces and program is not None:
+        yield ""
+        yield f"  {program} changes the hooks of git, which git runs outside the sandbox too."
+        yield f"  Run it outside, or let the command change them: --allow {shell_word(hooks)}"
 
 
 def _of_agent(
