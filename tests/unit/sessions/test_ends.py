@@ -93,6 +93,11 @@ OTHER = Sender(6, 1000, "kill")
             End("out_of_memory", "SIGKILL", "the kernel"),
             id="memory",
         ),
+        pytest.param(
+            Seen(139, SIGSEGV, {}, is_out_of_memory=True),
+            End("signal", "SIGSEGV", "the command itself"),
+            id="a fault while others had no memory",
+        ),
         pytest.param(Seen(137, SIGKILL, {}), End("signal", "SIGKILL", None), id="nobody knows who"),
         pytest.param(
             Seen(139, SIGSEGV, {}), End("signal", "SIGSEGV", "the command itself"), id="a fault of its own"

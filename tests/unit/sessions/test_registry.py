@@ -112,13 +112,20 @@ def test_leaving_the_block_without_an_end_is_a_failure(registry: Registry) -> No
     assert (found.exit_code, found.end.cause, found.end.detail) == (1, "not_started", "no such program")
 
 
-@pytest.mark.parametrize("planted", ["link", "fifo", "open to others", "damaged", "another's id", "huge"])
+@pytest.mark.parametrize(
+    "planted",
+    [
+        *("link", "fifo", "open to others", "damaged", "another's id", "huge"),
+        pytest.param("of another user", marks=pytest.mark.root),
+    ],
+)
 def test_what_is_no_record_of_this_user_is_passed_over(
     planted: str, registry: Registry, tmp_path: Path
 ) -> None:
     registry.write(record())
     original = Path(registry.path, "0123456789abcdef.json")
     path = Path(registry.path, "ffff.json")
+    own = original.read_bytes().replace(b"0123456789abcdef", b"ffff")
     match planted:
         case "link":
             path.symlink_to(original)
@@ -131,11 +138,15 @@ def test_what_is_no_record_of_this_user_is_passed_over(
             path.write_bytes(original.read_bytes())
             path.chmod(0o600)
         case "huge":
-            path.write_bytes(b" " * (4 << 20) + original.read_bytes())
+            path.write_bytes(own + b" " * (4 << 20))
             path.chmod(0o600)
         case "open to others":
-            path.write_bytes(original.read_bytes().replace(b"0123456789abcdef", b"ffff"))
+            path.write_bytes(own)
             path.chmod(0o644)
+        case "of another user":
+            path.write_bytes(own)
+            path.chmod(0o600)
+            os.chown(path, 62001, -1)
     assert [each.session_id for each in records(registry)] == ["0123456789abcdef"]
 
 
