@@ -272,6 +272,26 @@ def test_each_record_is_one_write(state_root: Path, monkeypatch: pytest.MonkeyPa
         )
 
 
+def test_beyond_its_budget_a_log_counts_refusals_and_refuses_actions(state_root: Path) -> None:
+    said = list[str]()
+    allowed, denied = (network(mode="connect", decision=each, target="a.test") for each in ("allow", "deny"))
+    fields = cast(dict[str, object], denied["event"])
+    with AuditLog(str(state_root), "s1", budget_bytes=2000, on_full=said.append) as log:
+        for _ in range(20):
+            if said:
+                break
+            size = Path(log.path).stat().st_size
+            log.record(denied)
+        with pytest.raises(OSError, match="as large as it may be"):
+            log.record(allowed)
+        log.record({"type": "network", "event": {**fields, "repeats": 4}})
+        log.record(session_ended(0))
+    assert size <= 2000
+    *_, reached, unrecorded, ended = (cast(Event, each["event"]) for each in records(log.path))
+    assert (reached["type"], ended["type"]) == ("audit_budget_reached", "session_ended")
+    assert (unrecorded["type"], unrecorded["refusals"]) == ("audit_unrecorded", 1 + 4)
+
+
 @pytest.mark.parametrize(
     ("size", "free", "share"), [("21m", "free disk space", 2), ("100m", "audit.session_max_mb", 4)]
 )

@@ -195,6 +195,48 @@ def test_a_statement_of_another_kind_is_no_signature_of_a_session(root: Path) ->
     assert f"is a statement of the type '{predicates.MULTI_FILE}'" in problem_of(root)
 
 
+@pytest.mark.parametrize("name", ["more", "tracked_paths", None])
+def test_a_signature_says_all_that_a_summary_says_and_no_more(root: Path, name: str | None) -> None:
+    key = new_key()
+    path = ended(root, key=key) / BUNDLE_FILE
+    read = bundles.parse(path.read_bytes())
+    said = statement.parse(read.envelope.payload)
+    predicate = {**said.predicate, "more": ""} if name == "more" else {**said.predicate}
+    if name == "tracked_paths":
+        del predicate[name]
+    payload = statement.encoded(said._replace(predicate=predicate))
+    path.write_bytes(bundles.encoded(dsse.signed(dsse.IN_TOTO, payload, key.sign), key.public.fingerprint))
+    if name is None:
+        assert check(str(root), "s1", expected=key.public).is_verified
+    else:
+        assert problem_of(root) == f"the signature does not hold: what was signed has a different '{name}'"
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("predicate_type", "it is a statement of the type 'other'"),
+        ("key_id", "the public key does not match the key id"),
+        ("bundle_filename", "session.json does not name a signature as it should"),
+    ],
+)
+def test_a_summary_says_of_its_signature_what_it_is(root: Path, name: str, problem: str) -> None:
+    path = ended(root, key=new_key()) / SUMMARY_FILE
+    document = json.loads(path.read_bytes())
+    document["audit_attestation"][name] = "other"
+    path.write_bytes(to_json(document))
+    write_ledger_anew(root, "s1", document)
+    assert problem_of(root) == f"the signature does not hold: {problem}"
+
+
+def test_a_log_that_begins_before_its_session_is_named(root: Path) -> None:
+    with AuditLog(str(root), "s1") as log:
+        for event in (MASKED, session_started(["true"]), session_ended(0)):
+            log.record(event)
+    conclude(str(root), summary_of(log))
+    assert problem_of(root) == "the log does not begin with the start of a session"
+
+
 def test_a_summary_of_two_numbers_of_records_is_named(root: Path) -> None:
     path = ended(root) / SUMMARY_FILE
     document = json.loads(path.read_bytes())

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from nono.audit.proof import ledger as ledger_module
-from nono.audit.proof.entries import following, line_of
+from nono.audit.proof.entries import Entry, following, line_of
 from nono.audit.proof.history import History
 from nono.audit.proof.ledger import LEDGER_FILE, LOCK_FILE, append, together
 from support.forked import child, killed_at
@@ -50,6 +50,20 @@ def test_an_entry_is_one_line_of_compact_json(directory: int, tmp_path: Path) ->
         f'{{"sequence":0,"prev_chain":null,"session_id":"s1","session_digest":"{DIGEST}",'
         f'"completed_at":"{AT}","chain_hash":"{chain_hash}"}}\n'
     )
+
+
+FIRST, OTHER = (following(None, name, DIGEST, AT) for name in ("s1", "other"))
+
+
+@pytest.mark.parametrize(
+    ("before", "is_intact"),
+    [(FIRST, True), (FIRST._replace(sequence=1), False), (OTHER, False)],
+    ids=["the next", "another number", "after another entry"],
+)
+def test_an_entry_follows_from_the_one_before_it(before: Entry, is_intact: bool) -> None:
+    history = History([line_of(FIRST), line_of(following(before, "s2", DIGEST, AT))])
+    assert [entry.session_id for entry in history] == (["s1", "s2"] if is_intact else ["s1"])
+    assert (history.damage is None) is is_intact
 
 
 def test_each_entry_commits_to_those_before_it(directory: int, tmp_path: Path) -> None:
