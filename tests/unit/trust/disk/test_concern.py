@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,14 @@ def test_a_directory_that_anybody_fills_lays_no_policy_over_others(home: Path) -
     assert _root(home, "p/a/b") is None
     (home / "p").chmod(0o755)
     assert _root(home, "p/a/b") is not None
+
+
+@pytest.mark.root
+def test_a_directory_of_somebody_else_lays_no_policy_over_others(home: Path) -> None:
+    (home / "p" / FILE).touch()
+    for user, counts in ((os.geteuid(), True), (62001, False)):
+        os.chown(home / "p", user, -1)
+        assert (_root(home, "p/a/b") is not None) is counts
 
 
 def test_a_policy_that_is_gone_is_missed(home: Path) -> None:

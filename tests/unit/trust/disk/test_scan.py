@@ -1,5 +1,7 @@
 from pathlib import Path
 
+import pytest
+
 from nono.trust.disk.scan import DEPTH_MAX, scan
 from nono.trust.policy import TrustPolicy
 
@@ -28,9 +30,10 @@ def test_a_link_to_a_file_is_an_instruction_file_by_its_own_name(tmp_path: Path)
     assert scan(str(tmp_path), POLICY).paths == ("CLAUDE.md",)
 
 
-def test_a_link_out_of_the_project_is_named_and_not_followed(tmp_path: Path) -> None:
-    _write(tmp_path, "outside/CLAUDE.md", "project/here/CLAUDE.md")
-    (tmp_path / "project/there").symlink_to(tmp_path / "outside")
+@pytest.mark.parametrize("outside", ["outside", "project-of-others"])
+def test_a_link_out_of_the_project_is_named_and_not_followed(tmp_path: Path, outside: str) -> None:
+    _write(tmp_path, f"{outside}/CLAUDE.md", "project/here/CLAUDE.md")
+    (tmp_path / "project/there").symlink_to(tmp_path / outside)
     found = scan(str(tmp_path / "project"), POLICY)
     assert found.paths == ("here/CLAUDE.md",)
     assert [each.partition(",")[0] for each in found.unsearched] == ["there leads out of the project"]
