@@ -162,6 +162,46 @@ def test_a_granted_file_in_a_directory_of_others_is_written_where_it_lies(others
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="gives a file to another user")
+def test_a_damaged_content_overwrites_no_file_where_it_lies(others: Path) -> None:
+    file = others / "theirs/file"
+    file.write_text("old")
+    os.chown(file, UNPRIVILEGED_ID, UNPRIVILEGED_ID)
+
+    def undone() -> list[str]:
+        os.setresuid(UNPRIVILEGED_ID, UNPRIVILEGED_ID, UNPRIVILEGED_ID)
+        stage = Stage(others / "own")
+        with stage.recorded(files=[file]) as taken:
+            file.write_text("by the run")
+            taken.finish(0)
+        [pack] = [each for each in (others / "own").rglob("*.pack") if each.read_bytes().endswith(b"old")]
+        pack.write_bytes(pack.read_bytes().replace(b"old", b"OLD"))
+        return stage.restore()
+
+    [left] = in_child(undone)
+    assert left.endswith("is damaged")
+    assert file.read_text() == "by the run"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives a file to another user")
+def test_a_file_that_cannot_be_kept_first_is_not_overwritten_where_it_lies(others: Path) -> None:
+    file = others / "theirs/file"
+    file.write_text("old")
+    os.chown(file, UNPRIVILEGED_ID, UNPRIVILEGED_ID)
+
+    def undone() -> list[str]:
+        os.setresuid(UNPRIVILEGED_ID, UNPRIVILEGED_ID, UNPRIVILEGED_ID)
+        stage = Stage(others / "own")
+        with stage.recorded(files=[file]) as taken:
+            file.write_text("by the run")
+            file.chmod(0o200)
+            taken.finish(0)
+        return [each.partition(": ")[2] for each in stage.restore()]
+
+    assert in_child(undone) == ["it cannot be kept, so it stays; move it away, and restore with --force"]
+    assert file.read_text() == "by the run"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives a file to another user")
 def test_a_restore_that_was_cut_off_where_a_file_lies_is_done_again_by_force(others: Path) -> None:
     file = others / "theirs/file"
     file.write_text("old, and longer")
