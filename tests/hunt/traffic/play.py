@@ -11,6 +11,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from anyio.to_thread import current_default_thread_limiter
+
 from hunt.traffic.answering import Answering
 from hunt.traffic.ends.clients import Http1Client, Http2Client
 from hunt.traffic.ends.routes import route_of
@@ -41,9 +43,9 @@ from support.proxy.thread import TOKEN, Hosts, Recording
 LEAVE_S = 3.0  # for connections to end whose other ends are gone
 CALM_TURNS = 3  # without anything moving
 MOST_TURNS = 20_000
-# Waits of a millisecond rather than a time: the loop comes as far in each, however busy the machine is.
-PATIENCE = 50  # for a request that is refused in silence, or comes behind another
-PATIENCE_THREAD = 500  # for what a thread of the proxy does before a request is sent on
+PAUSE_S = 0.001
+PATIENCE_S = 0.05  # in pauses: for a request that is refused in silence, or comes behind another
+THREAD_S = 0.5  # for what a thread of the proxy does before a request is sent on
 
 
 class Read(NamedTuple):
@@ -158,7 +160,7 @@ class Play:
             for served in self._served:  # also of what a client had sent ahead of an answer
                 served.link.close()
             await self._settle()
-            await asyncio.sleep(0.001)
+            await asyncio.sleep(PAUSE_S)
         self._seen.sights.append(
             f"left/connections: none -> {running.client_connections} of clients, "
             f"{running.upstream_connections} of upstreams"
@@ -193,10 +195,13 @@ class Play:
     async def _until_it_arrives(self, number: int, client: Http1Client | Http2Client) -> None:
         service = self._watch.sent[number].ask.service
         mode = self._program.scene.services[service].mode if service >= 0 else ""
-        for _ in range(PATIENCE_THREAD if mode == "aws" else PATIENCE):
-            if number in self._watch.requests or client.has_answer or client.is_over:
+        pauses = left = int((THREAD_S if mode == "aws" else PATIENCE_S) / PAUSE_S)
+        threads = current_default_thread_limiter()  # one reads the authorities that sign for an upstream
+        while number not in self._watch.requests and not client.has_answer and not client.is_over:
+            if not left:
                 return
-            await asyncio.sleep(0.001)
+            left = pauses if threads.borrowed_tokens else left - 1
+            await asyncio.sleep(PAUSE_S)
             await self._settle()
 
     def _pump(self) -> bool:
