@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from support.canary import Canary
-from support.nono_run import NO_NAMESPACES, NonoRun, program
+from support.nono_run import NO_NAMESPACES, NonoRun, most_records, program
 
 COUNT = 500
 
@@ -67,7 +67,7 @@ def test_a_flood_of_one_refusal_is_recorded_once_a_second(sandbox: NonoRun) -> N
     assert run.outcomes() == {"EACCES": count}
     assert run.denied_targets() == {("127.0.0.1", port)}
     assert len(run.denied) == count
-    assert len(run.denial_lines) < 50
+    assert len(run.denial_lines) <= most_records(run.denial_lines)
 
 
 @pytest.mark.any_user

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 
-from nono.audit.event import TIME
-from nono.audit.windows import WINDOW_S
 from support.canary import Canary
 from support.modes import MODES, available
-from support.nono_run import AuditEvent, NonoRun
+from support.nono_run import NonoRun, most_records
 from support.ports import unused_port
 from support.running.races import ATTEMPTS, Attempts
 
@@ -33,16 +31,6 @@ def sockaddr_as_path(port: int) -> bytes:
 def is_race(mode: str, counts: Mapping[str, int], tries: int) -> bool:
     """Return True if both got their turn: on a busy machine one of them may hardly get any."""
     return mode == "unmap" or counts["permitted"] > tries // 100
-
-
-def most_records(refusals: Sequence[AuditEvent]) -> int:
-    """Return how many records one kind of refusal may have: its first in each window, and a count there.
-
-    A slow machine takes more windows for the same tries.
-    """
-    times = [each[TIME] for each in refusals]
-    windows = 2 + (max(times) - min(times)) / 1000 / WINDOW_S
-    return int(2 * windows)
 
 
 def listen_elsewhere(canary: Canary, project: Path) -> int:

@@ -18,6 +18,8 @@ from typing import Any
 
 import pytest
 
+from nono.audit.event import TIME
+from nono.audit.windows import WINDOW_S
 from nono.kernel import landlock
 from support.ordinary_user import UNPRIVILEGED_ID, OrdinaryUser, remove_home
 from support.running import fork_server
@@ -101,6 +103,16 @@ class Ended:
     def denied_targets(self) -> set[tuple[str, int | None]]:
         """Return (target, port) of every refusal."""
         return {(event["target"], event["port"]) for event in self.denied}
+
+
+def most_records(refusals: Sequence[AuditEvent]) -> int:
+    """Return how many records one kind of refusal may have: its first in each window, and a count there.
+
+    A slow machine takes more windows for the same tries.
+    """
+    times = [each[TIME] for each in refusals]
+    windows = 2 + (max(times) - min(times)) / 1000 / WINDOW_S
+    return int(2 * windows)
 
 
 @dataclass(frozen=True, slots=True)
