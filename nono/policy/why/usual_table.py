@@ -160,6 +160,12 @@ _SETTINGS = (
         operands=_names("global install rehash uninstall virtualenv"),
         instead="run it outside; inside, `pyenv local` or PYENV_VERSION=NAME chooses one that is installed",
     ),
+    Row(
+        *("~/.local/share/direnv", Access.READWRITE, "what you have allowed direnv", _names("direnv")),
+        is_whole=False,
+        operands=_names("allow permit grant block deny disallow revoke"),
+        instead="run it outside, once: what it allows holds there too",
+    ),
     # Debian's psql asks it which server is meant, and ends with a word about a data directory.
     Row("/etc/postgresql", Access.READ, "servers of this machine", _POSTGRESQL, is_whole=False),
 )

@@ -272,13 +272,15 @@ def test_bazel_is_told_where_it_may_build(
         ("rustup toolchain list", ""),
         ("sh -c 'pyenv rehash'", "`pyenv local`"),
         ("pyenv versions", ""),
+        ("direnv allow", "outside, once"),
+        ("direnv status", ""),
     ],
 )
-def test_a_manager_that_changes_versions_is_told_to_run_outside(
+def test_a_manager_that_changes_what_holds_outside_is_told_to_run_there(
     run: Resolve, make_fs: MakeFilesystem, line: str, told: str
 ) -> None:
     """The run reads them, as under rust-dev and python-dev."""
-    places = (f"{HOME}/.rustup", f"{HOME}/.pyenv")
+    places = (f"{HOME}/.rustup", f"{HOME}/.pyenv", f"{HOME}/.local/share/direnv")
     fs = make_fs(directories=places)
     found = [each for each in absentees(run(fs=fs, read=places), line, fs) if each.path in places]
     assert [(each.flag, told in (each.instead or "")) for each in found] == [(None, True)] * bool(told)
