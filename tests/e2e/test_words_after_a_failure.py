@@ -388,6 +388,7 @@ def test_a_program_that_asks_the_network_is_told_that_there_is_none(
     said = f"curl asks the network, and this run has none ({by})."
     assert (said in run.stderr) is (by is not None)
     assert ("asks the network" in run.stderr) is (by is not None)
+    assert ("--open-port PORT beside it" in run.stderr) is (by == "--block-net")
 
 
 @pytest.mark.parametrize("profile", [{}, PROXY_ONLY], ids=["open", "proxy"])

@@ -110,7 +110,8 @@ def _of_network(prepared: Prepared, invocation: Invocation) -> Iterator[str]:
         by = "--block-net" if is_typed else "network.block of its profile"
         yield f"  {program} asks the network, and this run has none ({by})."
         if is_typed:
-            yield "  --allow-domain HOST in its place allows one host."
+            yield "  --allow-domain HOST in its place allows one host;"
+            yield "  --open-port PORT beside it allows a port of this machine."
 
 
 def _of_cloud(prepared: Prepared, environ: Mapping[str, str]) -> Iterator[str]:

@@ -6,7 +6,12 @@ from collections.abc import Mapping, Sequence
 
 from nono.policy.why.command_words import started
 
-_ASK_ALWAYS = frozenset({"curl", "wget", "ssh", "scp", "sftp", "rsync", "ftp", "dig", "nslookup", "host"})
+_ASK_ALWAYS = frozenset(
+    {
+        *("curl", "wget", "ssh", "scp", "sftp", "rsync", "ftp", "dig", "nslookup", "host"),
+        *("redis-cli", "mongosh"),  # not psql and mysql, which try a Unix socket first
+    }
+)
 _INSTALLS = frozenset({"install", "i", "ci", "add", "update", "download", "sync", "lock", "require", "fetch"})
 # With one of these words first. Much else that they do needs no network, and a test that fails tells nothing.
 _ASK_WITH: Mapping[str, frozenset[str]] = {

@@ -14,6 +14,8 @@ from nono.policy.why.lacking.networks import asks_a_network
     [
         ("curl -s https://a.example/", "curl"),
         ("sh -c 'make && git push origin main'", "git"),
+        ("redis-cli ping", "redis-cli"),
+        ("psql -l", None),
         ("git commit -m push", None),
         ("git -C . status", None),
         ("npm ci", "npm"),
