@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from collections.abc import Callable
@@ -10,8 +11,11 @@ from pathlib import Path
 import pytest
 
 from nono.errors import LaunchError, SandboxError
-from nono.kernel import landlock
+from nono.kernel import landlock, seccomp
 from nono.kernel.landlock_rights import HANDLED_FS
+from nono.kernel.uapi import landlock as uapi
+from nono.policy.ports import PortRange
+from nono.sandbox import apply
 from nono.sandbox.apply import restrict
 from nono.sandbox.command import Command
 from nono.sandbox.launcher import Probe, fork_launcher
@@ -66,6 +70,34 @@ def test_a_granted_path_of_another_kind_is_an_error(is_dir: bool, tmp_path: Path
     refused = said(lambda: restrict(PLAN._replace(path_rules=(rule,))))
     assert refused == f"{FAILED}Expected a {expected} but got a {got}: '{path}'"
     assert said(lambda: restrict(PLAN._replace(path_rules=(rule._replace(is_dir=is_dir),)))) is None
+
+
+@pytest.mark.parametrize("required", [True, False])
+def test_only_a_path_that_a_person_granted_has_to_be_there(required: bool, tmp_path: Path) -> None:
+    rule = PathRule(f"{tmp_path}/gone", True, False, False, required=required)
+    refused = said(lambda: restrict(PLAN._replace(path_rules=(rule,))))
+    missing = f"{FAILED}Landlock path error: '{rule.path}': No such file or directory"
+    assert refused == (missing if required else None)
+
+
+def test_a_filter_that_the_kernel_refuses_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: bytes) -> None:
+        raise OSError(errno.EINVAL, "no filter")
+
+    monkeypatch.setattr(seccomp, "install_filter", refuse)
+    assert (
+        said(lambda: restrict(PLAN)) == f"{FAILED}the kernel refused the seccomp filter: [Errno 22] no filter"
+    )
+
+
+def test_each_port_of_a_range_is_granted(monkeypatch: pytest.MonkeyPatch) -> None:
+    granted = set[tuple[int, int]]()
+    monkeypatch.setattr(landlock, "add_net_port", lambda _, port, right: granted.add((port, right)))
+    connects, binds = uapi.LANDLOCK_ACCESS_NET_CONNECT_TCP, uapi.LANDLOCK_ACCESS_NET_BIND_TCP
+    some, one = (PortRange(80, 82),), (PortRange(90, 90),)
+    ports = PLAN._replace(handled_net=connects | binds, connect_ports=some, bind_ports=one)
+    apply._add_port_rules(-1, ports)
+    assert granted == {(80, connects), (81, connects), (82, connects), (90, binds)}
 
 
 @pytest.mark.parametrize("is_private", [True, False])
