@@ -86,7 +86,6 @@ SIOCSIFFLAGS = 0x8914
 IFREQ_ADDRESS = struct.Struct("@16sH2x4s16x")  # ifr_name, a struct sockaddr_in without its port, the rest
 SIOCSIFADDR = 0x8916
 SIOCSIFNETMASK = 0x891C
-SIOCOUTQNSD = 0x894B  # tcp(7): bytes that were not sent yet
 IFF_UP = 1 << 0
 
 # <linux/ipv6.h>

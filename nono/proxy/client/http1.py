@@ -435,7 +435,7 @@ class ClientConnection(asyncio.Protocol):
             self._current = None
             answer = refusal.malformed(408, "the request head took too long")
             self.refuse(audit_events.malformed_request(), answer)
-        elif polled.has_unsent(self._transport):
+        elif polled.is_sending(self._transport):
             self._limits.idle()  # it has not read its last response yet
         else:
             self._leave()

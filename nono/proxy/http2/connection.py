@@ -26,7 +26,7 @@ from nono.proxy.http2.protocol.frames import ErrorCode, FrameError
 from nono.proxy.http2.session import Session
 from nono.proxy.http2.upstreams import Upstreams
 from nono.proxy.transport.deadline import GOODBYE_S, Deadline
-from nono.proxy.transport.polled import has_unsent
+from nono.proxy.transport.polled import is_sending
 from nono.proxy.verdict import audit_events
 from nono.proxy.verdict.host_policy import HostPolicy, is_refused
 from nono.proxy.verdict.verdict import Capture, ConnectTarget, Entry, Forward, Intercept, Refused, Tunnel
@@ -315,7 +315,7 @@ class Http2Connection(asyncio.Protocol):
             self.abort()
         elif self._waits_for_head:
             self._fail("a head took too long", ErrorCode.ENHANCE_YOUR_CALM)
-        elif self._transport is not None and has_unsent(self._transport):
+        elif self._transport is not None and is_sending(self._transport):
             self._deadline.set(self._context.idle_timeout_s)  # it has not read its last response yet
         else:
             self.wind_down()

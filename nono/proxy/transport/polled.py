@@ -6,14 +6,14 @@ import asyncio
 import fcntl
 import select
 import struct
+import termios
 
-from nono.kernel.uapi.process import SIOCOUTQNSD
 
-
-def has_unsent(transport: asyncio.Transport) -> bool:
-    """Return True if bytes wait here because the peer does not read: in asyncio, or in the kernel.
+def is_sending(transport: asyncio.Transport) -> bool:
+    """Return True if bytes wait here or are on their way: in asyncio, or in the kernel (SIOCOUTQ: tcp(7)).
 
     Over TLS, asyncio counts only what TLS holds, and not what the loop keeps while the kernel has no room.
+    The kernel may have sent all that it holds, and have to send it again: a peer that does not read drops it.
     """
     if transport.get_write_buffer_size():
         return True
@@ -21,7 +21,7 @@ def has_unsent(transport: asyncio.Transport) -> bool:
     if connection is None:
         return False  # TLS has lost it, and uvloop tells of that in the next turn
     try:
-        queued = fcntl.ioctl(connection.fileno(), SIOCOUTQNSD, bytes(4))
+        queued = fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, bytes(4))
     except OSError:
         return False  # it is closed already
     (count,) = struct.unpack("i", queued)

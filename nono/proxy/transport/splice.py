@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
-import struct
-import termios
 from collections.abc import Callable
 from functools import partial
 from typing import cast
 
 from nono.proxy.transport.connection_set import ConnectionSet
 from nono.proxy.transport.deadline import GOODBYE_S, Deadline
+from nono.proxy.transport.polled import is_sending
 
 _FLUSH_S = 30.0  # how long an end may take to read the last bytes once the other end is gone
 _LOOK_S = 0.05  # first look whether an end over TLS has read the last bytes; less and less often after that
@@ -138,7 +136,7 @@ class SpliceEnd(asyncio.Protocol):
         if self.transport is None:
             return
         loop = asyncio.get_running_loop()
-        if loop.time() < until and (self.transport.get_write_buffer_size() or _is_sending(self.transport)):
+        if loop.time() < until and is_sending(self.transport):
             self._flush = loop.call_later(wait_s, self._abort_once_sent, until, min(2 * wait_s, GOODBYE_S))
         elif was_sent:
             self.abort()
@@ -199,16 +197,3 @@ class TimedEnd(SpliceEnd):
         if on_over is not None:
             on_over(self)
         super().connection_lost(exc)
-
-
-def _is_sending(transport: asyncio.Transport) -> bool:
-    """Return True if the kernel holds bytes that the other end has not acknowledged (SIOCOUTQ: tcp(7))."""
-    connection = transport.get_extra_info("socket")
-    if connection is None:
-        return False  # TLS has lost it, and uvloop tells of that in the next turn
-    try:
-        queued = fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, bytes(4))
-    except OSError:
-        return False  # it is closed already
-    (count,) = struct.unpack("i", queued)
-    return bool(count)

@@ -28,7 +28,7 @@ from nono.proxy.exchange import context
 from nono.proxy.handshake.alpn import HTTP2
 from nono.proxy.http2.connection import Http2Connection
 from nono.proxy.tls.session_ca import SessionCa
-from nono.proxy.transport.polled import has_unsent
+from nono.proxy.transport.polled import is_sending
 from nono.proxy.verdict.verdict import ConnectTarget
 from nono.secret import Secret
 from support.clients.http2 import Fields, Http2Client, connect
@@ -824,7 +824,7 @@ def test_a_client_that_still_has_a_response_to_read_is_not_idle() -> None:
 
     def waits_for_its_reader() -> bool:
         transport = stage.connections()[0]._transport
-        return transport is not None and has_unsent(transport)
+        return transport is not None and is_sending(transport)
 
     with (
         h2_stage(handler, options={"listener": narrow_listener()}) as (stage, _),
