@@ -6,11 +6,12 @@ import asyncio
 import gc
 import socket
 import ssl
+import struct
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import cast
+from typing import NamedTuple, cast
 
 import anyio
 
@@ -194,12 +195,19 @@ class ProxyUnderTest:
     def let_pass(self, seconds: float) -> None:
         """Do to the connections of clients what so many silent seconds would, at once.
 
-        What was sent before has been read by then. So a test keeps the limits of a real run, which no machine
-        is too slow for.
+        What was sent before has been read by then, and what is under way to a client has arrived unless the
+        client has no room for it. So a test keeps the limits of a real run, which no machine is too slow for.
         """
-        for _ in range(5):  # turns of the loop: one accepts, others read, and take up what was left for later
-            self.on_loop(lambda: None)
+        wait_until(self._is_at_rest)
         self.on_loop(lambda: _let_pass(self.running, seconds))
+
+    def _is_at_rest(self) -> bool:
+        """Take turns of the loop. Returns True if the kernel had nothing to do for a client in them."""
+        before = self.on_loop(lambda: _flows(self.running))
+        for _ in range(5):  # one accepts, others read, and take up what was left for later
+            self.on_loop(lambda: None)
+        after = self.on_loop(lambda: _flows(self.running))
+        return before == after and all(flow.rests for flow in after)
 
     @contextmanager
     def standing_still(self) -> Iterator[None]:
@@ -232,6 +240,33 @@ class ProxyUnderTest:
             yield clock
         finally:
             anyio.from_thread.run_sync(clock.stop, token=self._token)
+
+
+_TCP_INFO = struct.Struct("@24xI116xI52xQ20xI")  # <linux/tcp.h>: struct tcp_info, the fields of _Flow
+
+
+class _Flow(NamedTuple):
+    """What the kernel has done with the bytes for one client."""
+
+    unacknowledged: int  # segments
+    unsent: int  # bytes
+    sent: int  # bytes
+    room: int  # that the client has for more
+
+    @property
+    def rests(self) -> bool:
+        return not self.room or not (self.unacknowledged or self.unsent)
+
+
+def _flows(running: RunningProxy) -> list[_Flow]:
+    flows = list[_Flow]()
+    for member in running.serving().context.connections.members:
+        transport = getattr(member, "transport", None) or getattr(member, "_transport", None)
+        connection = transport.get_extra_info("socket") if transport is not None else None
+        if connection is not None and connection.fileno() >= 0:
+            told = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO.size)
+            flows.append(_Flow._make(_TCP_INFO.unpack(told)))
+    return flows
 
 
 def _let_pass(running: RunningProxy, seconds: float) -> None:
