@@ -29,6 +29,8 @@ _OF_OUTPUT = re.compile(rb'delta"|"redacted')
 
 _COUNTS = re.compile(rb'"usage(?:Metadata)?"\s*:\s*\{|"message_stop"|"amazon-bedrock-invocationMetrics"')
 _MODEL = re.compile(r"[\w./:@+-]{1,100}", re.ASCII)  # it is printed on a terminal
+# Servers in Go and in workers of Cloudflare that set no type of their own send JSON as text/plain.
+_MAY_BE_JSON = re.compile(rb"json$|^(?:text/plain)?$")
 
 _ANTHROPIC: Mapping[Path, str] = {
     ("model",): "model",
@@ -122,7 +124,7 @@ class UsageMeter:
     """
 
     def __init__(self, provider: Provider, content_type: bytes, path: str = "") -> None:
-        """Choose the format: streams of two types are parsed as events, JSON and an untyped body as one text.
+        """Choose the format: streams of two types are parsed as events, what may be JSON as one text.
 
         Any other type is not read: a command can ask Google for its protobuf, in which the words of a model
         would pass for counts.
@@ -150,7 +152,7 @@ class UsageMeter:
             MEDIA_TYPE: AwsEventStream,
         }
         self._events = streams[media_type]() if media_type in streams else None
-        self._gave_up = self._events is None and media_type != b"" and not media_type.endswith(b"json")
+        self._gave_up = self._events is None and _MAY_BE_JSON.search(media_type) is None
 
     def feed(self, piece: bytes) -> bytes:
         if self._gave_up:

@@ -263,6 +263,12 @@ RECORDED: dict[str, tuple[Provider, bytes, bytes, Usage | None]] = {
         _json(usage={"prompt_tokens": 5}),
         Usage("unknown", 5, 0),
     ),
+    "JSON that its server calls a text": (
+        "openai",
+        b"text/plain; charset=utf-8",
+        _json(usage={"prompt_tokens": 5}),
+        Usage("unknown", 5, 0),
+    ),
     "JSON without a type": ("openai", b"", _json(usage={"prompt_tokens": 5}), Usage("unknown", 5, 0)),
     "no JSON": ("openai", b"text/html", b'<p class="usage">}}]] : "', None),
     "a negative count": ("openai", JSON, _json(usage={"prompt_tokens": -5}), Usage("unknown", 0, 0)),
