@@ -134,7 +134,7 @@ class Admission:
         state = None if verdict.route is None else self.state(verdict.route)
         if state is None or (reason := state.limiter.reason_of_costs()) is None:
             return None
-        return refusal.limit_reached(state.route.service, reason)
+        return refusal.limit_reached(state.route.service, reason, asks=state.waits_at_limit)
 
     async def wait(self, verdict: Forward, body: HeldBody | None = None) -> Admitted | Refusal:
         """Admit or refuse. Checks run cheapest first. Cancelled if the client disconnects.

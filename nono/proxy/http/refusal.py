@@ -141,15 +141,11 @@ def rate_limited(service: str, retry_after_s: float) -> Refusal:
     )
 
 
-def limit_reached(service: str, reason: str) -> Refusal:
-    return Refusal(
-        429,
-        reason,
-        rule="limits",
-        origin=f"credential route {service!r}",
-        hint="raise the route's limits, or start a new run",
-        lasts=True,
-    )
+def limit_reached(service: str, reason: str, *, asks: bool = False) -> Refusal:
+    """Refuse a request beyond a limit. asks: A person is asked before the next one, so a retry may pass."""
+    hint = "send it again: a person is asked then" if asks else "raise the route's limits, or start a new run"
+    origin = f"credential route {service!r}"
+    return Refusal(429, reason, rule="limits", origin=origin, hint=hint, lasts=not asks)
 
 
 def after(refused: Refusal, answer: Answer) -> Refusal:

@@ -13,8 +13,11 @@ import anyio
 import anyio.to_thread
 import pytest
 
+from nono.approval.request import Answer, Request
+from nono.policy.schema.constraints import OnLimit
 from nono.policy.schema.route_rules import RateLimit, UpgradeRule, UsageLimits
 from nono.proxy.exchange import admission
+from nono.proxy.upstream.dial import Resolver
 from support.proxy.http2_stage import h2_stage
 from support.proxy.thread import TIMEOUT_S, FakeCredential, wait_until
 from support.proxy.transports import KEY, WITH_CREDENTIAL, FiveTransports, Transport, five_transports
@@ -156,6 +159,23 @@ def test_a_body_that_is_held_back_until_the_limit_of_costs_is_reached_is_not_sen
 
 
 @contextmanager
+def slow_look_up() -> Iterator[tuple[Resolver, threading.Event, threading.Event]]:
+    """Yield a resolver whose first look-up takes long, what is set when it begins, and what ends it."""
+    begun, ends = threading.Event(), threading.Event()
+
+    async def resolver(host: str, port: int) -> list[str]:
+        if not begun.is_set():
+            begun.set()
+            assert await anyio.to_thread.run_sync(ends.wait, TIMEOUT_S)
+        return ["127.0.0.1"]
+
+    try:
+        yield resolver, begun, ends
+    finally:
+        ends.set()
+
+
+@contextmanager
 def held_back(stage: FiveTransports, transport: Transport, *, announced: bool) -> Iterator[Callable[[], int]]:
     """Send all of a request but the end of its body. Yields what sends that and returns the status."""
     if transport is Transport.HTTP2:
@@ -234,29 +254,50 @@ def test_over_http2_upstream_its_stream_is_reset_before_that_end(
 
 
 @pytest.mark.parametrize("transport", WITH_CREDENTIAL)
+@pytest.mark.parametrize(("on_limit", "said", "then"), [("ask", [], 200), ("refuse", ["false"], 429)])
+def test_what_comes_too_late_may_be_sent_again_where_a_person_is_asked(
+    on_limit: OnLimit, said: list[str], then: int, transport: Transport
+) -> None:
+    """It was sent before the person could be asked, so the client is not told that no retry helps."""
+    usage = {"input_tokens": 7, "output_tokens": 700}
+    model = Model(json.dumps({"model": "claude-sonnet-4-5", "usage": usage}).encode())
+    limits, asked = UsageLimits(cost_usd=0.01, on_limit=on_limit), list[Request]()
+
+    async def person(request: Request, /) -> Answer:
+        asked.append(request)
+        return Answer("granted")
+
+    with (
+        slow_look_up() as (resolver, begun, ends),
+        five_transports(model, limits=limits, options={"resolver": resolver, "approver": person}) as stage,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        late = pool.submit(stage.ask, transport, "/v1/messages", method="POST", body=b"{}")
+        assert begun.wait(TIMEOUT_S)
+        assert ask(stage, transport) == 200
+        ends.set()
+        answer = late.result(TIMEOUT_S)
+        assert (answer.status, answer.values("x-should-retry"), asked) == (429, said, [])
+        assert ask(stage, transport) == then
+        assert len(asked) == (1 if then == 200 else 0)
+
+
+@pytest.mark.parametrize("transport", WITH_CREDENTIAL)
 @pytest.mark.parametrize(("tokens", "status"), [(700, 429), (10, 200)])
 def test_what_waits_for_its_connection_until_the_limit_of_costs_is_reached_is_not_sent(
     tokens: int, status: int, transport: Transport
 ) -> None:
     usage = {"input_tokens": 7, "output_tokens": tokens}
     model = Model(json.dumps({"model": "claude-sonnet-4-5", "usage": usage}).encode())
-    asked, answers = threading.Event(), threading.Event()
-
-    async def first_is_slow(host: str, port: int) -> list[str]:
-        if not asked.is_set():
-            asked.set()
-            assert await anyio.to_thread.run_sync(answers.wait, TIMEOUT_S)
-        return ["127.0.0.1"]
-
-    names: dict[str, object] = {"resolver": first_is_slow}
     with (
-        five_transports(model, limits=UsageLimits(cost_usd=0.01), options=names) as stage,
+        slow_look_up() as (resolver, begun, ends),
+        five_transports(model, limits=UsageLimits(cost_usd=0.01), options={"resolver": resolver}) as stage,
         ThreadPoolExecutor(1) as pool,
     ):
         waiting = pool.submit(ask, stage, transport)
-        assert asked.wait(TIMEOUT_S)
+        assert begun.wait(TIMEOUT_S)
         assert ask(stage, transport) == 200
-        answers.set()
+        ends.set()
         assert waiting.result(TIMEOUT_S) == status
         assert told(stage) == ([] if status == 200 else [(429, "limits")])
         assert len(stage.requests) == (2 if status == 200 else 1)
