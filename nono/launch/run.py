@@ -137,8 +137,9 @@ class Launch:
         try:
             return program_of(resolved, name, search_path)
         except NonoError as error:
-            hint = None if error.hint else hint_of_own_path(name, resolved, self._environ)
-            raise error if hint is None else NonoError(error.message, hint=hint) from error
+            if error.hint or (hint := hint_of_own_path(name, resolved, self._environ)) is None:
+                raise
+            raise NonoError(error.message, hint=hint) from error
 
     def execute(self, prepared: Prepared, options: RunOptions) -> Outcome:
         """Run the command to its end. Returns how it ended."""
