@@ -250,7 +250,7 @@ def _bypass_refused(host: str, routes: Sequence[Route]) -> Refusal:
 
 
 def _unknown_service(listed: RouteTable | None) -> Refusal:
-    hint = "use the base URLs among the variables of the proxy"
+    hint = "the file that `nono proxy` names sets the base URL of each service"
     if listed is not None:
         known = ", ".join(sorted(route.service for route in listed.routes)) or "none"
         hint = f"active routes: {known}"
