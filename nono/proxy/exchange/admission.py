@@ -44,13 +44,13 @@ class RouteState:
         self.turns = anyio.Semaphore(1)  # taken in turn by requests whose tokens are limited
         self.frozen: str | None = None  # the reason why its credential is no longer used
         self.near_answers = 0  # answers that held a long beginning of the secret
-        self._asks = route.limits.asks
+        self.asks = route.limits.asks
         self.told: set[str] = set()  # reasons for an unavailable credential, already told to the person
 
     @property
     def waits_at_limit(self) -> bool:
         """True if a person must be asked before the next request."""
-        return self._asks and self.limiter.reason() is not None
+        return self.asks and self.limiter.reason() is not None
 
 
 class Admission:
@@ -185,14 +185,16 @@ class Admission:
     async def _beyond_limit(self, state: RouteState) -> Refusal | None:
         """Ask each time that a limit is reached. Returns the refusal if the extension was not approved."""
         route, limiter = state.route, state.limiter
-        while state.waits_at_limit:
-            times, reason = limiter.allowed_times, limiter.reason()
-            answer = await self.ask(LimitRequest(route.service, route.origin.host, reason or ""))
+        while state.asks and (reached := limiter.reached()) is not None:
+            times = limiter.allowed_times
+            answer = await self.ask(LimitRequest(route.service, route.origin.host, reached.reason))
             if not answer.is_granted:
                 because = f", and was not raised: {answer.reason}" if answer.reason else ""
-                return refusal.after(refusal.limit_reached(route.service, f"{reason}{because}"), answer)
+                return refusal.after(
+                    refusal.limit_reached(route.service, f"{reached.reason}{because}"), answer
+                )
             if limiter.allowed_times == times:  # else the same answer has raised it for another request
-                limiter.extend()
+                limiter.extend(reached)
         return None
 
     def _tell(self, state: RouteState, failure: CredentialNotFound | CredentialUnavailable) -> None:

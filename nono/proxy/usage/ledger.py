@@ -14,6 +14,7 @@ from nono.proxy.usage.prices import ModelPrices
 
 _UNTOLD = "a response did not say how many tokens it used, or was left before that"
 _UNTOLD_BY_MANY = "{} responses did not say how many tokens they used, or were left before that"
+_NOT_KEPT = "the limit of costs cannot be kept"
 _UNTOLD_MORE = 8  # beyond as many again, with which somebody lets it go on
 _OF_OPENAI = "for OpenAI streams ask with stream_options.include_usage"
 _MAX_MODELS = 200  # for all credentials together, because an upstream can invent any number of names
@@ -103,6 +104,15 @@ class UsageLedger:
         return rows
 
 
+class Reached(NamedTuple):
+    """Why no further request may be sent, and so what a person is asked about."""
+
+    reason: str
+    limit: str = ""  # "costs", "untold" or "model", of which only that is granted; "": any other
+    model: str = ""  # the one whose price is not known
+    untold: int = 0  # responses that reported nothing
+
+
 class UsageLimiter:
     """Decides whether the next request of a route may start.
 
@@ -129,29 +139,34 @@ class UsageLimiter:
 
     def reason(self) -> str | None:
         """Return why no further request may be sent; None: one may."""
+        reached = self.reached()
+        return None if reached is None else reached.reason
+
+    def reached(self) -> Reached | None:
         return next(self._exceeded(), None) if self._is_set else None
 
     def reason_of_costs(self) -> str | None:
         """Return why no request that has a cost may be sent."""
-        return next(self._exceeded_costs(), None)
+        return next((each.reason for each in self._exceeded_costs()), None)
 
-    def extend(self) -> None:
-        """Raise the limits by their original amount.
+    def extend(self, asked: Reached) -> None:
+        """Raise the limits by their original amount. Of costs, grant what was asked about and no more.
 
-        Where costs are unknown their limit stays. A model without a price is free from now on, and some more
-        responses that report nothing: a command can leave each before its end.
+        More may have been reached by the time of the answer. Where costs are unknown their limit stays. A
+        model without a price is free from now on, and some more responses that report nothing: a command can
+        leave each before its end.
         """
         self.allowed_times += 1
         self._unmetered = False
-        if self._has_cost_its_limit:
-            self._costs_allowed += 1
-        elif self._untold > self._untold_allowed:
-            self._untold_allowed = 2 * self._untold + _UNTOLD_MORE
-        elif self._uncosted:
-            self._allowed_uncosted.add(self._uncosted)
-            self._uncosted = ""
-        else:
-            self._costs_allowed += 1
+        match asked.limit:
+            case "untold":
+                self._untold_allowed = max(self._untold_allowed, 2 * asked.untold + _UNTOLD_MORE)
+            case "model":
+                self._allowed_uncosted.add(asked.model)
+                if self._uncosted == asked.model:
+                    self._uncosted = ""
+            case _:
+                self._costs_allowed += 1
 
     def start(self) -> str | None:
         """Count a request about to be sent. Returns the reason for a 429 if it must not be sent."""
@@ -186,7 +201,7 @@ class UsageLimiter:
     def _has_cost_its_limit(self) -> bool:
         return self._cost_usd >= self._most_usd
 
-    def _exceeded(self) -> Iterator[str]:
+    def _exceeded(self) -> Iterator[Reached]:
         limits = self._limits
         for used, limit, what in (
             (self._requests, limits.requests, "requests"),
@@ -195,19 +210,22 @@ class UsageLimiter:
         ):
             most = None if limit is None else limit * self.allowed_times
             if most is not None and used >= most:
-                yield f"the limit of {most:,} {what} for this run is reached ({used:,} used)"
+                yield Reached(f"the limit of {most:,} {what} for this run is reached ({used:,} used)")
         if self._unmetered and limits.count_tokens:
-            yield f"{_UNTOLD}, so the limit of tokens cannot be kept ({_OF_OPENAI})"
+            reason = f"{_UNTOLD}, so the limit of tokens cannot be kept ({_OF_OPENAI})"
+            yield Reached(reason, "untold", untold=self._untold)
         yield from self._exceeded_costs()
 
-    def _exceeded_costs(self) -> Iterator[str]:
+    def _exceeded_costs(self) -> Iterator[Reached]:
         if self._has_cost_its_limit:
             spent = about(self._cost_usd)
-            yield f"the limit of {money(self._most_usd)} for this run is reached ({spent} at list prices)"
+            most = money(self._most_usd)
+            yield Reached(f"the limit of {most} for this run is reached ({spent} at list prices)", "costs")
         if self._limits.cost_usd is None:
             return
         if self._untold > self._untold_allowed:
             told = _UNTOLD if self._untold == 1 else _UNTOLD_BY_MANY.format(self._untold)
-            yield f"{told}, so the limit of costs cannot be kept"
+            yield Reached(f"{told}, so {_NOT_KEPT}", "untold", untold=self._untold)
         if self._uncosted:
-            yield f"no list price of {self._uncosted} is known, so the limit of costs cannot be kept"
+            reason = f"no list price of {self._uncosted} is known, so {_NOT_KEPT}"
+            yield Reached(reason, "model", self._uncosted)

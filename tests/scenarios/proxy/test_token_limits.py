@@ -18,6 +18,7 @@ from nono.policy.schema.constraints import OnLimit
 from nono.policy.schema.route_rules import RateLimit, UpgradeRule, UsageLimits
 from nono.proxy.exchange import admission
 from nono.proxy.upstream.dial import Resolver
+from nono.proxy.usage.ledger import Reached
 from support.proxy.http2_stage import h2_stage
 from support.proxy.thread import TIMEOUT_S, FakeCredential, wait_until
 from support.proxy.transports import KEY, WITH_CREDENTIAL, FiveTransports, Transport, five_transports
@@ -222,7 +223,7 @@ def test_a_body_that_ends_after_the_limit_of_costs_is_reached_never_arrives_whol
         wait_until(lambda: sum(each.body_complete for each in stage.requests) == (2 if status == 200 else 1))
         serving = stage.proxy.running.serving().context
         (route,) = serving.dispatcher.routes.routes
-        serving.admission.state(route).limiter.extend()
+        serving.admission.state(route).limiter.extend(Reached("", "costs"))
         assert ask(stage, transport) == 200  # what never arrived whole has no cost that is unknown
 
 

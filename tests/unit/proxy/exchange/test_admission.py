@@ -26,6 +26,7 @@ from nono.policy.schema.route_rules import RateLimit, UsageLimits
 from nono.policy.services.approval import TERMINAL, Approval
 from nono.proxy.exchange.admission import MAX_REASONS_TOLD
 from nono.proxy.exchange.delivery import MAX_HELD_BYTES
+from nono.proxy.usage.meter import Usage
 from support.proxy.interception import intercepting
 from support.proxy.thread import (
     PHANTOM,
@@ -918,6 +919,48 @@ def test_several_requests_that_wait_at_a_limit_raise_it_once() -> None:
             # Whoever comes second asks once more; here it gets the same answer.
             assert [one.response().status, two.response().status] == [200, 200]
     assert len(server.requests) == len(asked) == 3
+
+
+UNPRICED = Usage("own-model", 1, 1)
+A_DOLLAR = Usage("gpt-4o-mini", 0, 2_000_000)  # and some cents
+
+
+@pytest.mark.parametrize(
+    ("before", "meanwhile", "asked"),
+    [
+        (UNPRICED, UNPRICED, ["no list price of own-model is known"]),
+        (UNPRICED, Usage("dear-model", 1, 1), ["no list price of own-", "no list price of dear-"]),
+        (UNPRICED, A_DOLLAR, ["no list price of own-", "the limit of $1.00 for this run is reached"]),
+        (UNPRICED, None, ["no list price of own-", "a response did not say"]),
+        (None, None, ["a response did not say"]),
+        (None, A_DOLLAR, ["a response did not say", "the limit of $1.00 for this run is reached"]),
+        (A_DOLLAR, UNPRICED, ["the limit of $1.00 for this run is reached", "no list price of own-"]),
+    ],
+)
+def test_a_yes_grants_nothing_that_was_reached_while_a_person_thought(
+    before: Usage | None, meanwhile: Usage | None, asked: list[str]
+) -> None:
+    questions: list[str] = []
+
+    async def person(request: Request, /) -> Answer:
+        questions.append(cast(LimitRequest, request).reason)
+        if len(questions) == 1:
+            limiter.add(meanwhile)
+        return Answer("granted") if len(questions) < 3 else Answer("denied", "a person said no")
+
+    limits = UsageLimits(cost_usd=1.0, on_limit="ask")
+    with (
+        upstream() as server,
+        proxy(a_route(server.port, limits=limits), approver=person) as p,
+        Client(p.port) as client,
+    ):
+        assert statuses(client, 1) == [200]
+        context = p.running.serving().context
+        (route,) = context.dispatcher.routes.routes
+        limiter = context.admission.state(route).limiter
+        limiter.add(before)
+        assert statuses(client, 1) == [200]
+    assert [each[: len(start)] for each, start in zip(questions, asked, strict=True)] == asked
 
 
 def test_a_credential_acquired_before_a_question_is_acquired_anew_after_it() -> None:

@@ -805,6 +805,12 @@ def test_requests_that_run_side_by_side_do_not_pass_a_limit_of_requests() -> Non
     assert [limiter.start() is None for _ in range(4)] == [True, True, False, False]
 
 
+def _allow(limiter: UsageLimiter) -> None:
+    reached = limiter.reached()
+    assert reached is not None
+    limiter.extend(reached)
+
+
 HALF_A_DOLLAR = Usage("gpt-4o-mini-x", 400_000, 100_000)  # at a dollar for a million of each
 
 
@@ -813,7 +819,7 @@ def test_a_limit_of_costs_refuses_the_request_after_it_is_reached() -> None:
     *before, last = _until_refused(limiter, HALF_A_DOLLAR)
     assert before == ["allowed"] * 3
     assert last == "the limit of $1.50 for this run is reached (about $1.50 at list prices)"
-    limiter.extend()
+    _allow(limiter)
     assert len(list(_until_refused(limiter, HALF_A_DOLLAR))) == 4
 
 
@@ -822,11 +828,11 @@ def test_a_limit_of_costs_refuses_after_a_response_whose_model_has_no_price() ->
     *before, last = _until_refused(limiter, usage)
     assert before == ["allowed"]
     assert last == "no list price of own-model is known, so the limit of costs cannot be kept"
-    limiter.extend()  # by somebody who goes on without: nobody asks them for each answer
+    _allow(limiter)  # by somebody who goes on without: nobody asks them for each answer
     assert list(_until_refused(limiter, usage)) == ["allowed"] * 100
     limiter.add(Usage("another-model", 1, 1))  # of which nobody has been asked
     assert "no list price of another-model is known" in str(limiter.reason())
-    limiter.extend()
+    _allow(limiter)
     limiter.add(Usage("gpt-4o-mini", 10**8, 0))
     assert str(limiter.reason()).startswith("the limit of $100.00 for this run is reached")
 
@@ -838,7 +844,7 @@ def test_a_limit_of_costs_refuses_more_and_more_rarely_after_responses_that_say_
     for _ in range(4):
         *before, last = _until_refused(limiter, None)
         passed.append(len(before))
-        limiter.extend()
+        _allow(limiter)
         if len(passed) == 1:
             told = "a response did not say how many tokens it used, or was left before that"
             assert last == f"{told}, so the limit of costs cannot be kept"
