@@ -85,7 +85,8 @@ def test_a_scan_of_every_port_is_recorded_within_bounds(sandbox: NonoRun) -> Non
 def test_connections_beyond_the_proxys_limit_do_not_fill_the_log(sandbox: NonoRun) -> None:
     run = sandbox.run(program("proxy.flood", "proxy", 900))
     assert run.outcomes() == {"proxy": "ok"}
-    assert len(run.denial_lines) < 50
+    assert {event["status"] for event in run.denied} == {503}  # one kind of refusal
+    assert len(run.denial_lines) <= most_records(run.denial_lines)
 
 
 @pytest.mark.any_user
@@ -104,7 +105,9 @@ def test_the_proxy_answers_every_request_beside_64_busy_processes(flags: list[st
     calls = [event for event in run.denied if event["target"] == "127.0.0.2"]
     assert len(calls) == 2 * (processes + sum(crowd["rounds"]))
     assert sum(event["target"] == "nobody.invalid" for event in run.denied) == requests
-    assert len(run.denial_lines) < 4 * requests
+    kinds = {event["reason"] for event in run.denied}
+    assert len(kinds) == 3  # to connect, to listen, and to ask for another host
+    assert len(run.denial_lines) <= len(kinds) * most_records(run.denial_lines)
 
 
 @pytest.mark.any_user
