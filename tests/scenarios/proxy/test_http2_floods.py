@@ -186,13 +186,15 @@ def test_only_streams_beyond_the_limit_are_refused() -> None:
     assert len(server.streams) == 128
 
 
-@pytest.mark.parametrize(("count", "ends"), [(128 + 100, False), (128 + 700, True)])
+@pytest.mark.parametrize(("count", "ends"), [(128 + 100, False), (128 + 1500, True)])
 def test_streams_beyond_the_limit_count_as_resets(count: int, ends: bool) -> None:
+    """Five hundred are allowed, and 50 more each second, of which a slow machine takes several."""
     held: list[Stream] = []  # which are never answered
     with h2_stage(held.append) as (stage, server), stage.client() as client:
         # The library has not read the proxy's settings yet, so it does not hold back.
         numbers = [client.request(fields=[KEY], flush=False) for _ in range(count)]
-        client.flush()
+        with suppress(OSError):  # the end of the connection
+            client.flush()
         if ends:
             client.wait_closed()
             assert client.goaway in (CALM, None)
