@@ -406,7 +406,11 @@ def test_a_program_that_makes_namespaces_is_told_that_no_run_may(
 
 @pytest.mark.parametrize(
     ("operand", "flags", "is_told"),
-    [("install", [], True), ("run", [], False), ("install", [NO_NAMESPACES], False)],
+    [
+        pytest.param("install", [], True, marks=pytest.mark.needs("namespaces")),
+        ("run", [], False),
+        ("install", [NO_NAMESPACES], False),
+    ],
 )
 def test_a_program_that_installs_hooks_is_told_why_it_could_not(
     sandbox: NonoRun, operand: str, flags: Sequence[str], is_told: bool
