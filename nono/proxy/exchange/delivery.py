@@ -191,7 +191,10 @@ class Delivery[C](Attempt):
             self._send()
 
     def _refuse_if_overtaken(self) -> None:
-        """Check a request of which a part was sent, before its end is: a command may keep that for later."""
+        """Check a request of which a part was sent, before more of it is: a command may keep that for later.
+
+        Not only before its end, since some servers answer JSON that is whole before its body is.
+        """
         late = self._context.admission.overtaken(self._verdict)
         if late is not None:
             self._inspection.refused(late.status)

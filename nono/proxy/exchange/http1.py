@@ -151,7 +151,7 @@ class Exchange(Delivery[UpstreamConnection]):
         if self._held is not None:
             self._hold_on()
         elif self._connection is not None and not self._sent_end:
-            if self._incoming.complete and not self._relay.started:
+            if not self._relay.started:
                 self._refuse_if_overtaken()
             if not self._over:
                 self._write([])

@@ -128,8 +128,7 @@ class Http2Exchange(Delivery[Reached]):
 
     def request_body(self, piece: bytes) -> None:
         self._unseen -= len(piece)
-        if self._request.body.kind is BodyKind.LENGTH and not self._unseen:
-            self._end_has_come()
+        self._more_has_come()
         self._take_request(piece)
 
     def _take_request(self, piece: bytes) -> None:
@@ -177,15 +176,15 @@ class Http2Exchange(Delivery[Reached]):
             return
         self._complete = True
         if self._request.body.kind is not BodyKind.LENGTH:  # else its last piece was whole
-            self._end_has_come()
+            self._more_has_come()
         if self._held is not None:
             self._body_is_held()
         elif not self._over:
             self._send_body()
             self._check_over()
 
-    def _end_has_come(self) -> None:
-        """Note that nothing of the request is to come: that may be too late."""
+    def _more_has_come(self) -> None:
+        """Note that a piece of the request has come, or its end: that may be too late."""
         if self._upstream is not None and not self._relay.started and not self._over:
             self._refuse_if_overtaken()
 

@@ -177,22 +177,29 @@ def slow_look_up() -> Iterator[tuple[Resolver, threading.Event, threading.Event]
 
 
 @contextmanager
-def held_back(stage: FiveTransports, transport: Transport, *, announced: bool) -> Iterator[Callable[[], int]]:
-    """Send all of a request but the end of its body. Yields what sends that and returns the status."""
+def held_back(
+    stage: FiveTransports, transport: Transport, *, announced: bool, ends: bool = True
+) -> Iterator[Callable[[], int]]:
+    """Send all of a request but the end of its JSON. Yields what sends that and returns the status.
+
+    ends: With that, the body has ended.
+    """
+    octets = "2" if ends else "3"
     if transport is Transport.HTTP2:
-        length = [("content-length", "2")] if announced else []
+        length = [("content-length", octets)] if announced else []
         with stage.http2() as over_http2:
             number = over_http2.request("/v1/messages", method="POST", fields=[KEY, *length], end=False)
             over_http2.send(number, b"{")
 
             def rest() -> int:
-                over_http2.send(number, b"}", end=True)
+                over_http2.send(number, b"}", end=ends)
                 return over_http2.answer(number).status
 
             yield rest
         return
-    length = [("content-length", "2")] if announced else [("transfer-encoding", "chunked")]
-    first, last = (b"{", b"}") if announced else (b"1\r\n{\r\n", b"1\r\n}\r\n0\r\n\r\n")
+    length = [("content-length", octets)] if announced else [("transfer-encoding", "chunked")]
+    first, last = (b"{", b"}") if announced else (b"1\r\n{\r\n", b"1\r\n}\r\n")
+    last += b"0\r\n\r\n" if ends and not announced else b""
     with stage.client(transport) as client:
         client.send(stage.head(transport, "/v1/messages", method="POST", fields=length) + b"\r\n" + first)
 
@@ -225,6 +232,34 @@ def test_a_body_that_ends_after_the_limit_of_costs_is_reached_never_arrives_whol
         (route,) = serving.dispatcher.routes.routes
         serving.admission.state(route).limiter.extend(Reached("", "costs"))
         assert ask(stage, transport) == 200  # what never arrived whole has no cost that is unknown
+
+
+@pytest.mark.parametrize("transport", WITH_CREDENTIAL)
+@pytest.mark.parametrize("announced", [True, False], ids=["announced", "chunked"])
+@pytest.mark.parametrize(("tokens", "status"), [(700, 429), (10, 200)])
+def test_json_that_would_be_whole_after_the_limit_of_costs_is_reached_never_is(
+    tokens: int, status: int, announced: bool, transport: Transport
+) -> None:
+    """A server may answer before the body ends, once it has a value of JSON, as with Go's json.Decoder."""
+    usage = {"input_tokens": 7, "output_tokens": tokens}
+    answer = json.dumps({"model": "claude-sonnet-4-5", "usage": usage}).encode()
+
+    def eager(request: Received) -> None:
+        with suppress(Gone):
+            for _ in request.pieces():
+                if request.body == b"{}":
+                    request.connection.respond(200, answer, fields=[("content-type", "application/json")])
+
+    with (
+        five_transports(eager, limits=UsageLimits(cost_usd=0.01)) as stage,
+        held_back(stage, transport, announced=announced, ends=False) as rest,
+    ):
+        wait_until(lambda: [each.body for each in stage.requests] == [b"{"])
+        assert ask(stage, transport) == 200
+        assert rest() == status
+        assert told(stage) == ([] if status == 200 else [(429, "limits")])
+        held = b"{}" if status == 200 else b"{"
+        assert sorted(each.body for each in stage.requests) == [held, b"{}"]
 
 
 @pytest.mark.parametrize("announced", [True, False], ids=["announced", "not"])
