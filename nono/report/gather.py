@@ -56,6 +56,7 @@ class Gathered:
         self._approvals: list[Approval] = []
         self._rules: list[RuleChange] = []
         self._notes: dict[str, None] = {}
+        self._unlisted: dict[str, None] = {}  # of which there was more than is listed
         self._later: list[RunsLater] = []
         self._events = self._damaged = 0
         self.denials = Denials()
@@ -88,6 +89,8 @@ class Gathered:
     def _incomplete(self) -> Iterator[str]:
         if not self.denials.is_complete:
             yield "more kinds of accesses were denied than are listed; the log has all of them"
+        for what in self._unlisted:
+            yield f"more {what} than are listed; the log has all of them"
         if self._damaged:
             yield f"records of the log that could not be understood: {self._damaged:,}"
 
@@ -145,6 +148,8 @@ class Gathered:
             name = target.removeprefix(_UNIX)
             if name in self._sockets or len(self._sockets) < SOCKETS_MAX:
                 self._sockets[name] += 1
+            else:
+                self._unlisted["Unix sockets were connected"] = None
             self._timeline.add(at_ms, "socket", name)
             return
         self._hosts.allowed(number, fields)
@@ -182,6 +187,8 @@ class Gathered:
     def _answered(self, approval: Approval) -> None:
         if len(self._approvals) < APPROVALS_MAX:
             self._approvals.append(approval)
+        else:
+            self._unlisted["answers were given"] = None
         self._timeline.add(approval.at_ms, approval.answer, approval.what)
 
     def _rule(self, event: Fields) -> None:
@@ -189,6 +196,8 @@ class Gathered:
         change = RuleChange(_at(event), str(event["change"]), rule, str(event["by"]))
         if len(self._rules) < RULES_MAX:
             self._rules.append(change)
+        else:
+            self._unlisted["rules changed"] = None
         self._timeline.add(change.at_ms, "rule", f"{change.change.replace('_', ' ')}: {rule}")
 
     def _other(self, kind: str, event: Fields) -> None:
@@ -214,6 +223,8 @@ class Gathered:
         what = _GIT_RUNS.get(str(event["what"]), "git outside runs something else, which nono cannot read")
         if len(self._later) < LATER_MAX:
             self._later.append(RunsLater(str(event["path"]), f"{what}{shown}{more}"))
+        else:
+            self._unlisted["files were changed that git outside runs"] = None
 
     def _note(self, text: str) -> None:
         if len(self._notes) < NOTES_MAX:

@@ -31,24 +31,32 @@ class _Sums:
         self.statuses: dict[tuple[str, str], Counter[int]] = {}
         self.rules: list[AllowedBy] = []
 
-    def endpoint(self, fields: Fields) -> tuple[str, str]:
+    def endpoint(self, fields: Fields, listed: int) -> tuple[str, str]:
+        """Return the place of an event among the endpoints. listed: how many of its kind are listed."""
         key = _endpoint(fields)
-        known = self.requests.keys() | self.refused.keys()
-        return key if key in known or len(known) < ENDPOINTS_MAX else (OTHERS, "")
+        is_known = key in self.requests or key in self.refused
+        return key if is_known or listed < ENDPOINTS_MAX else (OTHERS, "")
 
 
 class Hosts:
-    """Takes network events and the ends of requests."""
+    """Takes network events and the ends of requests.
+
+    What passed has places that nothing refused can take: a command is refused as often as it likes.
+    """
 
     def __init__(self) -> None:
         self._sums: dict[str, _Sums] = {}
+        self._passed = set[str]()  # hosts that a request was allowed to
         self._open: dict[int, tuple[str, tuple[str, str]]] = {}
         self._used: dict[str, Counter[str]] = {}  # hosts by service
         self._frozen: dict[str, str] = {}
 
     def allowed(self, number: int | None, fields: Fields) -> None:
-        name, sums = self._of(host_of(fields))
-        endpoint = sums.endpoint(fields)
+        name = self._name(fields, len(self._passed))
+        sums = self._sums.setdefault(name, _Sums())
+        if name != OTHERS:
+            self._passed.add(name)
+        endpoint = sums.endpoint(fields, len(sums.requests))
         sums.requests[endpoint] += 1
         if name != OTHERS and fields.get("rule"):
             by = AllowedBy(str(fields["rule"]), _origin(fields))
@@ -64,8 +72,8 @@ class Hosts:
     def refused(self, fields: Fields, times: int) -> None:
         if fields.get("target") == SEVERAL:
             return
-        _, sums = self._of(host_of(fields))
-        sums.refused[sums.endpoint(fields)] += times
+        sums = self._sums.setdefault(self._name(fields, len(self._sums)), _Sums())
+        sums.refused[sums.endpoint(fields, len(sums.requests.keys() | sums.refused.keys()))] += times
 
     def ended(self, outcome: Fields) -> None:
         number = outcome.get("request")
@@ -99,10 +107,10 @@ class Hosts:
             for service in sorted(self._used.keys() | self._frozen.keys())
         )
 
-    def _of(self, name: str) -> tuple[str, _Sums]:
-        if name not in self._sums and len(self._sums) >= HOSTS_MAX:
-            name = OTHERS
-        return name, self._sums.setdefault(name, _Sums())
+    def _name(self, fields: Fields, listed: int) -> str:
+        """Return the host to list an event under. listed: how many hosts of its kind are listed."""
+        name = host_of(fields)
+        return name if name in self._sums or listed < HOSTS_MAX else OTHERS
 
 
 def host_of(fields: Fields) -> str:

@@ -240,10 +240,24 @@ def test_no_log_makes_a_report_without_bound() -> None:
     found = report(events)
     assert len(found.hosts) == HOSTS_MAX + 1
     assert OTHERS in [host.name for host in found.hosts]
-    assert max(len(host.endpoints) for host in found.hosts) == ENDPOINTS_MAX + 1
+    passed = [sum(each.requests > 0 for each in host.endpoints) for host in found.hosts]
+    assert max(passed) == ENDPOINTS_MAX + 1
     assert len(found.timeline) <= MOMENTS_MAX
     assert "than are listed" in found.notes[0]
     assert len(found.timeline) + found.left_out == len(events)
+
+
+def test_no_number_of_refusals_takes_the_place_of_what_passed() -> None:
+    flood = [denied(f"d{number}.test") for number in range(HOSTS_MAX + 5)]
+    paths = [f"/{chr(97 + number // 26)}{chr(97 + number % 26)}" for number in range(ENDPOINTS_MAX + 5)]
+    flood += [denied("h.test", method="POST", path=each) for each in paths]
+    found = report([*flood, allowed("h.test", "/first"), *flood, allowed("h.test", "/upload")])
+    (host,) = [each for each in found.hosts if each.name == "h.test:443"]
+    assert {each.path for each in host.endpoints if each.requests} == {"/first", "/upload"}
+    assert len(host.endpoints) == ENDPOINTS_MAX + 2
+    (others,) = [each for each in found.hosts if each.name == OTHERS]
+    assert others.requests == 0
+    assert sum(each.refused for each in found.hosts) == 2 * len(flood)
 
 
 def test_an_endpoint_that_is_listed_stays_listed_when_the_list_is_full() -> None:
@@ -299,6 +313,22 @@ def test_no_log_makes_a_list_without_bound(
 ) -> None:
     assert len(listed(report(map(nth, range(most))))) == most
     assert len(listed(report(map(nth, range(most + 5))))) == most
+
+
+@pytest.mark.parametrize(
+    ("bound", "what"),
+    [
+        ("sockets", "Unix sockets were connected"),
+        ("answers", "answers were given"),
+        ("rules", "rules changed"),
+        ("what runs later", "files were changed that git outside runs"),
+    ],
+)
+def test_a_list_that_is_not_complete_says_so(bound: str, what: str) -> None:
+    most, nth, _ = BOUNDS[bound]
+    note = f"more {what} than are listed; the log has all of them"
+    assert note not in report(map(nth, range(most))).notes
+    assert note in report(map(nth, range(most + 1))).notes
 
 
 def test_what_git_outside_will_run_is_named_by_file_with_how_many_more() -> None:
