@@ -87,13 +87,14 @@ def total(past: Iterable[Past], unread: Sequence[Unread], prices_of: str) -> Tot
     ends = Counter[str]()
     days: dict[str, Day] = {}
     hosts: dict[str, HostTotal] = {}
+    passed = set[str]()  # hosts that a request was allowed to
     models: dict[tuple[str, str], UsageTotal] = {}
     rules: dict[str, RuleTotal] = {}
     for each in past:
         ends[each.end] += 1
         usage = each.report.usage
         _add_day(days, each, usage)
-        _add_hosts(hosts, each.report)
+        _add_hosts(hosts, passed, each.report)
         for model in usage:
             key = (model.credential, model.model)
             models[key] = united(models[key], model) if key in models else model
@@ -121,10 +122,14 @@ def _add_day(days: dict[str, Day], past: Past, usage: tuple[UsageTotal, ...]) ->
     )
 
 
-def _add_hosts(hosts: dict[str, HostTotal], report: Report) -> None:
+def _add_hosts(hosts: dict[str, HostTotal], passed: set[str], report: Report) -> None:
+    """Add the hosts of a session. What passed has places that nothing refused can take."""
     counted = set[str]()
     for host in report.hosts:
-        name = host.name if host.name in hosts or len(hosts) < HOSTS_MAX else OTHERS
+        is_listed = host.name in hosts or len(passed if host.requests else hosts) < HOSTS_MAX
+        name = host.name if is_listed else OTHERS
+        if host.requests and name != OTHERS:
+            passed.add(name)
         known = hosts.get(name, HostTotal(name, 0, 0, 0, 0))
         hosts[name] = HostTotal(
             name,

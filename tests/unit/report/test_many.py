@@ -11,8 +11,8 @@ from nono.report.model import Host, Session
 SESSION = Session("s", "s", "true", "/p", "", "", "exited(0)", "", 0, 1)
 
 
-def past(*names: str, denials: Denials | None = None) -> many.Past:
-    hosts = tuple(Host(name, 1, 0, 0, 0, 0, ()) for name in names)
+def past(*names: str, denials: Denials | None = None, requests: int = 1) -> many.Past:
+    hosts = tuple(Host(name, requests, 1 - requests, 0, 0, 0, ()) for name in names)
     report = Gathered(shipped_prices()).report()._replace(hosts=hosts)
     return many.Past(SESSION, report, Denials() if denials is None else denials, "2026-01-02", "exited(0)")
 
@@ -39,6 +39,13 @@ def test_a_run_counts_once_among_the_other_hosts() -> None:
     every = {each.name: each for each in many.total([past(*names), past(*names[:1])], [], "").hosts}
     assert (every[many.OTHERS].runs, every[many.OTHERS].requests) == (1, 3)
     assert every[names[0]].runs == 2
+
+
+def test_no_number_of_refusals_takes_the_place_of_a_host_that_was_reached() -> None:
+    names = [f"{number}.example" for number in range(many.HOSTS_MAX + 3)]
+    found = many.total([past(*names, requests=0), past("reached.example")], [], "").hosts
+    assert (found[0].name, found[0].requests) == ("reached.example", 1)
+    assert sum(each.refused for each in found) == len(names)
 
 
 def test_a_run_counts_once_among_the_other_rules() -> None:
