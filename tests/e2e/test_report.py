@@ -113,6 +113,16 @@ def test_without_what_undo_keeps_files_that_run_later_are_found_by_their_times(p
     assert "Makefile" in {Path(each["path"]).name for each in told["later"]}
 
 
+def test_a_file_that_runs_later_is_found_behind_any_number_of_others() -> None:
+    many = "mkdir a; (cd a; seq 2100 | xargs touch); echo all: > justfile"
+    with stage_of("ordinary user") as stage:
+        stage.runner.run(["sh", "-c", many], flags=("--rollback",))
+        (record,) = records(stage.runner.user)
+        told = json.loads(nono(stage.runner, "report", record["session_id"], "--json").stdout)
+    assert len(told["files"]) == 2000
+    assert {Path(each["path"]).name for each in told["later"]} == {"justfile"}
+
+
 def test_files_are_not_looked_for_where_a_link_of_the_command_leads(past: Past) -> None:
     project = past.sandbox.project
     laid = "mkdir -p ../elsewhere/workflows; touch ../elsewhere/workflows/foreign.yml; mv .github kept"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from itertools import filterfalse, islice, pairwise
+from itertools import filterfalse, pairwise
 from posixpath import join
 
 from nono.cli.text.rollback_text import text_of
@@ -28,7 +28,9 @@ DIFFS_S = 5.0
 
 
 def changed(record: Record, environ: Mapping[str, str]) -> tuple[FileChange, ...] | None:
-    """Return what a run changed, at most FILES_MAX files; None if nothing was kept up to its end.
+    """Return what a run changed, the first FILES_MAX files with lines; None if nothing was kept to its end.
+
+    All are returned, since a command can change any number of files before one that somebody runs later.
 
     Raises NonoError if what was kept is damaged.
     """
@@ -37,7 +39,7 @@ def changed(record: Record, environ: Mapping[str, str]) -> tuple[FileChange, ...
             snapshots = [each for each in kept.snapshots() if each.kind in (BASELINE, MARK, END)]
             if not snapshots or snapshots[-1].kind != END:
                 return None
-            return tuple(islice(_between(snapshots, kept), FILES_MAX))
+            return tuple(_between(snapshots, kept))
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
@@ -49,11 +51,13 @@ def changed(record: Record, environ: Mapping[str, str]) -> tuple[FileChange, ...
 
 def _between(snapshots: list[Snapshot], kept: Kept) -> Iterator[FileChange]:
     """Yield the changes from the baseline to the end, grouped by turn."""
-    until_s = time.monotonic() + DIFFS_S
+    until_s, listed = time.monotonic() + DIFFS_S, 0
     for before, after in pairwise(snapshots):
         turn = turn_of(before.label)
         for change in filterfalse(_is_directory, shown(changes(before, after))):
-            diff = _diff(change, kept.store) if time.monotonic() < until_s else ()
+            listed += 1
+            is_compared = listed <= FILES_MAX and time.monotonic() < until_s
+            diff = _diff(change, kept.store) if is_compared else ()
             yield FileChange(
                 spelled(change.full_path),
                 change.type.value,

@@ -27,7 +27,7 @@ from nono.proxy.usage.prices import shipped_prices
 from nono.report.gather import Gathered, Numbered
 from nono.report.integrity import integrity_of, proved
 from nono.report.later import LOOKED_AT, left, runs_later
-from nono.report.model import Denial, Integrity, Page, Session
+from nono.report.model import FILES_MAX, Denial, Integrity, Page, Session
 from nono.report.replay.judge import Judging
 from nono.sessions.record import Record
 
@@ -48,7 +48,7 @@ def read(record: Record, environ: Mapping[str, str]) -> Page:
         session_of(record),
         report,
         _denials(found.denials, judged),
-        files,
+        None if files is None else files[:FILES_MAX],
         runs_later(candidates, steering, record.workdir, report.later),
         integrity,
     )

@@ -59,6 +59,19 @@ def test_what_cannot_be_compared_is_listed_without_lines(content: bytes, stage: 
     assert found(stage) == [(None, "created", "file", ())]
 
 
+def test_no_number_of_files_hides_one_and_only_the_first_are_compared(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "FILES_MAX", 2)
+    with stage.recorded() as run:
+        for name in ("a", "b", "package.json"):
+            (stage.root / name).write_text("x\n")
+        run.finish(0)
+    lines = ("@@ -0,0 +1 @@", "+x")
+    expected = [("a", lines), ("b", lines), ("package.json", ())]
+    assert [(name, diff) for _, _, name, diff in found(stage)] == expected
+
+
 def test_a_name_that_is_not_utf_8_is_spelled_out(stage: Stage) -> None:
     with stage.recorded() as run:
         (stage.root / os.fsdecode(b"a\xff")).write_text("x")
