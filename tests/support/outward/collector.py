@@ -28,6 +28,7 @@ class Collector:
             200
         )  # status; other than 200: not taken
         self.rejects = 0  # number of records of the next request to reject, as a partial success
+        self.retry_after_s: int | None = None  # which every answer says
         self.loses_answers = False  # takes the records and closes the connection
         self.url = ""
         self._changed = threading.Condition()
@@ -87,7 +88,8 @@ def collector(port: int = 0) -> Iterator[Collector]:
                 self.close_connection = True
                 return
             with suppress(OSError):  # the sender was killed or has stopped waiting
-                self.answer(answer[0], "application/x-protobuf", answer[1])
+                kind = "application/x-protobuf"
+                self.answer(answer[0], kind, answer[1], retry_after_s=served.retry_after_s)
 
     with serving(Handler, port) as served.url:
         yield served

@@ -20,11 +20,13 @@ class PostHandler(BaseHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
         pass
 
-    def answer(self, status: int, kind: str, content: bytes) -> None:
+    def answer(self, status: int, kind: str, content: bytes, *, retry_after_s: int | None = None) -> None:
         """Send a response with a body of the media type `kind`."""
         self.send_response(status)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(content)))
+        if retry_after_s is not None:
+            self.send_header("Retry-After", str(retry_after_s))
         self.end_headers()
         self.wfile.write(content)
 

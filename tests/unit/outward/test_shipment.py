@@ -25,6 +25,7 @@ from support.ports import unused_port
 from unit.outward.conftest import SESSION
 
 TESTS = Path(__file__).parents[2]
+LATER_S = 60  # said by a collector: longer than a sender waits, so it gives up at once
 KILLS_EACH = 4  # most of them while there is something to send
 LOGS = 125 if os.environ.get("NONO_TEST_LONG") else 1
 
@@ -69,9 +70,9 @@ def test_each_record_arrives_whole_in_its_place_of_the_chain(log: AuditLog, sink
 
 
 def test_records_that_a_collector_missed_are_sent_later(log: AuditLog, sink: Collector) -> None:
-    sink.answer = lambda records: 503
+    sink.answer, sink.retry_after_s = lambda records: 503, LATER_S
     with shipped(log, sink.url) as own:
-        assert own.pump(Sender(sink.url, 0.75)).problem == "it has answered 503 Service Unavailable"
+        assert own.pump(Sender(sink.url, 5)).problem == "it has answered 503 Service Unavailable"
         record(log, 3)
         sink.answer = lambda records: 200
         assert own.pump(Sender(sink.url, 5)).problem is None
@@ -168,9 +169,9 @@ def test_records_that_a_collector_drops_are_counted_as_gaps(log: AuditLog, sink:
 
 @pytest.mark.parametrize("status", [302, 401, 404, 500])
 def test_a_wrong_address_or_login_loses_nothing(log: AuditLog, sink: Collector, status: int) -> None:
-    sink.answer = lambda records: status
+    sink.answer, sink.retry_after_s = lambda records: status, LATER_S
     with shipped(log, sink.url) as own:
-        problem = own.pump(Sender(sink.url, 0.3)).problem
+        problem = own.pump(Sender(sink.url, 5)).problem
     assert problem is not None
     assert str(status) in problem
     assert cursor(log, sink.url)[1:] == (0, 0, False)
