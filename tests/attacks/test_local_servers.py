@@ -27,8 +27,18 @@ while True:
         accepted.sendall(head + body)
 """
 ASKS = 'curl -s -o answer -H "Authorization: Bearer $OWN_KEY" "$OWN_BASE_URL/x"; cat answer'
+INSIDE = (
+    'curl -s {} --noproxy "" -x "$HTTPS_PROXY" -o answer -H "Authorization: Bearer $OWN_KEY" '
+    '"https://127.0.0.1:$PORT/x"; cat answer'
+)
 # What nono sends there: a key, what it gets a token with, the password of an upstream proxy.
-WAYS = ("route", "token endpoint", "upstream proxy")
+WAYS = {
+    "route": ASKS,
+    "route, intercepted": INSIDE.format("--http1.1"),
+    "route, HTTP/2": INSIDE.format("--http2 -w 'over HTTP/%{http_version} '"),
+    "token endpoint": ASKS,
+    "upstream proxy": ASKS,
+}
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +60,7 @@ def served_by(uid: int) -> Iterator[tuple[int, subprocess.Popen[str]]]:
 
 
 def network(way: str, port: int) -> dict[str, object]:
+    proxy: dict[str, object] = {}
     here = f"http://127.0.0.1:{port}"
     service: dict[str, object] = {"upstream": here, "env_var": "OWN_KEY", "credential_key": "env://REAL"}
     if way == "token endpoint":
@@ -58,8 +69,7 @@ def network(way: str, port: int) -> dict[str, object]:
     if way == "upstream proxy":
         service["upstream"] = "https://far.test"
         proxy = {"upstream_proxy": {"address": f"127.0.0.1:{port}", "auth": "env://LOGIN"}}
-    else:
-        proxy = {}
+    proxy["allow_http2"] = way.endswith("HTTP/2")
     return {"credentials": ["own"], "custom_credentials": {"own": service}, **proxy}
 
 
@@ -69,13 +79,14 @@ def network(way: str, port: int) -> dict[str, object]:
 def test_a_secret_goes_to_no_server_of_another_person(way: str, uid: int, sandbox: NonoRun) -> None:
     with served_by(uid) as (port, server):
         ended = sandbox.run(
-            ["sh", "-c", ASKS],
+            ["sh", "-c", f"PORT={port}; {WAYS[way]}"],
             profile={"network": network(way, port)},
             environment={"REAL": KEY, "LOGIN": f"me:{KEY}"},
         )
         server.kill()
         assert server.stdout is not None
         heard = [line for line in server.stdout.read().splitlines() if line != "b''"]
+    assert ("over HTTP/2" in ended.stdout) == way.endswith("HTTP/2")
     if uid != ANOTHER_PERSON:
         assert heard, ended.stderr
         return

@@ -130,6 +130,7 @@ class Upstreams:
                 server_name=key.host if key.scheme == "https" else None,
                 tls=key.tls,
                 alpn=alpn,
+                sends_key=key.identity is not None,
             )
         finally:
             if not isinstance(opened, _Negotiation):
