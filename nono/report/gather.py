@@ -138,23 +138,23 @@ class Gathered:
             # The requests inside an intercepted CONNECT have ends of their own.
             if fields.get("method") == "CONNECT" and fields.get("mode") == "connect_intercept":
                 return
-            self._allowed(number, at_ms, fields)
+            self._allowed(number, at_ms, fields, times)
         elif not is_answer(fields) and fields.get("denial_category") != TOKEN_ASKED_FOR:
             self._refused(at_ms, fields, event, times)
 
-    def _allowed(self, number: int | None, at_ms: int | None, fields: Fields) -> None:
+    def _allowed(self, number: int | None, at_ms: int | None, fields: Fields, times: int) -> None:
         target = str(fields["target"])
         if target.startswith(_UNIX):
             name = target.removeprefix(_UNIX)
             if name in self._sockets or len(self._sockets) < SOCKETS_MAX:
-                self._sockets[name] += 1
+                self._sockets[name] += times
             else:
                 self._unlisted["Unix sockets were connected"] = None
-            self._timeline.add(at_ms, "socket", name)
+            self._timeline.add(at_ms, "socket", name, times)
             return
-        self._hosts.allowed(number, fields)
-        self._turns.request(number)
-        self._timeline.add(at_ms, "request", host_of(fields))
+        self._hosts.allowed(number, fields, times)
+        self._turns.request(number, times)
+        self._timeline.add(at_ms, "request", host_of(fields), times)
 
     def _refused(self, at_ms: int | None, fields: Fields, event: Fields, times: int) -> None:
         is_failure = fields.get("denial_category") in FAILURES

@@ -51,13 +51,13 @@ class Hosts:
         self._used: dict[str, Counter[str]] = {}  # hosts by service
         self._frozen: dict[str, str] = {}
 
-    def allowed(self, number: int | None, fields: Fields) -> None:
+    def allowed(self, number: int | None, fields: Fields, times: int) -> None:
         name = self._name(fields, len(self._passed))
         sums = self._sums.setdefault(name, _Sums())
         if name != OTHERS:
             self._passed.add(name)
         endpoint = sums.endpoint(fields, len(sums.requests))
-        sums.requests[endpoint] += 1
+        sums.requests[endpoint] += times
         if name != OTHERS and fields.get("rule"):
             by = AllowedBy(str(fields["rule"]), _origin(fields))
             if by not in sums.rules and len(sums.rules) < ALLOWED_BY_MAX:
@@ -67,7 +67,7 @@ class Hosts:
             if len(self._open) > OPEN_MAX:
                 del self._open[next(iter(self._open))]
         if fields.get("managed_credential_active") and fields.get("route_id"):
-            self._used.setdefault(str(fields["route_id"]), Counter())[name] += 1
+            self._used.setdefault(str(fields["route_id"]), Counter())[name] += times
 
     def refused(self, fields: Fields, times: int) -> None:
         if fields.get("target") == SEVERAL:

@@ -39,8 +39,8 @@ class Turns:
             before.requests -= 1
             self._now.requests += 1
 
-    def request(self, number: int | None) -> None:
-        self._now.requests += 1
+    def request(self, number: int | None, times: int) -> None:
+        self._now.requests += times
         self._last = number
 
     def used(self, service: str, usage: Usage, turn: int | None) -> None:

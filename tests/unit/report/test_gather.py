@@ -233,6 +233,19 @@ def test_a_damaged_event_is_only_counted(damaged: Event) -> None:
     assert found.notes == ("records of the log that could not be understood: 1",)
 
 
+def test_connections_that_were_only_counted_are_counted() -> None:
+    """A record stands for all that were equal to the first within a window."""
+
+    def connected(target: str, port: int | None, repeats: int | None) -> Event:
+        return event.network(mode="connect", decision="allow", target=target, port=port, repeats=repeats)
+
+    to_host = [connected("api.test", 443, repeats) for repeats in (None, 40)]
+    found = report([*to_host, *[connected("unix:/s", None, repeats) for repeats in (None, 7)]])
+    assert [(host.name, host.requests) for host in found.hosts] == [("api.test:443", 41)]
+    assert found.sockets == (("/s", 8),)
+    assert [(each.kind, each.times) for each in found.timeline] == [("request", 41), ("socket", 8)]
+
+
 def test_no_log_makes_a_report_without_bound() -> None:
     events = [allowed(f"h{number}.test", f"/p{number}") for number in range(HOSTS_MAX + 5)]
     events += [denied(f"d{number}.test") for number in range(2 * MOMENTS_MAX)]
