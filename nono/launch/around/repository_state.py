@@ -222,16 +222,8 @@ class _Look:
         for path in places:  # which grows meanwhile
             if path in self.seen.settings:
                 continue
-            text = self._files.text(path) if len(self.seen.settings) < FILES_MAX else None
-            if text is None:
+            if (text := self._settings_at(path)) is None:
                 continue
-            # Imported here and below: most repositories have little to parse.
-            if len(text) > SMALL_CHARACTERS:
-                from nono.policy.git.settings import is_too_large
-
-                if is_too_large(text):
-                    self._files.leave(path)
-                    continue
             self.seen.settings[path] = text
             lower = text.lower()
             if any(each in lower for each in ("include", "hookspath", "worktree")):
@@ -249,6 +241,22 @@ class _Look:
                     own = normpath(join(dirname(path), worktree, ".git"))
                     if own != dirname(path):
                         self._add_pointer(own)
+
+    def _settings_at(self, path: str) -> str | None:
+        """Return the text of settings; None if there are none, or more than is looked at."""
+        if len(self.seen.settings) >= FILES_MAX:
+            if self._files.own(path) is not None:
+                self._files.leave(path)
+            return None
+        text = self._files.text(path)
+        # Imported here, as below: most repositories have little to parse.
+        if text is not None and len(text) > SMALL_CHARACTERS:
+            from nono.policy.git.settings import is_too_large
+
+            if is_too_large(text):
+                self._files.leave(path)
+                return None
+        return text
 
     def _add_pointer(self, path: str) -> None:
         if path not in self.seen.pointers and (text := self._files.text(path)) is not None:
@@ -274,7 +282,10 @@ class _Look:
         """Add the files in `directory`, each a remote of its name, as the settings they stand for."""
         for entry, _ in self._files.listed(directory) or ():
             path = join(directory, entry.name)
-            if len(self.seen.settings) < FILES_MAX and (text := self._files.text(path)) is not None:
+            if len(self.seen.settings) >= FILES_MAX:
+                self._files.leave(directory)
+                return
+            if (text := self._files.text(path)) is not None:
                 urls = [line.removeprefix("URL:").strip() for line in text.splitlines()]
                 self.seen.settings[path] = "".join(
                     f"[remote {_quoted(entry.name)}]url={_quoted(url)}\n" for url in urls

@@ -370,6 +370,21 @@ def test_more_than_is_looked_at_is_told(top: Path, directory: str, monkeypatch: 
     assert "unreadable" in [what for _, what, _ in told(top, make_many)]
 
 
+@pytest.mark.parametrize(("count", "what"), [(30, "unreadable"), (3, "settings")])
+def test_no_number_of_remotes_hides_what_the_settings_say(
+    top: Path, count: int, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(repository_state, "FILES_MAX", 20)
+
+    def act() -> None:
+        (top / ".git/remotes").mkdir()
+        for number in range(count):
+            (top / f".git/remotes/r{number}").write_text("URL: https://host.example/a\n")
+        script("git config core.fsmonitor ./evil")(top)
+
+    assert what in [said for _, said, _ in told(top, act)]
+
+
 @pytest.mark.parametrize(
     ("file", "is_told"),
     [
