@@ -121,6 +121,7 @@ class TunnelOpening:
             verdict.port,
             hosts=verdict.hosts,
             may_begin=self._record,
+            sends_key=False,
         )
 
     async def _reach_program(self, start: OpenProgram) -> SpliceEnd | Refusal:

@@ -58,10 +58,10 @@ class Connector:
         *,
         hosts: HostPolicy,
         may_begin: Callable[[], bool],
+        sends_key: bool,
         server_name: str | None = None,
         tls: TlsIdentity = NO_IDENTITY,
         alpn: Alpn = HTTP1,
-        sends_key: bool = False,
     ) -> P | Refusal:
         """Return a connected protocol, whose transport the caller closes, or the reason why there is none.
 
@@ -69,8 +69,8 @@ class Connector:
         host, port: the destination; the host is canonical.
         hosts: judges the name before any DNS query is sent, then every address.
         may_begin: called once, before the first connection attempt; records it and returns False to refuse.
-        server_name, tls, alpn: as for Dialer.open.
         sends_key: without TLS, another user's server on this machine is refused.
+        server_name, tls, alpn: as for Dialer.open.
         """
         try:
             addresses = await self._vetted(host, port, hosts)

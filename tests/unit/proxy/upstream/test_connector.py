@@ -59,7 +59,9 @@ def test_a_host_with_an_address_of_the_upstream_proxy_is_refused(
 
     async def main() -> asyncio.Protocol | Refusal:
         way = connector(addresses)
-        return await way.connect(asyncio.Protocol, "api.test", port, hosts=Hosts(), may_begin=may_begin)
+        return await way.connect(
+            asyncio.Protocol, "api.test", port, hosts=Hosts(), may_begin=may_begin, sends_key=False
+        )
 
     answer = anyio.run(main)
     assert isinstance(answer, Refusal)
