@@ -90,9 +90,9 @@ def why_path(
             return Answer(
                 "denied",
                 "sensitive_path" if is_group else "filesystem_deny",
-                details=f"'{denial.original}' is denied by {denial.origin}",
+                details=f"'{denial.original}' is denied by {denial.origin}{_missing(canonical, fs)}",
                 policy_source=denial.origin if is_group else "filesystem.deny",
-                suggested_flag=f"{_flag(canonical, access, fs)} --bypass-protection {shell_word(canonical)}",
+                suggested_flag=_lifting(grants, canonical, access, fs),
             )
         case NotGranted() if _is_asked_about(rules, policy, canonical, fs):
             return Answer(
@@ -103,7 +103,10 @@ def why_path(
             )
         case NotGranted():
             return Answer(
-                "denied", "path_not_granted", suggested_flag=_suggestion(path_context, canonical, access, fs)
+                "denied",
+                "path_not_granted",
+                details=f"'{canonical}' does not exist" if fs.kind(canonical) is None else None,
+                suggested_flag=_suggestion(path_context, canonical, access, fs),
             )
         case TooWeak():
             nearest = grants[0]
@@ -234,6 +237,18 @@ def _suggestion(path_context: PathContext, path: str, access: Access, fs: Filesy
     if fs.kind(parent) != "dir" or opens_too_much(parent, path_context, fs):
         return None
     return f"{directory_flag(access)} {shell_word(parent)}"
+
+
+def _lifting(grants: list[Grant], path: str, access: Access, fs: Filesystem) -> str | None:
+    """Return the flags that lift a denial; for a path that is missing, only if `grants` cover it already."""
+    lifting = f"--bypass-protection {shell_word(path)}"
+    if fs.kind(path) is not None:
+        return f"{_flag(path, access, fs)} {lifting}"
+    return lifting if any(grant.access.covers(access) for grant in grants) else None
+
+
+def _missing(path: str, fs: Filesystem) -> str:
+    return "" if fs.kind(path) is not None else "; it does not exist"
 
 
 def _flag(path: str, access: Access, fs: Filesystem) -> str:

@@ -284,16 +284,19 @@ def test_why_breaks_no_word_at_a_terminal_and_no_fix(
 
 
 def test_why_says_what_a_fix_grants_beyond_what_was_asked(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    key = tmp_path.resolve() / "home/.ssh/id_ed25519"
+    key.parent.mkdir(parents=True)
+    key.touch()
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
     _, out, _ = outcome(capsys, "why", "--path", "~/.ssh/id_ed25519")
-    key = os.path.realpath(os.path.expanduser("~/.ssh/id_ed25519"))
     fix = f"  Suggested fix: --read-file {key} --bypass-protection {key}\n"
     assert out.endswith(f"{fix}    lifts the rule that keeps {key} from the command\n")
-    _, out, _ = outcome(capsys, "why", "--path", str(tmp_path / "file"), "--namespaces=off")
-    assert out.endswith(
-        f"\n  Suggested fix: --read {tmp_path}\n    grants reading everything in {tmp_path}\n"
-    )
+    beside = tmp_path / "beside"
+    beside.mkdir()
+    _, out, _ = outcome(capsys, "why", "--path", str(beside / "file"), "--namespaces=off")
+    assert out.endswith(f"\n  Suggested fix: --read {beside}\n    grants reading everything in {beside}\n")
 
 
 @pytest.mark.parametrize("host", ["a.example", "a.example:80", "[::1]:443", "::1", "https://[::1]/x"])

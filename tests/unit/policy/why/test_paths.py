@@ -125,6 +125,8 @@ def test_a_path_without_a_grant_gets_a_modest_suggestion(
     fs = make_fs(files=("/run/a.sock",))
     answer = why_path(run(fs=fs), path, Access.READ, fs)
     assert (answer.status, answer.reason, answer.suggested_flag) == ("denied", "path_not_granted", flag)
+    is_there = path in ("main.py", "/run/a.sock", ".")
+    assert (answer.details or "").endswith(" does not exist") is not is_there
 
 
 def test_a_sensitive_path_names_its_group(run: Resolve, fs: Filesystem) -> None:
@@ -138,6 +140,24 @@ def test_a_profiles_denial_is_a_filesystem_deny(run: Resolve, fs: Filesystem) ->
     assert (answer.reason, answer.policy_source) == ("filesystem_deny", "filesystem.deny")
     assert answer.details is not None
     assert "profile web" in answer.details
+
+
+@pytest.mark.parametrize(
+    ("path", "allow", "flags"),
+    [
+        ("main.py", (), f"--read-file {WORK}/main.py --bypass-protection {WORK}/main.py"),
+        ("main.py", (".",), f"--read-file {WORK}/main.py --bypass-protection {WORK}/main.py"),
+        ("key", (), None),
+        ("key", (".",), f"--bypass-protection {WORK}/key"),
+    ],
+)
+def test_what_lifts_a_denial_grants_no_path_that_is_missing(
+    run: Resolve, fs: Filesystem, path: str, allow: tuple[str, ...], flags: str | None
+) -> None:
+    profile = Profile(meta=Meta(name="web"), filesystem=Files(deny=("main.py", "key")))
+    answer = why_path(run(profile, allow=allow), path, Access.READ, fs)
+    assert (answer.reason, answer.suggested_flag) == ("filesystem_deny", flags)
+    assert (answer.details or "").endswith("; it does not exist") is (path == "key")
 
 
 def test_only_the_bypassed_path_is_allowed(run: Resolve, fs: Filesystem) -> None:
