@@ -183,6 +183,8 @@ class CapabilitySet(NamedTuple):
     learns: bool = False  # record file accesses to make a profile of them
     namespaces: Namespaces = Namespaces.AUTO
     hooks: str | None = None  # the git repository's hooks directory, unless granted by name
+    runtime_dir: str | None = None  # XDG_RUNTIME_DIR of this person, of which the command has another
+    closed_sockets: tuple[str, ...] = ()  # of services outside, or their directories: nobody is there for it
 
     @property
     def mediates_unix_sockets(self) -> bool:

@@ -6,12 +6,12 @@ import fcntl
 import os
 import stat
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 
 from nono.kernel import mounts, open_path
 from nono.kernel.uapi import mount as uapi
-from nono.sandbox.plan.private_view import QUEUES, TERMINALS, PrivateView
+from nono.sandbox.plan.private_view import DIRECTORIES, QUEUES, TERMINALS, PrivateView
 
 NO_DEVICES = uapi.MOUNT_ATTR_NOSUID | uapi.MOUNT_ATTR_NODEV
 TERMINAL_NUMBER_MAX = 256  # each lower number is allocated for a moment
@@ -31,7 +31,8 @@ def mount_view(view: PrivateView) -> int | None:
         _mount_proc()
         for directory in view.directories:
             if os.path.isdir(directory) and not os.path.islink(directory):
-                _mount("tmpfs", {"mode": "1777"}, NO_DEVICES, directory)
+                mode = "1777" if directory in DIRECTORIES else "0700"  # others are this person's alone
+                _mount("tmpfs", {"mode": mode}, NO_DEVICES, directory)
         for path, mount in shown.items():
             _show(path, mount)
         for path in view.pinned:
@@ -39,6 +40,7 @@ def mount_view(view: PrivateView) -> int | None:
                 _attach_copy(pinned)
         for path in view.unchanged:
             _protect(path)
+        _close(view.closed)
     finally:
         for mount in shown.values():
             os.close(mount)
@@ -110,6 +112,26 @@ def _show(path: str, mount: int) -> None:
             os.close(os.open(path, os.O_CREAT | os.O_RDONLY | os.O_CLOEXEC, 0o600))
     with _opened(path) as onto:
         mounts.attach(mount, onto)
+
+
+def _close(paths: Iterable[str]) -> None:
+    """Mount an empty directory over each directory of sockets, and over each socket a file that is none.
+
+    connect(2) says ECONNREFUSED of such a file, as where a service has ended (unix_find_bsd in
+    net/unix/af_unix.c).
+    """
+    for path in paths:
+        # A socket may have gone since it was found, and one in a closed directory is hidden already.
+        with suppress(FileNotFoundError), _opened(path) as onto:
+            if stat.S_ISDIR(os.fstat(onto).st_mode):
+                _mount("tmpfs", {"mode": "0555"}, NO_DEVICES | uapi.MOUNT_ATTR_RDONLY, path)
+                continue
+            with _opened(os.devnull) as file:
+                mount = mounts.copy(file)
+            try:
+                mounts.attach(mount, onto)
+            finally:
+                os.close(mount)
 
 
 def _protect(path: str) -> None:

@@ -17,7 +17,7 @@ from nono.policy.path_expansion import (
 )
 from nono.policy.why.paths import Answer
 from nono.printable import shell_word
-from nono.sandbox.plan.private_view import DIRECTORIES, PROCESSES, hidden_below, private_view
+from nono.sandbox.plan.private_view import PROCESSES, hidden_below, private_view
 
 REASON = "own_directory"
 
@@ -43,7 +43,7 @@ def as_seen_inside(
     if own is None and not is_within(canonical, PROCESSES):
         own, is_link = _hidden(parent_resolved(written, fs), rules), True
     if own is None:
-        is_its_own = canonical in DIRECTORIES and canonical in _own(rules)
+        is_its_own = canonical in _own(rules)
         return (
             answer._replace(
                 warning=f"{_another(canonical)}, with nothing of this host's but what is granted there"

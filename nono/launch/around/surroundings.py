@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from nono import paths
 from nono.errors import NonoError
+from nono.launch.around.outside_services import session_of
 from nono.launch.around.own_environment import own_environment
 from nono.launch.prepare import Prepared, ready_state_directories
 from nono.policy.capability import Access, CapabilitySet, Grant
@@ -19,6 +20,8 @@ from nono.policy.path_expansion import PathContext, is_within
 from nono.policy.resolve import Resolved
 from nono.printable import shell_word
 from nono.sandbox.plan import private_view
+from nono.sandbox.plan.enforcement import hides_services
+from nono.sandbox.plan.outside_services import kept_from
 from nono.sandbox.plan.private_view import TERMINALS, PrivateView
 
 PTMX = "/dev/ptmx"
@@ -46,6 +49,7 @@ def surrounded(
         prepared.resolved,
         environ,
         namespaces=prepared.enforcement.namespaces,
+        hides=hides_services(prepared.enforcement),
         starts=True,
         terminals=None if terminal is None else [terminal],
     )
@@ -85,7 +89,10 @@ def with_surroundings(resolved: Resolved, environ: Mapping[str, str], *, namespa
 
     Creates nothing: the run need not start.
     """
-    return _surroundings(resolved, environ, namespaces=namespaces, starts=False, terminals=None)[0]
+    hides = namespaces and not resolved.capabilities.mediates_unix_sockets
+    return _surroundings(resolved, environ, namespaces=namespaces, hides=hides, starts=False, terminals=None)[
+        0
+    ]
 
 
 def _surroundings(
@@ -93,6 +100,7 @@ def _surroundings(
     environ: Mapping[str, str],
     *,
     namespaces: bool,
+    hides: bool,
     starts: bool,
     terminals: list[str] | None,
 ) -> tuple[Resolved, PrivateView | None, str | None]:
@@ -100,6 +108,7 @@ def _surroundings(
 
     The view is None without namespaces, the path if there are no caches.
 
+    hides: Its mounts keep it from services outside.
     starts: The run is about to start, so create the directories that it needs.
     terminals: The command's own; None: the caller's.
     """
@@ -107,6 +116,8 @@ def _surroundings(
     resolved, caches = _with_caches(resolved, environ, starts=starts)
     resolved = _with_own_environment(resolved, environ, roots, starts=starts)
     capabilities = resolved.capabilities
+    if hides:
+        capabilities = kept_from(session_of(environ), capabilities)
     terminals = _terminals() if terminals is None else terminals
     view = None
     if namespaces:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from nono.policy.capability import CapabilitySet
 from nono.policy.effective_policy import EffectivePolicy
-from nono.policy.path_expansion import Filesystem, PathContext, canonical_as_far
+from nono.policy.files.unix_sockets import shown
+from nono.policy.path_expansion import Filesystem, PathContext, canonical_as_far, is_within
 from nono.policy.why.paths import Answer
+from nono.printable import shell_word
 
 
 def why_socket(
@@ -13,6 +16,13 @@ def why_socket(
     """Explain whether the command may connect to the Unix socket at `path`, or bind one there."""
     canonical = canonical_as_far(path_context.of_flag(path), fs)
     if not rules.capabilities.mediates_unix_sockets:
+        if not binds and is_hidden(canonical, rules.capabilities):
+            return Answer(
+                "denied",
+                "unix_socket_hidden",
+                details="the run's own mounts hide the services of your session and of container engines",
+                suggested_flag=f"--allow-unix-socket {shell_word(shown(canonical))}",
+            )
         return Answer(
             "allowed",
             "unix_socket_not_mediated",
@@ -32,4 +42,18 @@ def why_socket(
         granted_path=verdict.grant.path,
         access="connect+bind" if verdict.grant.binds else "connect",
         source=verdict.grant.source,
+    )
+
+
+def is_hidden(path: str, capabilities: CapabilitySet) -> bool:
+    """Return True if mounts keep the command from whoever listens at the canonical `path` outside."""
+    if any(is_within(path, closed) for closed in capabilities.closed_sockets):
+        return True
+    runtime_dir = capabilities.runtime_dir
+    if runtime_dir is None or not is_within(path, runtime_dir):
+        return False
+    granted = [grant.path for grant in capabilities.grants if grant.access.reads]
+    granted += [grant.path for grant in capabilities.sockets]
+    return not any(
+        is_within(path, each) and is_within(each, runtime_dir) and each != runtime_dir for each in granted
     )

@@ -16,7 +16,9 @@ from nono.policy.why.command_words import STARTERS, Started, started
 from nono.policy.why.lacking.certificates import named_certificates
 from nono.policy.why.lacking.home_project import home_as_project
 from nono.policy.why.lacking.namespaces import MAKE_MOUNTS
+from nono.policy.why.lacking.services import asked_services
 from nono.policy.why.lacking.signing import signing_key
+from nono.policy.why.sockets import is_hidden
 from nono.policy.why.usual_table import (
     ANSWERS,
     BUILD_HERE,
@@ -91,6 +93,7 @@ def usually_needed(
         home_as_project(programs, path_context, fs),
         _candidates(programs, exit_code, path_context, fs, needs_of),
         named_certificates(programs, rules, path_context),
+        asked_services(programs, rules.capabilities, path_context),
     )
     judged = (_judged(each, by, rules, path_context, fs, is_usable, hidden_below) for each, by in found)
     by_path: dict[str, Absentee] = {}
@@ -188,7 +191,12 @@ def _judged(
     if path is None or not path.isprintable() or not is_usable(path, needed_outside):
         return None
     kind = fs.kind(path)
-    if kind in (None, "socket"):
+    if row.is_service and kind == "socket":
+        if not is_hidden(path, rules.capabilities) and hidden_below(path) is None:
+            return None
+        flag = None if row.instead else f"--allow-unix-socket {shell_word(path)}"
+        return Absentee(path, row.access, f"{row.purpose}, outside", program, flag, row.instead)
+    if row.is_service or kind in (None, "socket"):
         return None
     match rules.files.judge((path,), row.access):
         case Denied(denial) if row.is_told_if_denied or row.purpose in (_NAMED, _WRITTEN, _PROGRAM):

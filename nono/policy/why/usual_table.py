@@ -45,8 +45,8 @@ _ANSIBLE = _names(
     "ansible-playbook ansible-pull ansible-vault molecule"
 )
 _CONTAINERS = _names("podman buildah podman-compose")
-_SSH = _names("ssh scp sftp rsync")
-_REACHES_A_REMOTE = _names("push pull fetch clone ls-remote submodule")
+SSH = _names("ssh scp sftp rsync")
+REACHES_A_REMOTE = _names("push pull fetch clone ls-remote submodule")
 # Programs that work on the directory where they start: some only read it, others write it too.
 READ_HERE = NODE | PYTHON | _JAVA | _names("ls find rg tree du wc sort")
 BUILD_HERE = (
@@ -73,6 +73,7 @@ class Row(NamedTuple):
     is_told_if_denied: bool = False  # True: named, without an option, although a rule denies it
     operands: frozenset[str] = frozenset()  # needed with one of these alone; empty: whatever the operands
     instead: str | None = None  # what to do, as no option helps
+    is_service: bool = False  # a Unix socket at which a program outside listens
 
 
 _SSH_SETTINGS = ("~/.ssh/config", Access.READ, "your settings and names of hosts for ssh")
@@ -95,10 +96,10 @@ _SETTINGS = (
     Row("~/.gitconfig", Access.READ, "your git settings", _GIT),
     Row("~/.config/git", Access.READ, "your git settings", _GIT),
     Row("~/.byobu", Access.READ, "your settings of byobu", _names("byobu byobu-tmux byobu-screen")),
-    Row(*_KNOWN_HOSTS, _SSH, is_whole=False, is_told_if_denied=True),
-    Row(*_KNOWN_HOSTS, _names("git"), is_whole=False, is_told_if_denied=True, operands=_REACHES_A_REMOTE),
-    Row(*_SSH_SETTINGS, _SSH, is_whole=False, is_told_if_denied=True),
-    Row(*_SSH_SETTINGS, _names("git"), is_whole=False, is_told_if_denied=True, operands=_REACHES_A_REMOTE),
+    Row(*_KNOWN_HOSTS, SSH, is_whole=False, is_told_if_denied=True),
+    Row(*_KNOWN_HOSTS, _names("git"), is_whole=False, is_told_if_denied=True, operands=REACHES_A_REMOTE),
+    Row(*_SSH_SETTINGS, SSH, is_whole=False, is_told_if_denied=True),
+    Row(*_SSH_SETTINGS, _names("git"), is_whole=False, is_told_if_denied=True, operands=REACHES_A_REMOTE),
     Row(
         *("~/.gnupg", Access.READ, "your keys of GnuPG", _names("gpg gpg2")),
         is_whole=False,

@@ -2,7 +2,7 @@
 
 `ladder` chooses the rung, with the values of `enforcement`, `served_opens` what a supervisor does with opens;
 `plan` draws what the launcher installs. `namespaces_verdict` judges whether the command gets namespaces,
-`private_view` draws what it sees there. `mask_verdict` judges masks, `namespace_advice` says why namespaces
-are refused, `virtual_network` names the addresses of hosts that are looked up, `scope_query` answers `nono
-why`.
+`private_view` draws what it sees there, `outside_services` what it does not. `mask_verdict` judges masks,
+`namespace_advice` says why namespaces are refused, `virtual_network` names the addresses of hosts that are
+looked up, `scope_query` answers `nono why`.
 """

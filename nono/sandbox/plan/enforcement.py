@@ -3,6 +3,17 @@
 from nono.named_tuple import NamedTuple
 from nono.str_enum import StrEnum
 
+# Only the supervisor sees where a Unix socket leads; Landlock does not check connect(2) to one (ABI 1 to 7).
+UNIX_SOCKET_GAP = (
+    "connections to Unix sockets with a path are not checked: the command reaches every service of this "
+    "user that listens on one (D-Bus, ssh-agent, containers)."
+)
+# The same for a command with namespaces: mounts keep it from what `outside_services` names.
+OTHER_SOCKETS_GAP = (
+    "connections to Unix sockets with a path are not checked. Those of your session and of container engines "
+    "are hidden; the command reaches what else listens on one, such as a database."
+)
+
 
 class Rung(StrEnum):
     """How a proxy-only run is confined to the proxy, strongest first (ARCHITECTURE.md, the ladder)."""
@@ -64,6 +75,11 @@ class Enforcement(NamedTuple):
     def traps_opens(self) -> bool:
         """True if the supervisor receives every open of a file."""
         return self.elevation or self.learns or self.names_threads or self.checks_instructions
+
+
+def hides_services(enforcement: Enforcement) -> bool:
+    """Return True if mounts keep the command from services outside, as nothing judges its connects."""
+    return OTHER_SOCKETS_GAP in enforcement.gaps
 
 
 def has_own_datagrams(enforcement: Enforcement) -> bool:

@@ -4,14 +4,9 @@ from nono.kernel import landlock_rights
 from nono.kernel.uapi import landlock as uapi_landlock
 from nono.policy.capability import CapabilitySet, NetworkMode, SandboxPolicy, Scopes, Wsl2ProxyPolicy
 from nono.policy.ports import KeptPort, PortGrants, PortRange
-from nono.sandbox.plan.enforcement import Enforcement, NotifyProgram, Refusal, Rung
+from nono.sandbox.plan.enforcement import UNIX_SOCKET_GAP, Enforcement, NotifyProgram, Refusal, Rung
 from nono.sandbox.plan.facts import HostFacts, Listener
 
-# Only the supervisor sees where a Unix socket leads; Landlock does not check connect(2) to one (ABI 1 to 7).
-UNIX_SOCKET_GAP = (
-    "connections to Unix sockets with a path are not checked: the command reaches every service of this "
-    "user that listens on one (D-Bus, ssh-agent, containers)."
-)
 # A network namespace and a filter hold what the command makes, not a socket that is passed in.
 HANDED_SOCKET_GAP = (
     "a TCP socket that another run of yours, or a service, passes to the command over a Unix socket connects "

@@ -1,7 +1,7 @@
 """Decide whether a command runs in its own namespaces, and say what it shares without them."""
 
 from nono.policy.capability import CapabilitySet, Namespaces
-from nono.sandbox.plan.enforcement import Enforcement, Refusal
+from nono.sandbox.plan.enforcement import OTHER_SOCKETS_GAP, UNIX_SOCKET_GAP, Enforcement, Refusal
 from nono.sandbox.plan.facts import NamespaceFacts
 
 SHARED = (
@@ -23,7 +23,8 @@ def with_namespaces(
     refused: Why this host does not allow namespaces; None if it does, or if nothing was probed.
     """
     if has_namespaces(capabilities, refused):
-        return chosen._replace(namespaces=True)
+        gaps = tuple(OTHER_SOCKETS_GAP if gap == UNIX_SOCKET_GAP else gap for gap in chosen.gaps)
+        return chosen._replace(namespaces=True, gaps=gaps)
     wanted = capabilities.namespaces
     if wanted is Namespaces.OFF:
         return _sharing(chosen, "namespaces off")

@@ -36,6 +36,7 @@ class PrivateView(NamedTuple):
     terminal: str | None = None  # the caller's terminal, below /dev/pts
     unchanged: tuple[str, ...] = ()  # read-only mounts: Landlock does not restrict modes, times, attributes
     pinned: tuple[str, ...] = ()  # directories above those that must not be renamed, outermost first
+    closed: tuple[str, ...] = ()  # sockets, and directories of sockets, where the command finds nobody
 
     def to_message(self) -> dict[str, object]:
         return self._asdict()
@@ -48,10 +49,10 @@ class PrivateView(NamedTuple):
         """
         if set(message) != set(cls._fields):
             raise ValueError(f"not a private view: {sorted(message)}")
-        directories, shown, terminal, unchanged, pinned = (message[name] for name in cls._fields)
+        directories, shown, terminal, unchanged, pinned, closed = (message[name] for name in cls._fields)
         if not (isinstance(directories, list) and isinstance(shown, list)):
             raise ValueError("a private view without lists")
-        if not (isinstance(unchanged, list) and isinstance(pinned, list)):
+        if not (isinstance(unchanged, list) and isinstance(pinned, list) and isinstance(closed, list)):
             raise ValueError("a private view without lists")
         return cls(
             tuple(directories),
@@ -59,6 +60,7 @@ class PrivateView(NamedTuple):
             None if terminal is None else str(terminal),
             tuple(unchanged),
             tuple(pinned),
+            tuple(closed),
         )
 
 
@@ -69,6 +71,8 @@ def private_view(capabilities: CapabilitySet, roots: Collection[str], terminal: 
     """
     shared = {*_shared(capabilities, roots)}
     directories = tuple(directory for directory in DIRECTORIES if directory not in shared)
+    if capabilities.runtime_dir is not None:
+        directories += (capabilities.runtime_dir,)
     # A shipped group's write-only directory, such as $TMPDIR, is replaced by a private one.
     wanted = [Shown(grant.path, grant.access.writes) for grant in capabilities.grants if grant.access.reads]
     wanted += [Shown(grant.path, False) for grant in capabilities.sockets]
@@ -82,8 +86,16 @@ def private_view(capabilities: CapabilitySet, roots: Collection[str], terminal: 
     )
     hooks = capabilities.hooks
     kept = () if hooks is None else (hooks,)
-    pinned = () if hooks is None else _movable(dirname(hooks), written)
-    return PrivateView(directories, tuple(_without_covered(below)), terminal, (*unchanged, *kept), pinned)
+    fixed = [each for each in (hooks, capabilities.runtime_dir) if each is not None]
+    pinned = sorted({above for each in fixed for above in _movable(dirname(each), written)})
+    return PrivateView(
+        directories,
+        tuple(_without_covered(below)),
+        terminal,
+        (*unchanged, *kept),
+        tuple(pinned),
+        capabilities.closed_sockets,
+    )
 
 
 def with_directories(
@@ -104,7 +116,8 @@ def hidden_below(path: str, capabilities: CapabilitySet, roots: Collection[str])
     """
     if path != PROCESSES and is_within(path, PROCESSES):
         return PROCESSES
-    if not any(path != directory and is_within(path, directory) for directory in DIRECTORIES):
+    runtime_dir = () if capabilities.runtime_dir is None else (capabilities.runtime_dir,)
+    if not any(path != each and is_within(path, each) for each in (*DIRECTORIES, *runtime_dir)):
         return None
     view = private_view(capabilities, roots, None)
     if any(is_within(path, each.path) or is_within(each.path, path) for each in view.shown):

@@ -253,6 +253,21 @@ def test_why_says_what_the_supervisor_would(run: Resolve, fs: Filesystem) -> Non
     assert why_socket(run(), "/run/docker.sock", fs, binds=True).reason == "unix_socket_not_mediated"
 
 
+def test_why_says_which_sockets_mounts_hide(run: Resolve, make_fs: MakeFilesystem) -> None:
+    fs = make_fs(files=("/run/docker.sock", "/run/user/7/shown.sock"))
+    granted = run(allow_unix_socket=("/run/user/7/shown.sock",), fs=fs)
+    kept = granted.capabilities._replace(runtime_dir="/run/user/7", closed_sockets=("/run/docker.sock",))
+    hiding = granted._replace(capabilities=kept)
+    for path in ("/run/user/7/bus", "/run/docker.sock"):
+        answer = why_socket(hiding, path, fs, binds=False)
+        assert (answer.status, answer.reason) == ("denied", "unix_socket_hidden")
+        assert answer.suggested_flag == f"--allow-unix-socket {path}"
+        assert why_socket(granted, path, fs, binds=False).status == "allowed"
+    for path in ("/run/user/7/shown.sock", "/run/user/8/bus", "/run/docker.sock.other"):
+        assert why_socket(hiding, path, fs, binds=False).status == "allowed"
+    assert why_socket(hiding, "/run/user/7/own", fs, binds=True).status == "allowed"
+
+
 @given(st.sampled_from(["/run/docker.sock", "/run/one/a.sock", "/run/one/two/b.sock"]), st.booleans())
 def test_why_and_the_adjudicator_agree_about_sockets(path: str, binds: bool) -> None:
     request = RunRequest(allow_domain=("x.example",), allow_unix_socket_dir=("/run",))

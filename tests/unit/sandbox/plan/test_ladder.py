@@ -12,6 +12,7 @@ from nono.policy.capability import (
 )
 from nono.policy.ports import KeptPort, PortGrants, united
 from nono.sandbox.plan.enforcement import (
+    UNIX_SOCKET_GAP,
     Enforcement,
     NotifyProgram,
     Refusal,
@@ -25,7 +26,6 @@ from nono.sandbox.plan.ladder import (
     HANDED_SOCKET_GAP,
     PROCESS_INFO_GAP,
     UNBOUND_GAP,
-    UNIX_SOCKET_GAP,
     choose_enforcement,
 )
 from nono.sandbox.plan.plan import draw

@@ -5,7 +5,13 @@ from __future__ import annotations
 import pytest
 
 from nono.policy.capability import CapabilitySet, Namespaces, NetworkMode, Scopes, Wsl2ProxyPolicy
-from nono.sandbox.plan.enforcement import Enforcement, Refusal
+from nono.sandbox.plan.enforcement import (
+    OTHER_SOCKETS_GAP,
+    UNIX_SOCKET_GAP,
+    Enforcement,
+    Refusal,
+    hides_services,
+)
 from nono.sandbox.plan.facts import NamespaceFacts
 from nono.sandbox.plan.namespaces_verdict import SHARED, with_namespaces, without_supervisor
 
@@ -23,6 +29,19 @@ def wanting(namespaces: Namespaces, *, signal: bool = True) -> CapabilitySet:
 @pytest.mark.parametrize("wanted", [Namespaces.AUTO, Namespaces.REQUIRE])
 def test_they_are_taken_where_they_can_be_had(wanted: Namespaces) -> None:
     assert with_namespaces(HELD, wanting(wanted), None) == HELD._replace(namespaces=True)
+
+
+def test_with_them_services_outside_are_hidden_where_nobody_judges_sockets() -> None:
+    open_to_all = HELD._replace(gaps=("one", UNIX_SOCKET_GAP))
+    hidden = with_namespaces(open_to_all, wanting(Namespaces.AUTO), None)
+    assert isinstance(hidden, Enforcement)
+    assert (hidden.gaps, hides_services(hidden)) == (("one", OTHER_SOCKETS_GAP), True)
+    shared = with_namespaces(open_to_all, wanting(Namespaces.OFF), None)
+    assert isinstance(shared, Enforcement)
+    assert UNIX_SOCKET_GAP in shared.gaps
+    judged = with_namespaces(HELD, wanting(Namespaces.AUTO), None)
+    assert isinstance(judged, Enforcement)
+    assert not hides_services(shared) and not hides_services(judged)  # noqa: PT018 - two that are alike
 
 
 def test_off_says_what_is_shared() -> None:

@@ -120,6 +120,24 @@ def test_a_socket_is_shown_where_it_is() -> None:
     assert private_view(capabilities(sockets=(socket,)), (), None).shown == (Shown("/tmp/s/agent", False),)
 
 
+def test_a_runtime_directory_is_the_commands_own_with_what_is_granted_of_it() -> None:
+    runtime_dir = "/run/user/1000"
+    file = granted(f"{runtime_dir}/doc", Access.READ)
+    socket = SocketGrant(f"{runtime_dir}/gnupg", SocketScope.DIR_CHILDREN, False, "user", "gnupg")
+    asked = capabilities(file, granted("/run", Access.READ, "group:g"), sockets=(socket,))
+    view = private_view(asked._replace(runtime_dir=runtime_dir, closed_sockets=("/run/a.sock",)), (), None)
+    assert view.directories == (*DIRECTORIES, runtime_dir)
+    assert view.shown == (Shown(file.path, False), Shown(socket.path, False))
+    assert view.closed == ("/run/a.sock",)
+    own = {grant.path: grant.access for grant in own_grants(view, (), None, ())}
+    assert own[runtime_dir] is Access.READWRITE
+
+
+def test_a_runtime_directory_in_a_project_cannot_be_moved_away() -> None:
+    inside = capabilities(granted("/home/me"))._replace(runtime_dir="/home/me/project/run")
+    assert private_view(inside, (), None).pinned == ("/home/me/project",)
+
+
 @pytest.mark.parametrize(
     ("denied", "left"),
     [
@@ -158,12 +176,17 @@ def test_without_namespaces_the_callers_terminals_are_granted_alone() -> None:
         ("/var/tmp/a", (granted("/tmp/a"),), "/var/tmp"),
         ("/proc", (), None),
         ("/proc/1", (), "/proc"),
+        ("/run/user/1000", (), None),
+        ("/run/user/1000/bus", (), "/run/user/1000"),
+        ("/run/user/1000/doc/a", (granted("/run/user/1000/doc"),), None),
+        ("/run/user/1001/bus", (), None),
     ],
 )
 def test_what_a_private_directory_hides_is_not_there(
     path: str, grants: tuple[Grant, ...], where: str | None
 ) -> None:
-    assert hidden_below(path, capabilities(*grants), ()) == where
+    hiding = capabilities(*grants)._replace(runtime_dir="/run/user/1000")
+    assert hidden_below(path, hiding, ()) == where
 
 
 @pytest.mark.parametrize(

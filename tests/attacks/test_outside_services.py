@@ -1,0 +1,194 @@
+"""K8: where nothing judges connects to Unix sockets, mounts hide who would act for the command outside."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from support.canary import Canary
+from support.ladder.launch import wait_until
+from support.nono_run import NO_NAMESPACES, PROXY_ONLY, Ended, NonoRun, program
+
+Profile = Mapping[str, object]
+OPEN: Profile = {}
+NETNS = ("--sandbox-policy=netns",)
+RUNS: Mapping[str, tuple[Profile, Sequence[str]]] = {
+    "open network": (OPEN, ()),
+    "no network": ({"network": {"block": True}}, ()),
+    "a port": ({"network": {"block": True, "open_port": [9]}}, ()),
+    "netns": (PROXY_ONLY, NETNS),
+}
+each_run = pytest.mark.parametrize(("profile", "flags"), RUNS.values(), ids=RUNS)
+SERVICE = "[D-BUS Service]\nName=org.example.{name}\nExec=/usr/bin/touch {marker}\n"
+CONFIGURATION = """<busconfig>
+<type>session</type> <listen>unix:path={bus}</listen> <servicedir>{services}</servicedir>
+<policy context="default"> <allow send_destination="*"/> <allow eavesdrop="true"/> <allow own="*"/> </policy>
+</busconfig>
+"""
+
+
+class Services:
+    """Sockets at which somebody outside listens; each is counted by its name."""
+
+    def __init__(self, sandbox: NonoRun) -> None:
+        home = sandbox.user.home
+        self.bus = home / "run/bus"
+        self.deep = home / "run/app/control"
+        self.engine = home / ".colima/default/docker.sock"
+        self.multiplexer = home / ".screen/1.window"
+        self.beside = home / "services/database"
+
+    @property
+    def all(self) -> tuple[Path, ...]:
+        return (self.bus, self.deep, self.engine, self.multiplexer, self.beside)
+
+
+@pytest.fixture
+def services(sandbox: NonoRun) -> Iterator[Services]:
+    found = Services(sandbox)
+    made = []
+    for path in found.all:
+        for above in reversed(path.relative_to(sandbox.user.home).parents[:-1]):
+            directory = sandbox.user.home / above
+            if not directory.exists():
+                made.append(sandbox.make(directory))
+    yield found
+    for path in found.all:
+        path.unlink(missing_ok=True)
+    for directory in reversed(made):
+        directory.rmdir()
+
+
+@contextmanager
+def listening(services: Services) -> Iterator[Canary]:
+    with Canary() as canary:
+        for path in services.all:
+            path.unlink(missing_ok=True)
+            canary.unix(path.name, path)
+        yield canary.start()
+
+
+def asking(*paths: Path) -> list[str]:
+    return program("sockets.unix_sockets", json.dumps([["connect", str(path)] for path in paths]))
+
+
+def said(run: Ended) -> list[str]:
+    return [str(event["what"]) for event in run.events if event["type"] == "not_enforced"]
+
+
+@each_run
+def test_a_command_reaches_no_service_of_the_session_and_no_engine(
+    sandbox: NonoRun, services: Services, profile: Profile, flags: Sequence[str]
+) -> None:
+    with listening(services) as canary:
+        run = sandbox.run(asking(*services.all), profile=profile, flags=flags)
+        seen = canary.seen()
+    assert run.outcomes() == {
+        f"connect {services.bus}": "ENOENT",
+        f"connect {services.deep}": "ENOENT",
+        f"connect {services.engine}": "ECONNREFUSED",
+        f"connect {services.multiplexer}": "ENOENT",
+        f"connect {services.beside}": "ok",
+    }
+    assert seen == {"database": 1}
+    assert any("the command reaches what else listens on one" in gap for gap in said(run))
+
+
+def test_without_nono_all_of_them_are_reached(sandbox: NonoRun, services: Services) -> None:
+    with listening(services):
+        assert set(sandbox.bare(asking(*services.all)).outcomes().values()) == {"ok"}
+
+
+def test_without_namespaces_they_are_reached_and_the_run_says_so(
+    sandbox: NonoRun, services: Services
+) -> None:
+    with listening(services):
+        run = sandbox.run(asking(*services.all), profile=OPEN, flags=[NO_NAMESPACES])
+    assert set(run.outcomes().values()) == {"ok"}
+    assert any("the command reaches every service of this user" in gap for gap in said(run))
+
+
+@each_run
+def test_the_granted_ones_are_reached_and_no_others(
+    sandbox: NonoRun, services: Services, profile: Profile, flags: Sequence[str]
+) -> None:
+    granted = [f"--allow-unix-socket={path}" for path in (services.deep, services.engine)]
+    with listening(services) as canary:
+        run = sandbox.run(asking(*services.all), profile=profile, flags=[*flags, *granted])
+        seen = canary.seen()
+    assert run.outcomes() == {
+        f"connect {services.bus}": "ENOENT",
+        f"connect {services.deep}": "ok",
+        f"connect {services.engine}": "ok",
+        f"connect {services.multiplexer}": "ENOENT",
+        f"connect {services.beside}": "ok",
+    }
+    assert seen == {"control": 1, "docker.sock": 1, "database": 1}
+
+
+def test_the_bus_stays_closed_where_files_of_the_whole_session_are_granted(
+    sandbox: NonoRun, services: Services
+) -> None:
+    flags = [f"--allow={services.bus.parent}", f"--allow={services.engine.parent.parent}"]
+    with listening(services):
+        run = sandbox.run(asking(*services.all), profile=OPEN, flags=flags)
+    outcomes = run.outcomes()
+    assert outcomes[f"connect {services.bus}"] == outcomes[f"connect {services.engine}"] == "ECONNREFUSED"
+    assert outcomes[f"connect {services.deep}"] == "ok"
+
+
+@each_run
+def test_the_runtime_directory_is_the_commands_own(
+    sandbox: NonoRun, services: Services, profile: Profile, flags: Sequence[str]
+) -> None:
+    own = services.bus.parent / "own"
+    script = 'stat -c "%a %u" "$XDG_RUNTIME_DIR" && "$@" && echo kept > "$XDG_RUNTIME_DIR/file"'
+    bound = program("sockets.unix_sockets", json.dumps([["bind", str(own)]]))
+    run = sandbox.run(["sh", "-c", script, "sh", *bound], profile=profile, flags=flags)
+    mode, outcomes = run.stdout.split("\n", 1)
+    assert mode == f"700 {sandbox.user.uid}"
+    assert json.loads(outcomes)[f"bind {own}"].startswith("ok ")
+    assert run.exit_code == 0
+    assert not (services.bus.parent / "file").exists()
+
+
+@pytest.mark.skipif(
+    shutil.which("dbus-daemon") is None or shutil.which("dbus-send") is None,
+    reason="not installed: dbus-daemon, dbus-send (Debian: dbus-daemon dbus-x11)",
+)
+def test_no_program_is_started_outside_by_way_of_a_real_bus(sandbox: NonoRun, services: Services) -> None:
+    home = sandbox.user.home
+    directory, configuration = sandbox.make(home / "dbus"), home / "dbus.conf"
+    markers = [directory / name for name in ("Inside", "Bare")]
+    for marker in markers:
+        file = directory / f"org.example.{marker.name}.service"
+        file.write_text(SERVICE.format(name=marker.name, marker=marker))
+    configuration.write_text(CONFIGURATION.format(bus=services.bus, services=directory))
+
+    def start(name: str) -> list[str]:
+        to = ["dbus-send", f"--bus=unix:path={services.bus}", "--dest=org.freedesktop.DBus"]
+        call = ["--type=method_call", "/", "org.freedesktop.DBus.StartServiceByName"]
+        return [*to, *call, f"string:org.example.{name}", "uint32:0"]
+
+    daemon = ["dbus-daemon", f"--config-file={configuration}", "--nofork", "--print-address=1"]
+    environment = sandbox.user.environment({})
+    with subprocess.Popen(sandbox.user.command(daemon), stdout=subprocess.PIPE, env=environment) as bus:
+        try:
+            assert bus.stdout is not None
+            assert bus.stdout.readline(), "the bus has not started"
+            inside = sandbox.run(start("Inside"), profile=OPEN)
+            assert (inside.exit_code, services.bus.is_socket()) == (1, True)
+            assert sandbox.bare(start("Bare")).exit_code == 0
+            assert wait_until(markers[1].exists)
+            assert not markers[0].exists()
+        finally:
+            bus.terminate()
+            bus.wait()
+            shutil.rmtree(directory)
+            configuration.unlink()

@@ -1,0 +1,54 @@
+"""nono.launch.around.outside_services: where the services of this person listen."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from nono.launch.around.outside_services import session_of
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Path]:
+    """Yield a home with a runtime directory, and with a socket that is reached by a link."""
+    (tmp_path / "run").mkdir(mode=0o700)
+    (tmp_path / ".rd").mkdir()
+    (tmp_path / ".docker").mkdir()
+    (tmp_path / ".docker/run").symlink_to(tmp_path / ".rd")
+    (tmp_path / ".1password").mkdir()
+    (tmp_path / ".1password/agent.sock").write_text("no socket")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / ".rd/docker.sock"))
+        yield tmp_path
+
+
+def environ(home: Path, runtime_dir: str) -> dict[str, str]:
+    return {"HOME": str(home), "XDG_RUNTIME_DIR": runtime_dir}
+
+
+def test_the_runtime_directory_and_sockets_that_are_there_are_found(home: Path) -> None:
+    (home / "link").symlink_to(home / "run")
+    found = session_of(environ(home, f"{home}/link"))
+    assert found.runtime_dir == str(home / "run")
+    assert found.sockets.count(str(home / ".rd/docker.sock")) == 1
+    assert not any("1password" in path or "link" in path or ".docker" in path for path in found.sockets)
+
+
+@pytest.mark.parametrize(
+    "kind", ["open to others", "the home", "above the home", "a file", "relative", "none"]
+)
+def test_what_is_no_runtime_directory_is_not_taken_for_one(home: Path, kind: str) -> None:
+    named = {
+        "open to others": home / "run",
+        "the home": home,
+        "above the home": home.parent,
+        "a file": home / ".1password/agent.sock",
+        "relative": "run",
+        "none": home / "gone",
+    }[kind]
+    (home / "run").chmod(0o755 if kind == "open to others" else 0o700)
+    home.chmod(0o700)
+    assert not (session_of(environ(home, str(named))).runtime_dir or "").startswith(str(home.parent))

@@ -1,0 +1,63 @@
+"""nono.sandbox.plan.outside_services: which services a run hides, and which a person has granted."""
+
+from __future__ import annotations
+
+import pytest
+
+from nono.policy.capability import Access, CapabilitySet, Grant, NetworkMode, Scopes, Wsl2ProxyPolicy
+from nono.policy.socket_grant import SocketGrant, SocketScope
+from nono.sandbox.plan.outside_services import Session, kept_from, usual_sockets
+
+RUN = "/run/user/1000"
+DOCKER, LIBVIRT, BUS = "/run/docker.sock", "/run/libvirt", f"{RUN}/bus"
+SESSION = Session(RUN, (DOCKER, LIBVIRT, BUS))
+
+
+def capabilities(*grants: Grant, sockets: tuple[SocketGrant, ...] = ()) -> CapabilitySet:
+    return CapabilitySet(
+        grants, (), NetworkMode.ALLOWED, Scopes(), Wsl2ProxyPolicy.ERROR, "/home/me/project", sockets=sockets
+    )
+
+
+def files(path: str, source: str = "user") -> Grant:
+    return Grant(path, Access.READ, True, source, path)
+
+
+def socket(path: str, scope: SocketScope = SocketScope.FILE) -> SocketGrant:
+    return SocketGrant(path, scope, False, "user", path)
+
+
+@pytest.mark.parametrize(
+    ("granted", "runtime_dir", "closed"),
+    [
+        (capabilities(), RUN, (DOCKER, LIBVIRT)),
+        (capabilities(files(f"{RUN}/doc")), RUN, (DOCKER, LIBVIRT)),
+        (capabilities(files("/run", "group:g")), RUN, (DOCKER, LIBVIRT)),
+        (capabilities(files(RUN)), None, (DOCKER, LIBVIRT, BUS)),
+        (capabilities(files("/run", "profile")), None, (DOCKER, LIBVIRT, BUS)),
+        (capabilities(files(LIBVIRT)), RUN, (DOCKER,)),
+        (capabilities(sockets=(socket(DOCKER),)), RUN, (LIBVIRT,)),
+        (capabilities(sockets=(socket(f"{DOCKER}.other"),)), RUN, (DOCKER, LIBVIRT)),
+        (capabilities(sockets=(socket(f"{LIBVIRT}/sock"),)), RUN, (DOCKER,)),
+        (capabilities(sockets=(socket(BUS),)), RUN, (DOCKER, LIBVIRT)),
+        (capabilities(sockets=(socket(RUN, SocketScope.DIR_CHILDREN),)), None, (DOCKER, LIBVIRT)),
+        (capabilities(sockets=(socket("/run", SocketScope.DIR_SUBTREE),)), None, ()),
+    ],
+)
+def test_what_a_person_has_granted_is_not_hidden(
+    granted: CapabilitySet, runtime_dir: str | None, closed: tuple[str, ...]
+) -> None:
+    kept = kept_from(SESSION, granted)
+    assert (kept.runtime_dir, kept.closed_sockets) == (runtime_dir, closed)
+
+
+def test_without_a_runtime_directory_there_is_none_of_the_commands_own() -> None:
+    assert kept_from(Session(None, ()), capabilities()) == capabilities()
+
+
+def test_the_usual_sockets_are_absolute_and_stand_once() -> None:
+    usual = [*usual_sockets("/home/me", RUN)]
+    assert {DOCKER, BUS, "/run/WSL", "/home/me/.ssh/agent"} <= {*usual}
+    assert len(usual) == len({*usual})
+    assert all(path.startswith("/") for path in usual)
+    assert not any(path.startswith(RUN) for path in usual_sockets("/home/me", None))
