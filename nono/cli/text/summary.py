@@ -9,7 +9,13 @@ from nono.policy.capability import Access, CapabilitySet, Grant, Limits, Mask, N
 from nono.policy.environment.inheritance import Withheld
 from nono.policy.resolve import Resolved
 from nono.policy.socket_grant import SocketGrant, SocketScope
-from nono.sandbox.plan.enforcement import Enforcement, NotifyProgram, Rung
+from nono.sandbox.plan.enforcement import (
+    OTHER_SOCKETS_GAP,
+    UNIX_SOCKET_GAP,
+    Enforcement,
+    NotifyProgram,
+    Rung,
+)
 from nono.sandbox.plan.facts import HostFacts
 
 TYPE_CHECKING = False
@@ -43,6 +49,10 @@ SERVED = {
     NotifyProgram.PORTS: "every connection is made by it, address and port checked",
     NotifyProgram.NOTIFY: "every connection is made by it, address, port and Unix sockets checked",
     NotifyProgram.UNIX_PATHS: "Unix sockets are connected and bound by it",
+}
+_GAPS_IN_SHORT = {
+    UNIX_SOCKET_GAP: "Unix sockets, D-Bus and Docker among them",
+    OTHER_SOCKETS_GAP: "Unix sockets of other programs",
 }
 RULE = "  " + "-" * 50
 NAMED_MAX = 3  # hosts and patterns; more are counted
@@ -273,6 +283,15 @@ def _network(capabilities: CapabilitySet) -> str:
     return ", ".join(parts)
 
 
+def _in_short(gaps: list[str]) -> str:
+    """Name the gaps that matter most, and count the others."""
+    named = [_GAPS_IN_SHORT[gap] for gap in gaps if gap in _GAPS_IN_SHORT]
+    others = len(gaps) - len(named)
+    if others:
+        named.append(f"{others} {'other ' if named else ''}{'thing' if others == 1 else 'things'}")
+    return " and ".join(named)
+
+
 def enforcement(chosen: Enforcement, facts: HostFacts, *, verbose: bool) -> list[str]:
     """Describe the enforcement: the rung and the number of gaps; if verbose, each gap."""
     lines = []
@@ -294,5 +313,5 @@ def enforcement(chosen: Enforcement, facts: HostFacts, *, verbose: bool) -> list
         lines.append(f"  kernel {facts.kernel_release}, Landlock V{facts.landlock_abi}")
         lines += [f"  not enforced: {gap}" for gap in gaps]
     elif gaps:
-        lines.append(f"  not enforced: {len(gaps)} {'thing' if len(gaps) == 1 else 'things'} (-v to show)")
+        lines.append(f"  not enforced: {_in_short(gaps)} (-v to show)")
     return lines

@@ -10,7 +10,7 @@ from nono.cli.args.parse import parse
 from nono.cli.resolution import resolve_given
 from nono.cli.text import summary
 from nono.policy.environment.inheritance import Withheld
-from nono.sandbox.plan.enforcement import Enforcement
+from nono.sandbox.plan.enforcement import OTHER_SOCKETS_GAP, UNIX_SOCKET_GAP, Enforcement
 from nono.sandbox.plan.facts import HostFacts, Listener
 
 
@@ -172,6 +172,16 @@ FACTS = HostFacts("6.12.1", 6, Listener.AVAILABLE, "", network_namespace=True, i
         (("one.", "two."), (), ["  not enforced: 2 things (-v to show)"]),
         (("one.", "warned."), ("warned.",), ["  not enforced: 1 thing (-v to show)"]),
         (("warned.",), ("warned.",), []),
+        (
+            (UNIX_SOCKET_GAP,),
+            (),
+            ["  not enforced: Unix sockets, D-Bus and Docker among them (-v to show)"],
+        ),
+        (
+            ("one.", OTHER_SOCKETS_GAP, "two."),
+            (),
+            ["  not enforced: Unix sockets of other programs and 2 other things (-v to show)"],
+        ),
     ],
 )
 def test_what_is_not_enforced_is_counted_unless_verbose_names_it(
