@@ -28,7 +28,7 @@ class BlockingCallWatchdog:
     def start(self) -> None:
         """Install the SIGALRM handler. Call in the main thread, within a running loop."""
         self._loop = asyncio.get_running_loop()
-        self._previous = signal.signal(signal.SIGALRM, lambda *_: None)
+        signal.signal(signal.SIGALRM, lambda *_: None)
 
     def arm(self) -> None:
         if not self._is_armed:
@@ -37,10 +37,10 @@ class BlockingCallWatchdog:
             self._idle = self._loop.call_later(IDLE_S, self._rest)
 
     def close(self) -> None:
+        """Stop the timer. The handler stays: the last signal may still be on its way to another thread."""
         if self._idle is not None:
             self._idle.cancel()
         signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, self._previous)
 
     def _rest(self) -> None:
         self._is_armed = False

@@ -9,13 +9,19 @@ import sys
 from nono.supervisor import abort
 
 SCRIPT = """
-import ctypes, os, sys
+import ctypes, os, signal, sys, time
 from nono.supervisor import abort
+
+abort.PATIENCE_S = 1
+signal.signal(signal.SIGALRM, lambda *_: None)  # as the watchdog of blocking calls does
 
 def end():
     print("ended in order", flush=True)
     if sys.argv[1] == "fails":
         raise OSError
+    if sys.argv[1] == "never ends":
+        while True:
+            time.sleep(60)
 
 with abort.ended_in_order(end):
     if sys.argv[1] == "child" and os.fork():
@@ -39,6 +45,10 @@ def test_the_end_is_called_before_the_process_exits() -> None:
 
 def test_an_end_that_fails_is_the_end_all_the_same() -> None:
     assert aborted("fails") == (abort.EXIT_CODE, "ended in order\n")
+
+
+def test_an_end_that_takes_for_ever_is_cut_off() -> None:
+    assert aborted("never ends") == (-signal.SIGALRM, "ended in order\n")
 
 
 def test_a_child_that_aborts_does_not_end_the_run() -> None:
