@@ -3,6 +3,9 @@
 The first event of each key in a window is recorded at once. Repeats are counted and written as one record
 when the window ends. A window with more keys than it counts separately (a port scan) is followed by one twice
 as long, so that even an endless scan costs a bounded number of records per hour.
+
+What was allowed is always named: beyond these keys it is written each time. Otherwise a scan would hide whom
+the command reached after it. The budget of the log bounds that, as it does for requests through the proxy.
 """
 
 from __future__ import annotations
@@ -56,44 +59,47 @@ class DedupRecorder:
         fields: dict[str, Hashable] = recorded["event"]  # type: ignore[assignment]  # of a network event
         decision: Decision = fields["decision"]  # type: ignore[assignment]  # event.network() takes no other
         key = tuple(item for item in fields.items() if item[0] != TIME)
-        self._dedup(recorded, key, _windows(self._network, decision))
+        self._dedup(recorded, key, _windows(self._network, decision), names_all=decision == "allow")
 
     def _dedup_open(self, recorded: event.UnaskedDecision) -> None:
         unasked = recorded.unasked
-        self._dedup(recorded, unasked, _windows(self._opens, unasked.is_granted))
+        names_all = unasked.is_granted and not unasked.is_routine
+        self._dedup(recorded, unasked, _windows(self._opens, unasked.is_granted), names_all=names_all)
 
-    def _dedup[Key: Hashable](self, recorded: Event, key: Key, windows: Deduplicator[Key]) -> None:
-        is_admitted = windows.admit(key, self._clock())
+    def _dedup[Key: Hashable](
+        self, recorded: Event, key: Key, windows: Deduplicator[Key], *, names_all: bool
+    ) -> None:
+        is_admitted = windows.admit(key, self._clock(), names_all=names_all)
         if is_admitted or self._is_failing:
             was_failing, self._is_failing = self._is_failing, True
             try:
                 self._recorder(recorded)
             except OSError:
                 if is_admitted:
-                    windows.withdraw(key)
+                    windows.withdraw(key, names_all=names_all)
                 raise
             self._is_failing = False
             if was_failing and not is_admitted:
-                windows.withdraw(key)
+                windows.withdraw(key, names_all=names_all)
         self.flush()
 
     def flush(self) -> None:
         """Write the counts of the windows that have ended."""
-        for decision, network in self._network.items():
-            self._write(decision, network.flush(self._clock()))
+        for network in self._network.values():
+            self._write(network.flush(self._clock()))
         for is_granted, opens in self._opens.items():
             self._write_opens(opens.flush(self._clock()), is_granted=is_granted)
 
     def drain(self) -> None:
         """Write every outstanding count: the last call of a session."""
-        for decision, network in self._network.items():
-            self._write(decision, network.drain())
+        for network in self._network.values():
+            self._write(network.drain())
         for is_granted, opens in self._opens.items():
             self._write_opens(opens.drain(), is_granted=is_granted)
 
-    def _write(self, decision: Decision, repeated: list[Repeated[NetworkKey]]) -> None:
+    def _write(self, repeated: list[Repeated[NetworkKey]]) -> None:
         for key, repeats in repeated:
-            self._recorder(_several(decision, repeats) if key is None else _again(key, repeats))
+            self._recorder(_several(repeats) if key is None else _again(key, repeats))
 
     def _write_opens(self, repeated: list[Repeated[event.Unasked]], *, is_granted: bool) -> None:
         what = _FURTHER.format("opened files" if is_granted else "refusals")
@@ -117,7 +123,6 @@ def _again(key: NetworkKey, repeats: int) -> Event:
     return {"type": "network", "event": {TIME: unix_ms(), "repeats": repeats, **dict(key)}}
 
 
-def _several(decision: Decision, repeats: int) -> Event:
-    what = "refusals" if decision == "deny" else "connections"
-    reason = _FURTHER.format(what)
-    return event.network(mode="connect", decision=decision, target=SEVERAL, reason=reason, repeats=repeats)
+def _several(repeats: int) -> Event:
+    reason = _FURTHER.format("refusals")
+    return event.network(mode="connect", decision="deny", target=SEVERAL, reason=reason, repeats=repeats)

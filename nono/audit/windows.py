@@ -34,8 +34,11 @@ class Deduplicator[Key: Hashable]:
         """The time at which flush() next has something to do, None while no window is open."""
         return self._end_s
 
-    def admit(self, key: Key, now_s: float) -> bool:
-        """Count an event. Returns True if it must be written now, and so is not counted in a Repeated."""
+    def admit(self, key: Key, now_s: float, *, names_all: bool = False) -> bool:
+        """Count an event. Returns True if it must be written now, and so is not counted in a Repeated.
+
+        names_all: Beyond the keys that a window counts separately, it is written each time.
+        """
         self._finish(now_s)
         if self._end_s is None:
             self._end_s = now_s + self._length_s
@@ -43,18 +46,18 @@ class Deduplicator[Key: Hashable]:
             self._repeats[key] += 1
             return False
         if len(self._repeats) >= self._max_keys:
-            self._beyond += 1
-            return False
+            self._beyond += not names_all
+            return names_all
         self._repeats[key] = 0
         return True
 
-    def withdraw(self, key: Key) -> None:
+    def withdraw(self, key: Key, *, names_all: bool = False) -> None:
         """Undo the last admit(): the event could not be written, or was written all the same."""
         if self._repeats.get(key) == 0:
             del self._repeats[key]
         elif key in self._repeats:
             self._repeats[key] -= 1
-        elif self._beyond:
+        elif self._beyond and not names_all:
             self._beyond -= 1
 
     def flush(self, now_s: float) -> list[Repeated[Key]]:

@@ -82,6 +82,25 @@ def test_a_scan_of_every_port_is_recorded_within_bounds(sandbox: NonoRun) -> Non
 
 
 @pytest.mark.any_user
+@pytest.mark.needs("listener")
+def test_no_scan_of_a_granted_port_hides_whom_the_command_reached(sandbox: NonoRun) -> None:
+    count = 4_000
+    with Canary() as canary:
+        port = canary.tcp("elsewhere", "127.0.0.2")
+        command = program("proxy.flood", "hosts", port, count)
+        run = sandbox.run(command, flags=[f"--allow-connect-port={port}"])
+        assert canary.seen() == {"elsewhere": 1}
+        beside = sandbox.run(command)  # without the grant
+        assert canary.seen() == {"elsewhere": 1}
+    assert run.outcomes() == {"scanned": {"ECONNREFUSED": count}, "then": "ok"}
+    reached = [event["target"] for event in run.allowed if event["port"] == port]
+    assert len(set(reached)) == count + 1
+    assert reached[-1] == "127.0.0.2"
+    assert beside.outcomes()["then"] == "EACCES"
+    assert ("127.0.0.2", port) in beside.denied_targets()
+
+
+@pytest.mark.any_user
 def test_connections_beyond_the_proxys_limit_do_not_fill_the_log(sandbox: NonoRun) -> None:
     run = sandbox.run(program("proxy.flood", "proxy", 900))
     assert run.outcomes() == {"proxy": "ok"}

@@ -76,15 +76,25 @@ def test_opens_are_deduplicated_whether_they_were_granted_or_not() -> None:
     ]
 
 
-def test_granted_opens_of_too_many_files_end_in_a_line_that_says_so() -> None:
+def test_names_of_too_many_threads_end_in_a_line_that_says_so() -> None:
     written: list[Event] = []
     recorder = DedupRecorder(written.append, Clock())
     for thread in range(5000):
-        recorder(event.UnaskedDecision(event.Unasked(f"/{thread}", "Write", "why", True)))
+        recorder(event.UnaskedDecision(event.Unasked(f"/{thread}", "Write", "why", True, is_routine=True)))
     recorder.drain()
     assert len(written) < 1100
     last = cast(dict[str, Any], written[-1]["entry"])
     assert (last["request"]["path"], last["decision"]) == (SEVERAL, "Granted")
+
+
+def test_every_file_that_a_rule_opens_is_named() -> None:
+    written: list[Event] = []
+    recorder = DedupRecorder(written.append, Clock())
+    opened = [f"/{number}" for number in range(2000)]
+    for path in opened:
+        recorder(event.UnaskedDecision(event.Unasked(path, "Read", "nono allow, by a person", True)))
+    recorder.drain()
+    assert [cast(dict[str, Any], each["entry"])["request"]["path"] for each in written] == opened
 
 
 def test_what_is_allowed_is_never_deduplicated() -> None:
@@ -106,6 +116,45 @@ def test_a_refusal_that_cannot_be_written_is_not_swallowed() -> None:
 
 def allowed(target: str) -> Event:
     return event.network(mode="connect", decision="allow", target=target, port=443, reason="why")
+
+
+def test_no_scan_of_granted_ports_hides_whom_the_command_reached() -> None:
+    written: list[Event] = []
+    clock = Clock()
+    recorder = DedupRecorder(written.append, clock)
+    for second in range(3):  # a window does not become longer either
+        clock.now_s = second
+        for number in range(1024):
+            recorder.dedup(allowed(f"10.{second}.0.{number}"))
+        for _ in range(2):
+            recorder.dedup(allowed("after the scan"))
+    recorder.drain()
+    targets = [str(fields_of(each)["target"]) for each in written]
+    assert SEVERAL not in targets
+    assert targets.count("after the scan") == 3 * 2
+    assert counted(written) == 3 * (1024 + 2)
+
+
+def test_a_scan_takes_no_more_once_the_log_takes_nothing() -> None:
+    """What is named beyond the kinds that are kept apart is no exception."""
+    written: list[Event] = []
+    is_full = False
+
+    def record(recorded: Event) -> None:
+        if is_full:
+            raise OSError("no space")
+        written.append(recorded)
+
+    recorder = DedupRecorder(record, Clock())
+    for number in range(1024):
+        recorder.dedup(allowed(str(number)))
+    is_full = True
+    with pytest.raises(OSError, match="no space"):
+        recorder.dedup(allowed("beyond"))
+    is_full = False
+    recorder.dedup(allowed("beyond"))
+    recorder.drain()
+    assert counted(written) == 1024 + 1
 
 
 def test_no_repeat_passes_while_nothing_can_be_written() -> None:

@@ -1,6 +1,9 @@
-"""Flood the record: flood refused FORBIDDEN_PORT COUNT | flood scan COUNT | flood proxy COUNT.
+"""Flood the record.
 
-The scan addresses a host that does not exist (RFC 5737).
+flood refused FORBIDDEN_PORT COUNT | flood scan COUNT | flood hosts PORT COUNT | flood proxy COUNT
+
+The scan addresses a host that does not exist (RFC 5737). `hosts` asks PORT of so many addresses of loopback,
+and then of 127.0.0.2.
 """
 
 from __future__ import annotations
@@ -37,6 +40,10 @@ def main(kind: str, *numbers: int) -> None:
         report(Counter(connect(port) for _ in range(count)))
     elif kind == "scan":
         report(Counter(connect(port, "192.0.2.1") for port in range(1, numbers[0] + 1)))
+    elif kind == "hosts":
+        port, count = numbers
+        scanned = Counter(connect(port, f"127.1.{number >> 8}.{number & 255}") for number in range(count))
+        report({"scanned": scanned, "then": connect(port, "127.0.0.2")})
     else:
         report({"proxy": ask(numbers[0])})
 
