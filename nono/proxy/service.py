@@ -61,14 +61,16 @@ class ProxyService:
         self._renewal_grace_s = config.renewal_grace_s
         # No memo with captured logins: the set of valid login phantoms changes during a run.
         memo: Callable[[Judge], Judge] = (lambda judge: judge) if config.logins.logins else VerdictMemo
+        self._current = self._dispatcher()
         self._judges = (
-            LiveJudge(lambda: memo(self._dispatcher().judge)),
-            LiveJudge(lambda: replace(self._dispatcher(), require_auth=False).judge),
+            LiveJudge(lambda: memo(self._current.judge)),
+            LiveJudge(lambda: replace(self._current, require_auth=False).judge),
         )
         prices = shipped_prices()
         self.context = ProxyContext(
             dispatcher=self._initial,
             judge=self._judges[0],
+            refused_since=lambda verdict: self._current.refused_since(verdict),
             judge_known=self._judges[1],
             live_hosts=config.live_hosts,
             asks_hosts=config.asks_hosts,
@@ -141,6 +143,7 @@ class ProxyService:
 
     def rules_changed(self) -> int:
         """Judge open connections by the current rules, and cut those refused. Returns how many were cut."""
+        self._current = self._dispatcher()
         for judge in self._judges:
             judge.renew()
         self.context.pool.drop_idle()

@@ -18,7 +18,6 @@ from nono.proxy.exchange.context import ProxyContext
 from nono.proxy.exchange.course import Course
 from nono.proxy.http import refusal
 from nono.proxy.http.refusal import Refusal
-from nono.proxy.verdict.host_policy import refused_since
 from nono.proxy.verdict.verdict import Forward
 
 if TYPE_CHECKING:
@@ -98,12 +97,14 @@ class Attempt(ABC):
         return not self._over
 
     def note_if_refused(self) -> bool:
-        """Judge the host by the current rules. If they refuse it, note that the exchange ends for that."""
-        origin = self._verdict.origin
-        reason = refused_since(self._verdict.hosts, origin.host, origin.port)
+        """Judge the request by the current rules. If they refuse it, note that the exchange ends for that."""
+        reason = self._refused_since()
         if reason is not None:
             self._failed("blocked", reason)
         return reason is not None
+
+    def _refused_since(self) -> str | None:
+        return self._context.refused_since(self._verdict)
 
     def _failed(self, failure: Failure, reason: str) -> None:
         """Note for the record why the exchange is about to end."""

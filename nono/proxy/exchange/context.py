@@ -98,6 +98,8 @@ class ProxyContext:
 
     dispatcher: Dispatcher
     judge: Judge  # the dispatcher's, or a memo of it
+    # Why the rules of now refuse a request that was allowed; None if they do not.
+    refused_since: Callable[[Forward], str | None]
     judge_known: Judge  # for requests without a token, on a connection that is known to come from the command
     connector: Connector
     pool: Pool

@@ -18,7 +18,6 @@ from nono.proxy.http.writing import chunk, framing_fields, last_chunk
 from nono.proxy.transport.splice import SpliceEnd, TimedEnd
 from nono.proxy.upstream.connection import PoolKey, UpstreamConnection
 from nono.proxy.verdict import rewrite
-from nono.proxy.verdict.host_policy import refused_since
 from nono.proxy.verdict.verdict import Forward
 
 if TYPE_CHECKING:
@@ -307,8 +306,7 @@ class Exchange(Delivery[UpstreamConnection]):
         self._connection = None
         answer = self._relay.switched(head)
         client = TimedEnd(self._context.connections, self._context.tunnel_idle_timeout_s)
-        origin = self._verdict.origin
-        client.refused_since = partial(refused_since, self._verdict.hosts, origin.host, origin.port)
+        client.refused_since = partial(self._context.refused_since, self._verdict)
         if course is not None:
             course.status = head.status
             course.goes_on_in(client)

@@ -30,6 +30,7 @@ from nono.proxy.http.request_reader import Incoming
 from nono.proxy.http.writing import serialise
 from nono.proxy.upstream.fetch import Fetched, FetchError, OwnRequest, fetch
 from nono.proxy.verdict import rewrite
+from nono.proxy.verdict.host_policy import refused_since
 from nono.proxy.verdict.rewrite import WITHHELD
 from nono.proxy.verdict.verdict import Capture
 
@@ -85,6 +86,12 @@ class LoginExchange(Attempt):
     @property
     def _is_wanted(self) -> bool:
         return self._is_renewing or super()._is_wanted
+
+    def _refused_since(self) -> str | None:
+        if self._at is None:
+            return super()._refused_since()
+        origin = self._verdict.origin  # no rule for endpoints is asked about a token endpoint
+        return refused_since(self._verdict.hosts, origin.host, origin.port)
 
     def _end_course(self) -> None:
         if not self._is_renewing:

@@ -52,6 +52,10 @@ class Dispatcher:
     def __post_init__(self) -> None:
         object.__setattr__(self, "_judge", Judge(self.routes, self.hosts, self.session_token))
 
+    def refused_since(self, verdict: Forward) -> str | None:
+        """Return why these rules refuse a request that others allowed; None if they do not."""
+        return self._judge.refused_since(verdict)
+
     def judge(self, head: RequestHead, inside: ConnectTarget | None = None) -> Verdict:
         """Judge one request. Nothing has been resolved, dialled or recorded yet.
 

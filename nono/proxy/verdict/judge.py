@@ -22,7 +22,7 @@ from nono.proxy.http.message import Header, RequestHead
 from nono.proxy.http.refusal import Refusal
 from nono.proxy.usage.shape import metered
 from nono.proxy.verdict import phantoms, rewrite
-from nono.proxy.verdict.host_policy import HostPolicy, may_be_asked
+from nono.proxy.verdict.host_policy import HostPolicy, may_be_asked, refused_since
 from nono.proxy.verdict.logins.table import LoginEndpoint
 from nono.proxy.verdict.overrides import override_refused
 from nono.proxy.verdict.phantoms import Presented
@@ -166,6 +166,34 @@ class Judge:
         own = RouteRules(route.endpoints, route.origin.base_path)
         return judged_with_credential(own, siblings, scopes, method, path)
 
+    def refused_since(self, verdict: Forward) -> str | None:
+        """Return why these rules refuse a request that others allowed; None if they do not.
+
+        A request that nobody was asked about is refused by a rule that asks, too.
+        """
+        origin = verdict.origin
+        reason = refused_since(verdict.hosts, origin.host, origin.port)
+        if reason is not None:
+            return reason
+        method, path = verdict.entry.method, _bare(verdict.request.target)
+        if verdict.route is not None:
+            route = self.routes.named(verdict.route.service)
+            policy, now = self._by_rules(route, origin, method, path)
+        else:
+            rules = self._rules_without_credential(origin)
+            if not rules:
+                return None
+            policy, now = most_allowed(rules, method, path)
+        if now.decision == "allow" or (now.decision == "approve" and verdict.approval is not None):
+            return None
+        return f"the rules changed: {policy.explain(method, path, now)}"
+
+    def _rules_without_credential(self, origin: Upstream) -> Sequence[EndpointPolicy]:
+        of_routes = (route.endpoints for route in self.routes.of_upstream(origin.host, origin.port))
+        return rules_without_credential(
+            of_routes, [scope.endpoints for scope in self.routes.scopes_of(origin.host)]
+        )
+
     def has_rules(self, route: Route, origin: Upstream) -> bool:
         """Return True if a rule of the route, its siblings or the host depends on how a request is read."""
         routes, scopes = self.routes.of_upstream(origin.host, origin.port), self.routes.scopes_of(origin.host)
@@ -199,8 +227,7 @@ class Judge:
         if scopes and not any((scope.scheme, scope.port) == (origin.scheme, port) for scope in scopes):
             # The grant covers paths on one scheme and port; other ports of the host are not part of it.
             return Refused(entry, other_port(host, port, scopes))
-        of_routes = (route.endpoints for route in routes)
-        rules = rules_without_credential(of_routes, [scope.endpoints for scope in scopes])
+        rules = self._rules_without_credential(origin)
         approval = None
         if rules:
             method, bare = head.method.decode("ascii"), _bare(path)

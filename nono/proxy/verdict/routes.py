@@ -130,6 +130,10 @@ class RouteTable:
         route = self._by_service.get(service)
         return None if route is None or route.origin.is_wildcard else route
 
+    def named(self, service: str) -> Route:
+        """Return the route of a service that is known to have one."""
+        return self._by_service[service]
+
     def of_upstream(self, host: str, port: int) -> Sequence[Route]:
         """Return the routes whose upstream is host:port; a plain tunnel there would bypass them."""
         return [route for route in self.routes if route.origin.covers(host, port)]

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import NamedTuple
+
+import anyio
 import pytest
 
 from nono.approval.request import Answer, Request
@@ -9,7 +16,7 @@ from nono.policy.capability import Access
 from nono.policy.endpoints.policy import ALLOW_ALL, EndpointPolicy, EndpointRule
 from nono.policy.live.endpoints import LiveEndpoints
 from nono.policy.live.rule import Decision, LiveRule
-from support.proxy.thread import PHANTOM, Client, ProxyUnderTest, a_route, proxy
+from support.proxy.thread import PHANTOM, TIMEOUT_S, Client, ProxyUnderTest, a_route, proxy, wait_until
 from support.servers.http1 import upstream
 
 ASKS = EndpointPolicy("approve", origin="the test")
@@ -21,12 +28,14 @@ def rule(decision: Decision, target: str) -> LiveRule:
     return LiveRule("0", decision, "endpoint", target, Access.READ, "a person", 0, None)
 
 
-def changed(p: ProxyUnderTest, live: LiveEndpoints, *rules: LiveRule) -> None:
-    def change() -> None:
-        live.put(rules)
-        p.running.rules_changed()
+def changed(p: ProxyUnderTest, live: LiveEndpoints, *rules: LiveRule) -> int:
+    """Put rules in force. Returns how many connections that has cut."""
 
-    p.on_loop(change)
+    def change() -> int:
+        live.put(rules)
+        return p.running.rules_changed()
+
+    return p.on_loop(change)
 
 
 def status(client: Client, method: str = "POST", path: str = "/v1", service: str = "alpha") -> int:
@@ -133,4 +142,138 @@ def test_another_service_of_the_same_host_opens_nothing_that_is_denied() -> None
             "Content-Length: 0\r\n\r\n".encode()
         )
         assert client.response().status == 403
+    assert server.requests == []
+
+
+# -- what is under way
+
+
+def head(method: str, path: str, *fields: str) -> bytes:
+    lines = [
+        f"{method} /alpha{path} HTTP/1.1",
+        "Host: 127.0.0.1",
+        f"Authorization: Bearer {PHANTOM}",
+        *fields,
+    ]
+    return "\r\n".join([*lines, "", ""]).encode()
+
+
+class Standing(NamedTuple):
+    """A request to /v1 under way. client, upstream: both ends of it."""
+
+    p: ProxyUnderTest
+    live: LiveEndpoints
+    client: Client
+    upstream: socket.socket
+
+
+@contextmanager
+def begun(asked: bytes, answered: bytes, policy: EndpointPolicy = ALLOW_ALL) -> Iterator[Standing]:
+    live = LiveEndpoints()
+    live.put([rule("allow", "alpha:POST:/v1"), rule("allow", "alpha:GET:/v1")])
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        route = a_route(listener.getsockname()[1], endpoints=policy)
+        with proxy(route, live_endpoints=live, approver=yes) as p, Client(p.port) as client:
+            client.send(asked)
+            server, _ = listener.accept()
+            with server:
+                server.settimeout(TIMEOUT_S)
+                received = b""
+                while not received.endswith(asked[-4:]):
+                    received += server.recv(4096)
+                server.sendall(answered)
+                if answered:
+                    client.read_until(answered[-1:])
+                yield Standing(p, live, client, server)
+
+
+async def yes(request: Request, /) -> Answer:
+    return Answer("granted", "")
+
+
+CHUNKED = "Transfer-Encoding: chunked"
+UPGRADE = ("Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13")
+UNFINISHED = (head("POST", "/v1", CHUNKED) + b"1\r\nx\r\n", b"")
+STREAM = (head("GET", "/v1"), b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n")
+SOCKET = (
+    head("GET", "/v1", *UPGRADE, "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="),
+    b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\nhello",
+)
+UNDER_WAY = pytest.mark.parametrize(
+    ("asked", "answered"), [UNFINISHED, STREAM, SOCKET], ids=["its body", "its answer", "a WebSocket"]
+)
+
+
+def is_cut(end: Client | socket.socket) -> bool:
+    with suppress(ConnectionError):
+        return (end.receive() if isinstance(end, Client) else end.recv(10)) == b""
+    return True
+
+
+@UNDER_WAY
+def test_a_denial_cuts_what_is_under_way_to_its_endpoint(asked: bytes, answered: bytes) -> None:
+    method = asked[:4].decode().strip()
+    with begun(asked, answered) as (p, live, client, server):
+        assert changed(p, live, rule("deny", f"alpha:{method}:/v2"), rule("deny", "beta:*:/v1")) == 0
+        assert changed(p, live, rule("deny", f"alpha:{method}:/v1")) == 1
+        with suppress(ConnectionError):
+            client.send(b"0\r\n\r\n")  # the end of the body, which comes too late
+        assert is_cut(client)
+        assert is_cut(server)
+        wait_until(lambda: bool(p.recording.outcomes))
+        (outcome,) = p.recording.outcomes
+    assert outcome["failure"] == "blocked"
+    reason = f"the rules changed: {method} /v1 is denied by endpoint_policy.deny[{method} /v1]"
+    assert outcome["reason"] == reason
+
+
+@UNDER_WAY
+@pytest.mark.parametrize("policy", [ASKS, LISTED._replace(allow=())], ids=["asks", "denies"])
+def test_the_end_of_a_rule_cuts_what_it_alone_allowed(
+    asked: bytes, answered: bytes, policy: EndpointPolicy
+) -> None:
+    with begun(asked, answered, policy) as (p, live, client, server):
+        both = [rule("allow", "alpha:POST:/v1"), rule("allow", "alpha:GET:/v1")]
+        assert changed(p, live, *both, rule("allow", "alpha:GET:/v2")) == 0
+        assert changed(p, live) == 1
+        assert is_cut(client)
+        assert is_cut(server)
+
+
+def test_what_a_person_agreed_to_goes_on_where_others_would_be_asked_about() -> None:
+    live = LiveEndpoints()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        route = a_route(listener.getsockname()[1], endpoints=ASKS)
+        with proxy(route, live_endpoints=live, approver=yes) as p, Client(p.port) as client:
+            client.send(STREAM[0])
+            server, _ = listener.accept()
+            with server:
+                server.recv(4096)
+                server.sendall(STREAM[1])
+                client.read_until(b"x")
+                assert changed(p, live, rule("allow", "alpha:GET:/v2")) == 0
+                assert changed(p, live) == 0
+                assert changed(p, live, rule("deny", "alpha:GET:/v1")) == 1
+                assert is_cut(client)
+
+
+def test_a_denial_cuts_the_request_that_a_person_is_asked_about() -> None:
+    live, asked = LiveEndpoints(), threading.Event()
+
+    async def thinks(request: Request, /) -> Answer:
+        asked.set()
+        await anyio.sleep_forever()
+        return Answer("granted", "")
+
+    with (
+        upstream() as server,
+        proxy(a_route(server.port, endpoints=ASKS), live_endpoints=live, approver=thinks) as p,
+        Client(p.port) as client,
+    ):
+        client.send(STREAM[0])
+        assert asked.wait(TIMEOUT_S)
+        assert changed(p, live, rule("deny", "alpha:GET:/v2")) == 0
+        assert changed(p, live, rule("deny", "alpha:GET:/v1")) == 1
+        assert is_cut(client)
     assert server.requests == []

@@ -10,7 +10,10 @@ from dataclasses import dataclass
 import pytest
 from h2.exceptions import H2Error
 
+from nono.policy.capability import Access
 from nono.policy.hosts.host_filter import Allow, Refuse
+from nono.policy.live.endpoints import LiveEndpoints
+from nono.policy.live.rule import LiveRule
 from nono.proxy.verdict.host_policy import HostPolicy
 from support.proxy.http2_stage import KEY, h2_stage
 from support.proxy.thread import TIMEOUT_S, FakeCredential, wait_until
@@ -65,5 +68,34 @@ def test_only_the_streams_that_are_refused_are_cut(last: str) -> None:
         assert client.answer(streams["without"]).reset is not None
         go_on.set()
         assert client.answer(streams["with a key"]).status == 200
+        wait_until(lambda: len(stage.proxy.recording.outcomes) == 2)
+    assert {each.get("failure") for each in stage.proxy.recording.outcomes} == {"blocked", None}
+
+
+def test_only_the_stream_of_a_denied_endpoint_is_cut() -> None:
+    begun, go_on = threading.Semaphore(0), threading.Event()
+
+    def handler(stream: Stream) -> None:
+        begun.release()
+        assert go_on.wait(TIMEOUT_S)
+        with suppress(Gone, H2Error):
+            stream.head(200, end=True)
+
+    live = LiveEndpoints()
+    with h2_stage(handler, options={"live_endpoints": live}) as (stage, _), stage.client() as client:
+        denied, other = (client.request(path=path, fields=[KEY]) for path in ("/denied", "/other"))
+        for _ in range(2):
+            assert begun.acquire(timeout=TIMEOUT_S)
+
+        def deny() -> int:
+            live.put(
+                [LiveRule("0", "deny", "endpoint", "alpha:GET:/denied", Access.READ, "a person", 0, None)]
+            )
+            return stage.proxy.running.rules_changed()
+
+        assert stage.proxy.on_loop(deny) == 1
+        assert client.answer(denied).reset is not None
+        go_on.set()
+        assert client.answer(other).status == 200
         wait_until(lambda: len(stage.proxy.recording.outcomes) == 2)
     assert {each.get("failure") for each in stage.proxy.recording.outcomes} == {"blocked", None}
