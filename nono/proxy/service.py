@@ -20,7 +20,7 @@ from nono.proxy.client.entrance import Entrance
 from nono.proxy.client.http1 import ClientConnection
 from nono.proxy.exchange.admission import Admission
 from nono.proxy.exchange.context import ProxyContext, no_authority
-from nono.proxy.transport.connection_set import Connection, ConnectionSet, Rejudged, WindsDown
+from nono.proxy.transport.connection_set import Connection, ConnectionSet, Reaching, Rejudged, WindsDown
 from nono.proxy.upstream.connector import Connector
 from nono.proxy.upstream.dial import Dialer
 from nono.proxy.upstream.pool import Pool
@@ -147,7 +147,22 @@ class ProxyService:
         for judge in self._judges:
             judge.renew()
         self.context.pool.drop_idle()
-        return sum(_cut_if_refused(each) for each in [*self.context.connections.members])
+        cut = sum(_cut_if_refused(each) for each in [*self.context.connections.members])
+        return cut + self._cut_denied_addresses()
+
+    def _cut_denied_addresses(self) -> int:
+        """Cut what stands to an address that is denied, whatever name has led there."""
+        context = self.context
+        if context.live_hosts is None:
+            return 0
+        members = [*context.pool.connections.members, *context.tunnel_ends.members]
+        return sum(_cut_if_denied(each, self._judge_reached) for each in members)
+
+    def _judge_reached(self, address: str, port: int) -> Refuse | None:
+        live, connector = self.context.live_hosts, self.context.connector
+        if live is None or connector.is_upstream_proxys(port):
+            return None
+        return live.judge_reached(address, port)
 
     async def close(self, grace_s: float) -> None:
         """Let responses in flight end within grace_s seconds; close idle connections and tunnels at once.
@@ -193,6 +208,19 @@ def _cut_if_refused(connection: Connection) -> bool:
         _log.exception("a connection of the proxy could not be judged")
         connection.abort()
         return True
+
+
+def _cut_if_denied(connection: Connection, judge: Callable[[str, int], Refuse | None]) -> bool:
+    peer = connection.peer if isinstance(connection, Reaching) else None
+    refused = None if peer is None else judge(*peer)
+    if refused is None or not isinstance(connection, Reaching):
+        return False
+    try:
+        connection.cut(f"the rules changed: {refused.reason}")
+    except Exception:
+        _log.exception("a connection of the proxy could not be cut in order")
+        connection.abort()
+    return True
 
 
 def _import_turns() -> None:

@@ -218,10 +218,15 @@ class HostFilter(NamedTuple):
             return Refuse(f"resolved IP {escaped(text)} is malformed", None, BUILT_IN, None)
         if getattr(address, "scope_id", None) is not None:
             return Refuse(f"resolved IP {escaped(text)} has a zone id", None, BUILT_IN, None)
-        denied = _first(self.deny, str(address), port) if name != str(address) else None
-        if denied is not None and denied.is_exact:
-            return _denied(f"resolved IP {address} is in the deny list", denied)
-        return self._judge_class(name, port, address)
+        denied = self.judge_reached(str(address), port) if name != str(address) else None
+        return denied or self._judge_class(name, port, address)
+
+    def judge_reached(self, address: str, port: int) -> Refuse | None:
+        """Return the refusal of a canonical address, whatever name leads there, if the deny list has it."""
+        denied = _first(self.deny, address, port)
+        if denied is None or not denied.is_exact:
+            return None
+        return _denied(f"resolved IP {address} is in the deny list", denied)
 
     def _judge_class(self, name: str, port: int, address: IpAddress) -> Refuse | None:
         from nono.policy.hosts.address import classify, describe

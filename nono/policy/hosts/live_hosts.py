@@ -38,6 +38,10 @@ class LiveHosts:
         """Judge like HostFilter.judge_addresses."""
         return self.current.judge_addresses(host, port, addresses)
 
+    def judge_reached(self, address: str, port: int) -> Refuse | None:
+        """Judge like HostFilter.judge_reached."""
+        return self.current.judge_reached(address, port)
+
     def allows_raw(self, host: str, port: int) -> bool:
         """Answer like HostFilter.allows_raw."""
         return self.current.allows_raw(host, port)

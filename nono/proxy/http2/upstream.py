@@ -17,7 +17,7 @@ from nono.proxy.http2.protocol.events import Event, GoAway, SettingsReceived
 from nono.proxy.http2.protocol.frames import ErrorCode, FrameError
 from nono.proxy.http2.session import Session
 from nono.proxy.http2.upstream_stream import Receiver, UpstreamStream
-from nono.proxy.transport.connection_set import ConnectionSet
+from nono.proxy.transport.connection_set import ConnectionSet, Peer, peer_of
 from nono.proxy.transport.turns import Turns
 from nono.proxy.upstream.connection import Replay
 
@@ -119,6 +119,13 @@ class Http2Upstream(asyncio.Protocol):
                 stream.drop()
             self._say_goodbye(transport, ErrorCode.NO_ERROR)
 
+    @property
+    def peer(self) -> Peer | None:
+        return peer_of(self._transport)
+
+    def cut(self, reason: str) -> None:
+        self._cut(reason, "blocked")
+
     def abort(self) -> None:
         if self._transport is not None:
             self._transport.abort()
@@ -217,8 +224,11 @@ class Http2Upstream(asyncio.Protocol):
 
     def _give_up(self) -> None:
         """Cut the connection to an upstream that does not read."""
+        self._cut("the upstream does not read", "malformed")
+
+    def _cut(self, reason: str, failure: Failure) -> None:
         self._leaving = True
         streams, self._streams = self._streams, {}
         for stream in streams.values():
-            stream.fail("the upstream does not read", "malformed", replay="any" if stream.waits else "none")
+            stream.fail(reason, failure, replay="any" if stream.waits else "none")
         self.abort()

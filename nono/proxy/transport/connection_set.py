@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Protocol, runtime_checkable
+
+Peer = tuple[str, int]
 
 
 class Connection(Protocol):
@@ -24,6 +27,22 @@ class Rejudged(Protocol):
     def cut_if_refused(self) -> bool:
         """Judge by the current rules. Returns True if the connection was cut."""
         ...
+
+
+@runtime_checkable
+class Reaching(Protocol):
+    """An open connection to a host, whose address may be refused later."""
+
+    @property
+    def peer(self) -> Peer | None:
+        """Its address and port; None if it is closed, or has none."""
+        ...
+
+    def cut(self, reason: str) -> None:
+        """Cut it, and what it serves, because the rules refuse its address now."""
+        ...
+
+    def abort(self) -> None: ...
 
 
 class ConnectionSet:
@@ -49,3 +68,11 @@ class ConnectionSet:
         """Cut every connection; each leaves the set when the loop calls its connection_lost."""
         for member in [*self.members]:
             member.abort()
+
+
+def peer_of(transport: asyncio.Transport | None) -> Peer | None:
+    """Return the address and port at the other end of an open IP connection."""
+    if transport is None or transport.is_closing():
+        return None
+    name = transport.get_extra_info("peername")
+    return (name[0], name[1]) if isinstance(name, tuple) else None

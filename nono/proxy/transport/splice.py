@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import cast
 
-from nono.proxy.transport.connection_set import ConnectionSet
+from nono.proxy.transport.connection_set import ConnectionSet, Peer, peer_of
 from nono.proxy.transport.deadline import GOODBYE_S, Deadline
 from nono.proxy.transport.polled import is_sending
 
@@ -143,6 +143,16 @@ class SpliceEnd(asyncio.Protocol):
         else:
             self._flush = loop.call_soon(partial(self._abort_once_sent, until, wait_s, was_sent=True))
 
+    @property
+    def peer(self) -> Peer | None:
+        return peer_of(self.transport)
+
+    def cut(self, reason: str) -> None:
+        """Cut both ends, if this is the upstream's."""
+        if self.other is not None:
+            self.other.cut(reason)
+        self.abort()
+
     def abort(self) -> None:
         if self.transport is not None:
             self.transport.abort()
@@ -176,11 +186,14 @@ class TimedEnd(SpliceEnd):
         reason = self.refused_since()
         if reason is None:
             return False
+        self.cut(reason)
+        return True
+
+    def cut(self, reason: str) -> None:
         self.on_cut(reason)
         if self.other is not None:
             self.other.abort()
         self.abort()
-        return True
 
     def _overdue(self) -> None:
         # The other end updates last_active but not this deadline.

@@ -13,6 +13,7 @@ from nono.policy.schema.route_rules import TlsIdentity
 from nono.proxy.http.message import Header, MessageError, ResponseHead
 from nono.proxy.http.response_reader import ResponseReader
 from nono.proxy.http.upstream_proxy import ProxyAddress
+from nono.proxy.transport.connection_set import Peer, peer_of
 from nono.proxy.transport.outbox import HELD_BYTES, Outbox
 from nono.proxy.transport.turns import Turns
 from nono.proxy.verdict.routes import Identity
@@ -221,6 +222,13 @@ class UpstreamConnection(asyncio.Protocol):
         self._sink = self._transport = None
         transport.set_protocol(successor)
         return transport, after
+
+    @property
+    def peer(self) -> Peer | None:
+        return peer_of(self._transport)
+
+    def cut(self, reason: str) -> None:
+        self._fail(reason, "blocked")
 
     def abort(self) -> None:
         self._sink = None

@@ -50,6 +50,10 @@ class Connector:
         upstream_proxy = self._proxy_for(host, port)
         return None if upstream_proxy is None else upstream_proxy.via
 
+    def is_upstream_proxys(self, port: int) -> bool:
+        """Return True if a connection to this port of some host may be one to the upstream proxy."""
+        return self.upstream_proxy is not None and self.upstream_proxy.via.port == port
+
     async def connect[P: asyncio.BaseProtocol](
         self,
         protocol_factory: Callable[[], P],

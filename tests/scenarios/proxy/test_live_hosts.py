@@ -15,6 +15,7 @@ import pytest
 
 from nono.approval.request import Answer, HostRequest, Request
 from nono.policy.hosts.host_filter import HostFilter, HostRule, Refuse
+from nono.policy.hosts.hostname import IpAddress
 from nono.policy.hosts.live_hosts import LiveHosts
 from nono.proxy.client.http1 import ClientConnection
 from nono.proxy.transport.splice import TimedEnd
@@ -32,7 +33,7 @@ NO = Answer("denied", "a person said no", "a person")
 class OnLoopback(HostFilter):
     """A filter in whose world every host is on this machine."""
 
-    def _judge_address(self, name: str, port: int, text: str) -> Refuse | None:
+    def _judge_class(self, name: str, port: int, address: IpAddress) -> Refuse | None:
         return None
 
 
@@ -405,6 +406,34 @@ def test_the_outcome_of_a_cut_connection_names_the_end_of_its_rule() -> None:
     (outcome,) = p.recording.outcomes
     assert outcome["failure"] == "blocked"
     assert str(outcome["reason"]).startswith("the rules changed: ")
+
+
+@pytest.mark.parametrize("standing", UNDER_WAY)
+def test_a_denied_address_cuts_what_stands_to_it_by_a_name(
+    standing: Callable[[], AbstractContextManager[Standing]],
+) -> None:
+    with standing() as (p, live, host, is_cut):
+        assert changed(p, live, allow=(host,), deny=("127.0.0.2",)) == 0
+        assert changed(p, live, allow=(host,), deny=("127.0.0.1",)) == 1
+        assert standing is streaming or is_cut()
+        wait_until(lambda: bool(p.recording.outcomes))
+        (outcome,) = p.recording.outcomes
+    # The host of one is that address itself.
+    reasons = ("host 127.0.0.1 is in the deny list", "resolved IP 127.0.0.1 is in the deny list")
+    assert outcome["failure"] == "blocked"
+    assert outcome["reason"] in [f"the rules changed: {reason}" for reason in reasons]
+
+
+def test_no_stream_begins_over_a_connection_to_an_address_that_was_denied() -> None:
+    live = hosts()
+    with h2_stage(options={"hosts": live, "live_hosts": live}) as (stage, server), stage.client() as client:
+        assert client.get("/before", fields=[KEY]).status == 200
+        assert changed(stage.proxy, live, deny=("127.0.0.2",)) == 0
+        assert client.get("/before", fields=[KEY]).status == 200
+        assert changed(stage.proxy, live, deny=("127.0.0.1",)) == 1
+        assert client.get("/after", fields=[KEY]).status == 403
+    assert len(server.connections) == 1
+    assert [stream.path for stream in server.streams] == [b"/before"] * 2
 
 
 def test_a_kept_connection_to_an_upstream_ends_when_rules_change() -> None:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from nono.credentials.values.errors import CredentialUnavailable
 from nono.credentials.values.proxy_authorization import ProxyAuthorization
 from nono.policy.hosts.host_filter import HostFilter, parse_rule
+from nono.policy.hosts.live_hosts import LiveHosts
 from nono.proxy.http import upstream_proxy as chaining
 from nono.proxy.http.upstream_proxy import (
     Incomplete,
@@ -82,6 +83,27 @@ def test_only_a_bypassed_host_avoids_the_upstream_proxy(authority: Authority) ->
         assert b"200 OK" in get_by_tunnel(ours.port, "direct.test", server.port, authority)
         assert behind.targets == [f"{HOST}:{server.port}"]
         assert [event["mode"] for event in ours.recording.network] == ["external", "connect"]
+
+
+def test_the_address_of_the_upstream_proxy_is_cut_by_no_rule_for_hosts(authority: Authority) -> None:
+    live = LiveHosts(HostFilter(allow=None))
+    with (
+        upstream(tls=authority.server_context(HOST)) as server,
+        connect_proxy({f"{HOST}:{server.port}": server.port}) as behind,
+        proxy(upstream_proxy=chain_at(behind.port), hosts=Hosts(), live_hosts=live) as ours,
+        Client(ours.port) as client,
+    ):
+        client.send(connect(HOST, server.port))
+        assert client.head()[0] == 200
+
+        def deny() -> int:
+            live.put([], [parse_rule(f"127.0.0.1:{port}", "now") for port in (server.port, behind.port)])
+            return ours.running.rules_changed()
+
+        assert ours.on_loop(deny) == 0
+        with client.start_tls(HOST, authority.client_context()) as secured:
+            secured.sendall(b"GET / HTTP/1.1\r\nHost: alpha.test\r\n\r\n")
+            assert secured.recv(12) == b"HTTP/1.1 200"
 
 
 def test_an_upstream_proxy_learns_only_the_host(authority: Authority) -> None:
