@@ -183,6 +183,15 @@ class FileOpens:
             return Refuse(path, ask.access, f"'{rule.target}' is denied by {rule.origin}"), None
         return ask, rule
 
+    def _is_denied_meanwhile(self, request: FileOpen) -> bool:
+        """Record the refusal of a file that a person has agreed to, if a rule denies it by now."""
+        verdict, _ = self._by_rule(request.path, Ask(request.access))
+        if not isinstance(verdict, Refuse):
+            return False
+        with suppress(OSError):  # as in _refuse
+            self._recorder(refused_open(verdict))
+        return True
+
     def _refuse(self, notification: Notification, refusal: Refuse) -> None:
         with suppress(OSError):  # the refusal stands even if it cannot be recorded
             self._recorder(refused_open(refusal))
@@ -193,7 +202,7 @@ class FileOpens:
         errno_value: int | None = errno.EPERM  # the answer, unless what follows earns a better one
         try:
             if approved is None:
-                is_yes = await self._is_approved(waiting, request)
+                is_yes = await self._is_approved(waiting, request) and not self._is_denied_meanwhile(request)
             else:
                 is_yes = self._is_recorded(opened_by_rule(request.path, request.access, approved.origin))
             if is_yes:
