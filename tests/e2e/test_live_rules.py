@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -321,6 +322,39 @@ def test_a_unix_socket_is_allowed_by_its_path(sandbox: NonoRun) -> None:
         assert tries(run, path) == "Permission denied"
         assert refusals(sandbox, f"unix:{path}")[-1][1] == "no matching unix_socket capability"
     assert changes(sandbox)[0] == ("added", "allow", path)
+
+
+def test_a_connect_that_waits_for_its_server_is_not_made_after_a_denial(sandbox: NonoRun) -> None:
+    path = str(sandbox.user.home / "service")
+    waiting = DIALLING.replace("settimeout(3)", "settimeout(None)")
+    with socket.socket(socket.AF_UNIX) as service, socket.socket(socket.AF_UNIX) as first:
+        service.bind(path)
+        service.listen(0)
+        service.settimeout(TIMEOUT_S)
+        first.connect(path)  # nobody else has room
+        sandbox.give(Path(path))
+        flags = (f"--allow-unix-socket={path}",)
+        with (
+            session(sandbox, waiting, *flags) as run,
+            session(sandbox, waiting, *flags, name="other") as other,
+        ):
+            for each, name in ((run, "web"), (other, "other")):
+                assert each.stdin is not None
+                each.stdin.write(f"{path}\n")
+                each.stdin.flush()
+                wait_until(partial(_has_recorded, sandbox, name, f"unix:{path}"), "the connect")
+            assert nono(sandbox, "deny", path, "--session", "web").returncode == 0
+            for _ in range(2):
+                service.accept()[0].close()
+            assert run.stdout is not None
+            assert other.stdout is not None
+            assert run.stdout.readline() == "Permission denied\n"
+            assert other.stdout.readline() == "connected\n"
+        assert refusals(sandbox, f"unix:{path}")[-1][1].startswith(f"'{path}' is denied by nono deny")
+
+
+def _has_recorded(sandbox: NonoRun, name: str, target: str) -> bool:
+    return target in nono(sandbox, "logs", name, "--json").stdout
 
 
 def test_a_rule_is_saved_after_its_diff_was_shown(sandbox: NonoRun) -> None:

@@ -97,7 +97,7 @@ class UnixCalls:
                     return verdict
                 if is_dead:
                     return errno.ECONNREFUSED
-                return self._connect(call, named, verdict)
+                return self._connect(call, named, verdict, is_own=is_own)
         except CallerContextMismatchError:
             return adjudicator.refuse_unix(address, adjudicator.FOREIGN_VIEW)
         except OSError as error:
@@ -161,7 +161,7 @@ class UnixCalls:
         verdict = adjudicator.judge_unix(path, self._rules, binds=binds, is_resolved=False, is_dead=is_dead)
         return verdict if isinstance(verdict, Refuse) else errno_value
 
-    def _connect(self, call: Notification, named: Named, verdict: PerformUnix) -> int | None:
+    def _connect(self, call: Notification, named: Named, verdict: PerformUnix, *, is_own: bool) -> int | None:
         duplicate = self._stream(call)
         if duplicate is None:
             return errno.EACCES
@@ -173,7 +173,8 @@ class UnixCalls:
             self._watchdog.arm()
             result = _try_to_connect(duplicate, partial(duplicate.connect_ex, named.address))
             if blocking and result == errno.EAGAIN and not self._held.is_full:
-                self._held.hold(self._waiting(call, duplicate, os.dup(named.descriptor)))
+                judge = partial(adjudicator.judge_unix, named.path, self._rules, binds=False, is_own=is_own)
+                self._held.hold(self._waiting(call, duplicate, os.dup(named.descriptor), judge))
                 return None
         except BaseException:
             release(duplicate)
@@ -181,10 +182,18 @@ class UnixCalls:
         release(duplicate)
         return result
 
-    def _waiting(self, call: Notification, duplicate: Socket, file: int) -> Held:
-        """Return a blocking connect to `file`, an O_PATH descriptor that it takes over."""
+    def _waiting(
+        self, call: Notification, duplicate: Socket, file: int, judge: Callable[[], PerformUnix | Refuse]
+    ) -> Held:
+        """Return a blocking connect to `file`, an O_PATH descriptor that it takes over.
 
-        def attempt() -> int | None:
+        judge: Judges it by the rules of the moment, which may have changed while it waits.
+        """
+
+        def attempt() -> int | Refuse | None:
+            verdict = judge()
+            if isinstance(verdict, Refuse):
+                return verdict
             self._watchdog.arm()
             result = _try_to_connect(duplicate, partial(duplicate.connect_ex, path_to(file)))
             return None if result == errno.EAGAIN else result
