@@ -38,6 +38,11 @@ def config_dir(environ: Mapping[str, str]) -> str:
     return join(xdg(environ, "XDG_CONFIG_HOME", ".config"), "nono")
 
 
+def config_dirs(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the directories of profiles and settings: that of these variables, and that without any."""
+    return (*dict.fromkeys((config_dir(environ), join(home(environ), ".config/nono"))),)
+
+
 def state_root(environ: Mapping[str, str]) -> str:
     """Return the root of audit logs, sessions and the credential store. No sandbox grants access to it.
 
@@ -45,10 +50,24 @@ def state_root(environ: Mapping[str, str]) -> str:
     kept there, a key for instance, later runs could read. Nothing else tells one below `nono wrap`.
     """
     if f"/{CACHES}/" in environ.get("XDG_STATE_HOME", ""):
-        return join(home(environ), ".local/state/nono")
+        return _usual_state_root(environ)
     return join(xdg(environ, "XDG_STATE_HOME", ".local/state"), "nono")
 
 
+def _usual_state_root(environ: Mapping[str, str]) -> str:
+    return join(home(environ), ".local/state/nono")
+
+
+def older_root(environ: Mapping[str, str]) -> str:
+    """Return the state root of earlier releases."""
+    return join(home(environ), ".nono")
+
+
 def protected_roots(environ: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the state roots of this and earlier releases, which no sandbox may reach."""
-    return (state_root(environ), join(home(environ), ".nono"))
+    """Return the state roots of this and earlier releases, which no sandbox may reach.
+
+    One of them is that of runs without XDG_STATE_HOME: terminals and services of a person differ in it, and
+    what one run keeps there (keys, ways into its session) is not for the command of another.
+    """
+    roots = (state_root(environ), _usual_state_root(environ), older_root(environ))
+    return (*dict.fromkeys(roots),)

@@ -53,6 +53,20 @@ def test_a_command_with_write_access_nearby_cannot_change_profiles(sandbox: Nono
     beside.unlink()
 
 
+@pytest.mark.needs("mounts")
+def test_nor_can_one_whose_run_has_its_profiles_elsewhere(sandbox: NonoRun, profiles: Path) -> None:
+    """Runs from another terminal obey them."""
+    beside = profiles.parents[1] / "beside"
+    written = [str(profiles / "mine.json"), str(profiles / "new.json"), str(beside)]
+    environment = {"XDG_CONFIG_HOME": str(sandbox.user.home / "elsewhere")}
+    flags = [f"--allow={profiles.parents[1]}"]
+    run = sandbox.run(["sh", "-c", WRITE, "sh", *written], flags=flags, environment=environment)
+    assert run.stdout == "ended\n", run.stderr
+    assert (profiles / "mine.json").read_text() == "{}"
+    assert not (profiles / "new.json").exists()
+    beside.unlink()  # it was written
+
+
 @pytest.mark.parametrize("name", ["", "profiles", "profiles/mine.json"])
 def test_a_grant_to_write_profiles_has_to_be_meant(name: str, sandbox: NonoRun, profiles: Path) -> None:
     place = profiles.parent / name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 from nono.kernel import landlock
 from support.attack_programs.files.files import reaches
-from support.nono_run import NonoRun, program
+from support.nono_run import Ended, NonoRun, program
 
 LINKS = {"rename out", "rename in", "rename over", "hard link out", "hard link in", "rename the parent"}
 CANARY = "canary of a file"
@@ -99,6 +100,29 @@ def test_nonos_own_state_is_out_of_the_commands_reach(flags: tuple[str, ...], sa
         assert types == ["session_started", "run_options", "enforced_by", "session_ended"]
     # The ledger gets the entry of this very run.
     assert {path: path.read_bytes()[: len(content)] for path, content in kept.items()} == kept
+
+
+@pytest.mark.parametrize("below", [".local", ".local/state", ".local/state/nono"])
+def test_the_state_of_other_runs_is_out_of_reach_where_this_one_keeps_its_own_elsewhere(
+    below: str, sandbox: NonoRun
+) -> None:
+    """The keys to their sessions are there, and stored keys of services."""
+    sandbox.run(["true"])
+    elsewhere, beside = sandbox.user.home / "elsewhere", sandbox.user.home / ".local/state/beside"
+    for each in (elsewhere, beside):
+        each.mkdir()
+        sandbox.give(each)
+
+    def listing(path: Path) -> Ended:
+        environment = {"XDG_STATE_HOME": str(elsewhere)}
+        return sandbox.run(["ls", str(path)], flags=[f"--read={path}"], environment=environment)
+
+    refused = listing(sandbox.user.home / below)
+    assert (refused.exit_code, refused.stdout) == (1, "")
+    assert "overlaps protected nono state root" in refused.stderr
+    assert listing(beside).exit_code == 0
+    shutil.rmtree(elsewhere)
+    beside.rmdir()
 
 
 def test_nonos_state_below_tmp_is_out_of_the_commands_reach_as_well(sandbox: NonoRun) -> None:

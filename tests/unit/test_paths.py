@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nono.paths import state_root
+from nono.paths import protected_roots, state_root
 
 HOME = {"HOME": "/home/ada"}
 OWN = "/home/ada/.cache/nono/caches/work-0/state"
@@ -22,3 +22,9 @@ def test_a_nono_inside_a_run_keeps_nothing_where_the_command_keeps_its_state(
     environ: dict[str, str], root: str
 ) -> None:
     assert state_root(HOME | environ) == root
+
+
+@pytest.mark.parametrize("environ", [{}, {"XDG_STATE_HOME": "/tmp/x"}, {"XDG_STATE_HOME": OWN}])
+def test_the_state_of_runs_without_the_variable_is_always_protected(environ: dict[str, str]) -> None:
+    roots = protected_roots(HOME | environ)
+    assert {"/home/ada/.local/state/nono", "/home/ada/.nono", state_root(HOME | environ)} == {*roots}

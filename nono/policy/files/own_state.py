@@ -89,14 +89,14 @@ def own_denials(grants: Sequence[Grant], environ: Mapping[str, str], fs: Filesys
 
 
 def _configuration(environ: Mapping[str, str], fs: Filesystem) -> Iterator[str]:
-    """Yield the configuration directory and its links, because their targets count too."""
-    config = paths.config_dir(environ)
-    yield config
-    for directory in (config, join(config, "profiles")):
-        for name in fs.names(directory):
-            entry = fs.entry(path := join(directory, name))
-            if entry is not None and entry.kind == "link":
-                yield path
+    """Yield the configuration directories and their links, because the targets of these count too."""
+    for config in paths.config_dirs(environ):
+        yield config
+        for directory in (config, join(config, "profiles")):
+            for name in fs.names(directory):
+                entry = fs.entry(path := join(directory, name))
+                if entry is not None and entry.kind == "link":
+                    yield path
 
 
 def _roots(protected: Iterable[str], fs: Filesystem) -> Iterator[StateRoot]:

@@ -95,11 +95,9 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _places(environ: Mapping[str, str]) -> Iterator[Place]:
-    state, *older = paths.protected_roots(environ)
     yield Place(paths.config_dir(environ), "settings and profiles", _CONFIG)
-    yield Place(state, "sessions, logs, stored keys and logins", _STATE)
-    for path in older:
-        yield Place(path, "files of earlier versions", _OLDER)
+    yield Place(paths.state_root(environ), "sessions, logs, stored keys and logins", _STATE)
+    yield Place(paths.older_root(environ), "files of earlier versions", _OLDER)
     yield Place(join(paths.xdg(environ, "XDG_CACHE_HOME", ".cache"), "nono"), "caches of projects", _CACHE)
 
 
