@@ -41,10 +41,12 @@ class DenyRules(NamedTuple):
 
 
 def group_denials(groups: Iterable[Group], path_context: PathContext, fs: Filesystem) -> Iterator[Denial]:
+    seen = set[str]()  # ~/.config and $XDG_CONFIG_HOME are mostly one directory
     for group in groups:
         for text in group.deny:
             path = path_context.of_denial(text)
-            if path is not None:
+            if path is not None and path not in seen:
+                seen.add(path)
                 yield from denials_of(path, f"group:{group.name}", fs)
 
 
