@@ -60,6 +60,10 @@ _CODE_OF_A_TOOL = re.compile(r"(?:\.config\.[cm]?[jt]s|^\.[\w-]+rc\.[cm]?[jt]s)\
 _IN_STATE = re.compile(
     r"(?P<directory>.*?/\.(?:agents|amp|claude|codex|cursor|gemini|kilo|kilocode|opencode|pi|qwen)/(?!worktrees/)[^/]+)/"
 )
+# A directory that a package manager fills with the files of others.
+_OF_PACKAGES = re.compile(
+    r"(?P<directory>.*?/(?:node_modules|bower_components|\.venv|venv|site-packages|\.tox|\.nox))/"
+)
 _NAMED_MAX = 3  # files of such a directory that are named one by one
 # For projects without a record of changes: the search starts at these names.
 _BY_NAME = {name: reason for reason, names in _BELOW.items() for name in names if "/" not in name}
@@ -83,7 +87,8 @@ def runs_later(
 ) -> tuple[RunsLater, ...]:
     """Return those of the changed files, absolute paths, that programs outside will run or obey.
 
-    Those of the project come first: an agent writes many to its own state in every run.
+    Those of the project come first: an agent writes many to its own state in every run. Last are those of
+    installed packages, of which there are thousands.
 
     project: The working directory of the run. Its own name tells nothing about its contents.
     told: What the run itself reported, which is more precise than the path of a file.
@@ -96,11 +101,17 @@ def runs_later(
         reason = steering.reason(path) or _of_project(path.removeprefix(below))
         if reason is not None:
             found.append(RunsLater(path, reason))
-    return tuple(sorted(found, key=lambda each: (not each.path.startswith(below), each)))
+    return tuple(sorted(found, key=lambda each: (*_rank(each, below), each)))
+
+
+def _rank(later: RunsLater, below: str) -> tuple[str, str, bool]:
+    """Return what sorts files of packages last, by directory and reason, and those of the project first."""
+    found = _in_packages(later)
+    return (found, later.reason if found else "", not later.path.startswith(below))
 
 
 class Together(NamedTuple):
-    """A file that runs later, or a directory in an agent's state with several of them."""
+    """A file that runs later, or a directory of packages or in an agent's state with several of them."""
 
     path: str
     reason: str
@@ -108,7 +119,10 @@ class Together(NamedTuple):
 
 
 def together(later: Iterable[RunsLater]) -> Iterator[Together]:
-    """Take the files of a directory in an agent's state together, in the order of `runs_later`."""
+    """Take the files of a directory of packages, or in an agent's state, together.
+
+    later: In the order of `runs_later`.
+    """
     for (directory, reason), each in groupby(later, _directory_and_reason):
         files = [*each]
         if directory and len(files) > _NAMED_MAX:
@@ -119,7 +133,13 @@ def together(later: Iterable[RunsLater]) -> Iterator[Together]:
 
 def _directory_and_reason(later: RunsLater) -> tuple[str, str]:
     found = _IN_STATE.match(later.path) if later.reason == _AGENT else None
-    return (found["directory"] if found else "", later.reason)
+    return (_in_packages(later) or (found["directory"] if found else ""), later.reason)
+
+
+def _in_packages(later: RunsLater) -> str:
+    """Return the directory of packages around a file that only its name tells; "" if there is none."""
+    found = _OF_PACKAGES.match(later.path) if later.reason in _BELOW else None
+    return found["directory"] if found else ""
 
 
 def _of_project(path: str) -> str | None:

@@ -118,6 +118,27 @@ def test_files_of_a_worktree_are_not_those_of_the_agent_that_keeps_it() -> None:
     ]
 
 
+def test_files_of_packages_are_taken_together_and_come_last() -> None:
+    packages = [f"{PROJECT}/node_modules/{name}/package.json" for name in "abcd"]
+    instructions = [f"{PROJECT}/node_modules/{name}/AGENTS.md" for name in "abcd"]
+    own = [f"{PROJECT}/package.json", "/home/ada/.bashrc"]
+    found = runs_later([*packages, *instructions, *own], STEERING, PROJECT)
+    assert len(found) == len(packages) + len(instructions) + len(own)
+    assert [(each.path, each.files) for each in together(found)] == [
+        *((path, 0) for path in own),
+        (f"{PROJECT}/node_modules/", 4),
+        (f"{PROJECT}/node_modules/", 4),
+    ]
+
+
+def test_a_hook_among_packages_is_named_like_any_other() -> None:
+    packages = [f"{PROJECT}/node_modules/{name}/package.json" for name in "abcd"]
+    hook = f"{PROJECT}/node_modules/a/.git/hooks/pre-commit"
+    first, second = together(runs_later([*packages, hook], STEERING, PROJECT))
+    assert (first.path, first.files) == (hook, 0)
+    assert (second.path, second.files) == (f"{PROJECT}/node_modules/", 4)
+
+
 def test_files_that_run_for_other_reasons_are_named_one_by_one() -> None:
     paths = [f"{PROJECT}/.github/workflows/{number}.yml" for number in range(9)]
     shown = [*together(runs_later(paths, STEERING, PROJECT))]
