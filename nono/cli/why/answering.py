@@ -141,7 +141,7 @@ def _answer_of_host(rules: EffectivePolicy, parsed: argparse.Namespace) -> Answe
     except MessageError as error:
         return Answer("denied", "proxy_filtered", details=f"the proxy refuses such a request: {error}")
     is_websocket = parsed.host.partition("://")[0] in ("ws", "wss")
-    beyond = partial(said_beyond, is_websocket=is_websocket)
+    beyond = partial(said_beyond, query=sent.partition("?")[2], is_websocket=is_websocket)
     return why_request(rules, host, port, (parsed.method or "GET").upper(), sent, beyond)
 
 

@@ -68,25 +68,36 @@ def uncounted_parts(
     if not route.limits.count_usage:
         return None
     bare, _, query = target.decode("ascii").partition("?")
-    if metered(head.method.decode("ascii"), host, bare) is None:
-        return None
-    if (name := selecting_parameter(query)) is not None:
-        what = f"the query parameter {name}"
-    elif any(folded(name) == SELECTING_FIELD for name, _ in head.headers):
+    what = _selecting(query)
+    if what is None and any(folded(name) == SELECTING_FIELD for name, _ in head.headers):
         what = f"the field {SELECTING_FIELD.decode('ascii')}"
-    else:
+    return _uncounted(service, route, host, head.method.decode("ascii"), bare, what)
+
+
+def said_beyond(
+    route: EffectiveRoute, host: str, method: str, path: str, *, query: str = "", is_websocket: bool
+) -> str | None:
+    """Return what beyond_limits() and uncounted_parts() say of a request, for `nono why`."""
+    refused = beyond_limits(route.name, route, host, method, path, is_websocket=is_websocket)
+    if refused is None and route.limits.count_usage:
+        refused = _uncounted(route.name, route, host, method, path, _selecting(query))
+    return None if refused is None else f"{refused.error}; {refused.hint}"
+
+
+def _selecting(query: str) -> str | None:
+    name = selecting_parameter(query)
+    return None if name is None else f"the query parameter {name}"
+
+
+def _uncounted(
+    service: str, route: Limited, host: str, method: str, path: str, what: str | None
+) -> Refusal | None:
+    """Refuse a call of a model. what: of the request, chooses which parts its response has; None: nothing."""
+    if what is None or metered(method, host, path) is None:
         return None
     limited, of = _counted(route), f"credential route {service!r}"
     error = f"{what} can leave the tokens out of the response, so the limit of {limited} could not be kept"
     return Refusal(403, error, host, "limits", of, f"ask without {what}", category="endpoint_policy")
-
-
-def said_beyond(
-    route: EffectiveRoute, host: str, method: str, path: str, *, is_websocket: bool
-) -> str | None:
-    """Return what beyond_limits() says of a request, for `nono why`."""
-    refused = beyond_limits(route.name, route, host, method, path, is_websocket=is_websocket)
-    return None if refused is None else f"{refused.error}; {refused.hint}"
 
 
 def _not_counted_on_a_websocket(route: Limited) -> tuple[str, str, str] | None:

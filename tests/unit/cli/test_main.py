@@ -332,6 +332,7 @@ def test_why_judges_a_url_by_the_rules_for_its_path(
 TOKENS = {"limits": {"output_tokens": 1000}}
 REQUESTS = {"limits": {"requests": 9}}
 LISTED = {"upgrades": [{"path": "/v1/live"}]}
+GENERATE = "https://model.example/v1/models/m:generateContent"
 
 
 @pytest.mark.parametrize(
@@ -340,6 +341,9 @@ LISTED = {"upgrades": [{"path": "/v1/live"}]}
         ({}, ["https://model.example/v1/batches", "--method", "POST"], "ALLOWED"),
         (TOKENS, ["https://model.example/v1/batches", "--method", "POST"], "nobody can count the tokens"),
         (TOKENS, ["https://model.example/v1/messages", "--method", "POST"], "ALLOWED"),
+        (TOKENS, [f"{GENERATE}?alt=json", "--method", "POST"], "ALLOWED"),
+        (TOKENS, [f"{GENERATE}?alt=json&fields=a", "--method", "POST"], "parameter fields can leave"),
+        (REQUESTS, [f"{GENERATE}?fields=a", "--method", "POST"], "ALLOWED"),
         ({}, ["wss://model.example/v1/live"], "ALLOWED"),
         (TOKENS, ["wss://model.example/v1/live"], "nobody counts the tokens of a WebSocket"),
         (REQUESTS, ["wss://model.example/v1/live"], "nobody counts the messages of a WebSocket"),
