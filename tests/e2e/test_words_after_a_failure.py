@@ -273,10 +273,12 @@ def test_a_hook_that_a_run_keeps_is_told_by_explain_and_by_why(sandbox: NonoRun)
     write = ["sh", "-c", f"echo x > {hooks}/pre-commit"]
     refused = sandbox.run(write, profile=BLOCKED, flags=["--explain", "--namespaces", "require"])
     assert refused.exit_code != 0
-    assert KEPT_HOOKS in " ".join(footer(refused.stderr))
+    told = " ".join(" ".join(footer(refused.stderr)).split())
+    assert f"{KEPT_HOOKS} if the command may change them: --allow {hooks}" in told
     ask = ["why", "--path", f"{hooks}/pre-commit", "--op", "write", "--allow", str(sandbox.project)]
     answer = sandbox.bare([*NONO, *ask])
     assert answer.stdout.startswith("DENIED\n  Reason: kept hooks\n")
+    assert f"Suggested fix: --allow {hooks}\n" in answer.stdout
     reading = sandbox.bare([*NONO, *ask[:4], "read", *ask[5:]])
     assert reading.stdout.startswith("ALLOWED\n")
     allowed = sandbox.run(write, profile=BLOCKED, flags=[f"--allow={hooks}"])

@@ -18,7 +18,7 @@ from nono.policy.learning.steering import steering_paths
 from nono.policy.path_expansion import Filesystem, PathContext, is_within
 from nono.policy.why import remedy
 from nono.policy.why.extent import extent
-from nono.policy.why.refusals import Refusals, Refused
+from nono.policy.why.refusals import KEPT_HOOKS, Refusals, Refused
 from nono.policy.why.usual_table import place_of_program, usual_place
 from nono.printable import shell_word
 
@@ -49,7 +49,11 @@ def explained(
     found = []
     for each, wish in wanted.items():
         denied = Denied(Kind.PATH, each.path, each.reason, access=_SPELLED[each.access])
-        if (why := steers[each]) is not None:
+        if each.reason == KEPT_HOOKS:
+            # No option of a finding, which would be offered for a profile too: see why_path().
+            option = f"{directory_flag(Access.READWRITE)} {shell_word(str(rules.capabilities.hooks))}"
+            found.append(Finding(denied, None, note=f"if the command may change them: {option}"))
+        elif (why := steers[each]) is not None:
             found.append(Finding(denied, None, note=f"no option is offered: {why}"))
         elif wish is None:
             flag = remedy.of_path(rules, path_context, each.place, each.access, fs)
