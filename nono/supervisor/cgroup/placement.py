@@ -127,9 +127,7 @@ def _unavailable(facts: CgroupFacts, controllers: frozenset[str]) -> Unavailable
             return Unavailable(cause, "in .wslconfig: [wsl2] kernelCommandLine=cgroup_no_v1=all")
         if facts.is_container:
             return Unavailable(cause, "a host with cgroup v2, and a container that sees it")
-        return Unavailable(
-            cause, "start the system with the kernel parameter systemd.unified_cgroup_hierarchy=1"
-        )
+        return Unavailable(cause, "boot with the kernel parameter systemd.unified_cgroup_hierarchy=1")
     own = facts.levels[0]
     if facts.is_container:
         if not own.is_writable:
