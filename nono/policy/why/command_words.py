@@ -30,6 +30,15 @@ class Started(NamedTuple):
     operands: tuple[str, ...]
     word: str  # as it was typed
     written: tuple[str, ...] = ()  # files that the shell opens for it, for writing
+    options: tuple[str, ...] = ()  # as they were typed
+
+    def has_option(self, *names: str) -> bool:
+        """Return True for one of the names, alone or with a value: `-h X`, `-hX`, `--host=X`."""
+        return any(
+            word == name or word.startswith(f"{name}=" if name.startswith("--") else name)
+            for word in self.options
+            for name in names
+        )
 
 
 def started(argv: Sequence[str]) -> list[Started]:
@@ -47,7 +56,8 @@ def _started(words: list[str], written: tuple[str, ...], depth: int) -> Iterator
         return
     program, rest = basename(words[0]), words[1:]
     operands = tuple(word for word in rest if word and not word.startswith("-"))
-    yield Started(program, operands, words[0], written)
+    options = tuple(word for word in rest if word.startswith("-"))
+    yield Started(program, operands, words[0], written, options)
     if depth > 3:
         return
     if program in SHELLS:

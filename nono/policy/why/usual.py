@@ -110,7 +110,7 @@ def _candidates(
     if exit_code in NOT_FOUND:
         yield from _to_start(programs, path_context, fs, needs_of)
     here = Row(path_context.workdir, Access.READ, WORKDIR)
-    for program, operands, _, written in programs:
+    for program, operands, _, written, _ in programs:
         for path in (path_context.of_flag(word) for word in written):
             yield Row(_place_of(path, fs), Access.WRITE, _WRITTEN), program
         if program in BUILD_HERE:
@@ -119,10 +119,8 @@ def _candidates(
             yield here, program
         for row in _named(program, operands, path_context, fs):
             yield row, program
-    for program, operands, _, _ in programs:
-        for row in TABLE:
-            if program in row.programs and not (row.operands and row.operands.isdisjoint(operands)):
-                yield row, program
+    for each in programs:
+        yield from ((row, each.program) for row in TABLE if row.fits(each))
 
 
 def _to_start(
@@ -134,7 +132,7 @@ def _to_start(
         for each in dict.fromkeys(path_context.environ.get("PATH", "").split(":"))
         if each.startswith("/")
     ]
-    for at, (program, _, word, _) in enumerate(programs, 1):
+    for at, (program, _, word, _, _) in enumerate(programs, 1):
         paths = [path_context.of_flag(word)] if "/" in word else [join(entry, word) for entry in entries]
         path = next((each for each in paths if fs.kind(each) == "file"), None)
         if path is not None:

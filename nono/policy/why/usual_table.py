@@ -9,6 +9,7 @@ from nono.policy.capability import Access
 from nono.policy.files.grants import opens_too_much
 from nono.policy.path_expansion import Filesystem, PathContext, canonical_as_far, is_within
 from nono.policy.profile.detection import AGENTS
+from nono.policy.why.command_words import Started
 
 
 def _names(text: str) -> frozenset[str]:
@@ -74,6 +75,17 @@ class Row(NamedTuple):
     operands: frozenset[str] = frozenset()  # needed with one of these alone; empty: whatever the operands
     instead: str | None = None  # what to do, as no option helps
     is_service: bool = False  # a Unix socket at which a program outside listens
+    options: tuple[str, ...] = ()  # needed with one of these alone; empty: whatever the options
+    unless: tuple[str, ...] = ()  # options with which it is not needed
+
+    def fits(self, started: Started) -> bool:
+        """Return True if a program that was started with these words usually needs the path."""
+        return (
+            started.program in self.programs
+            and not (self.operands and self.operands.isdisjoint(started.operands))
+            and (not self.options or started.has_option(*self.options))
+            and not (self.unless and started.has_option(*self.unless))
+        )
 
 
 _SSH_SETTINGS = ("~/.ssh/config", Access.READ, "your settings and names of hosts for ssh")
@@ -95,6 +107,14 @@ _SETTINGS = (
     Row("/etc/ssl", Access.READ, "certificates of public authorities", _TLS),
     Row("~/.gitconfig", Access.READ, "your git settings", _GIT),
     Row("~/.config/git", Access.READ, "your git settings", _GIT),
+    # They name programs that git runs outside.
+    Row(
+        *("~/.gitconfig", Access.WRITE, "your git settings", _names("git")),
+        is_whole=False,
+        operands=_names("config"),
+        options=("--global",),
+        instead="git config --local ..., for this repository alone; or run it outside",
+    ),
     Row("~/.byobu", Access.READ, "your settings of byobu", _names("byobu byobu-tmux byobu-screen")),
     Row(*_KNOWN_HOSTS, SSH, is_whole=False, is_told_if_denied=True),
     Row(*_KNOWN_HOSTS, _names("git"), is_whole=False, is_told_if_denied=True, operands=REACHES_A_REMOTE),
@@ -168,7 +188,11 @@ _SETTINGS = (
         instead="run it outside, once: what it allows holds there too",
     ),
     # Debian's psql asks it which server is meant, and ends with a word about a data directory.
-    Row("/etc/postgresql", Access.READ, "servers of this machine", _POSTGRESQL, is_whole=False),
+    Row(
+        *("/etc/postgresql", Access.READ, "servers of this machine", _POSTGRESQL),
+        is_whole=False,
+        unless=("-h", "--host"),
+    ),
 )
 # Programs that a person has installed, which do not run without what lies beside them.
 _INSTALLED = (

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from nono.policy.why.command_words import started
+from nono.policy.why.command_words import Started, started
 
 _ASK_ALWAYS = frozenset(
     {
         *("curl", "wget", "ssh", "scp", "sftp", "rsync", "ftp", "dig", "nslookup", "host"),
-        *("redis-cli", "mongosh"),  # not psql and mysql, which try a Unix socket first
+        *("redis-cli", "mongosh"),
+    }
+)
+# They try a Unix socket, unless they are told of a host.
+_ASK_A_NAMED_HOST = frozenset(
+    {
+        *("psql", "pg_dump", "pg_dumpall", "pg_restore", "pg_isready", "createdb", "dropdb"),
+        *("mysql", "mysqldump", "mysqladmin", "mariadb", "mariadb-dump", "mariadb-admin"),
     }
 )
 _INSTALLS = frozenset({"install", "i", "ci", "add", "update", "download", "sync", "lock", "require", "fetch"})
@@ -34,7 +41,15 @@ def asks_a_network(argv: Sequence[str]) -> str | None:
             each.program
             for each in started(argv)
             if each.program in _ASK_ALWAYS
+            or (each.program in _ASK_A_NAMED_HOST and _names_a_host(each))
             or not _ASK_WITH.get(each.program, frozenset()).isdisjoint(each.operands[:1])
         ),
         None,
+    )
+
+
+def _names_a_host(started: Started) -> bool:
+    """Return True for a host in an option, a URL or a connection string; of a directory of sockets too."""
+    return started.has_option("-h", "--host") or any(
+        "://" in word or "host=" in word for word in started.operands
     )

@@ -29,7 +29,7 @@ def asked_services(
     programs: Sequence[Started], capabilities: CapabilitySet, path_context: PathContext
 ) -> Iterator[tuple[Row, str]]:
     """Yield the sockets of the services that the programs ask, whether or not they are there."""
-    for program, operands, _, _ in programs:
+    for program, operands, *_ in programs:
         if program in _OF_BUS and capabilities.runtime_dir is not None:
             bus = join(capabilities.runtime_dir, "bus")
             yield Row(bus, Access.READ, "the bus of your session", is_service=True, instead=_OUTSIDE), program

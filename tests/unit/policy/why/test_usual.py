@@ -287,12 +287,40 @@ def test_a_manager_that_changes_what_holds_outside_is_told_to_run_there(
     assert [(each.flag, told in (each.instead or "")) for each in found] == [(None, True)] * bool(told)
 
 
-@pytest.mark.parametrize(("program", "offered"), [("psql", ["--read /etc/postgresql"]), ("sqlite3", [])])
-def test_psql_is_told_of_the_servers_of_this_machine(
-    run: Resolve, make_fs: MakeFilesystem, program: str, offered: list[str]
+@pytest.mark.parametrize(
+    ("line", "offered"),
+    [
+        ("psql -l", ["--read /etc/postgresql"]),
+        ("psql -l postgresql://db.example/a", ["--read /etc/postgresql"]),
+        ("psql -h db.example -l", []),
+        ("psql --host=db.example -l", []),
+        ("sqlite3 -l", []),
+    ],
+)
+def test_psql_is_told_of_the_servers_of_this_machine_unless_it_is_told_of_another(
+    run: Resolve, make_fs: MakeFilesystem, line: str, offered: list[str]
 ) -> None:
     fs = make_fs(directories=("/etc/postgresql",))
-    assert flags(run(allow=(".",)), f"{program} -l", fs) == offered
+    assert flags(run(allow=(".",)), line, fs) == offered
+
+
+@pytest.mark.parametrize(
+    ("line", "is_told"),
+    [
+        ("git config --global user.name a", True),
+        ("sh -c 'git config --global user.name a && git commit'", True),
+        ("git config --local user.name a", False),
+        ("git log --global", False),
+    ],
+)
+def test_git_is_told_where_settings_may_be_that_it_could_not_write_for_all_repositories(
+    run: Resolve, make_fs: MakeFilesystem, line: str, is_told: bool
+) -> None:
+    fs = make_fs(files=(f"{HOME}/.gitconfig",))
+    found = absentees(run(fs=fs, read_file=(f"{HOME}/.gitconfig",)), line, fs)
+    told = [(each.flag, each.instead) for each in found if each.path == f"{HOME}/.gitconfig"]
+    assert [flag for flag, _ in told] == [None] * is_told
+    assert all("git config --local" in str(instead) for _, instead in told)
 
 
 SIGNS = "[user]\n\tname = a\n[commit]\n\tgpgSign = true\n"
