@@ -234,3 +234,32 @@ def test_a_wrapped_command_gains_nothing_by_a_link_in_place_of_its_temporary_dir
     assert refused.exit_code != 0
     assert "Permission denied" in refused.stderr
     assert list(outside.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("program", "words", "flags", "is_said"),
+    [
+        ("firefox", ("--headless",), (), True),
+        ("firefox-esr", (), (), True),
+        ("firefox", ("--profile", "p"), (), False),
+        ("firefox", ("-P", "own"), (), False),
+        ("firefox", ("--version",), (), False),
+        ("firefox", (), ("--allow={}",), True),  # a rule denies it all the same
+        ("firefox", (), ("--allow={}", "--bypass-protection={}/firefox"), False),
+        ("foxfire", (), (), False),
+    ],
+)
+def test_firefox_is_named_the_option_without_which_it_waits_for_ever(
+    runner: NonoRun, program: str, words: tuple[str, ...], flags: tuple[str, ...], is_said: bool
+) -> None:
+    """It is a script, because the real one takes seconds."""
+    browser = runner.project / program
+    browser.write_text("#!/bin/sh\n")
+    browser.chmod(0o755)
+    state = runner.user.home / ".mozilla"
+    for directory in (state, state / "firefox"):
+        directory.mkdir(exist_ok=True)
+        runner.give(directory)
+    granted = [each.format(state) for each in flags]
+    run = runner.run([str(runner.give(browser)), *words], flags=granted, profile={})
+    assert (run.exit_code, "--profile DIR" in run.stderr) == (0, is_said), run.stderr

@@ -12,6 +12,13 @@ from nono.kernel.uapi.process import BINPRM_BUF_SIZE
 from nono.policy.capability import NetworkMode, SandboxPolicy
 from nono.trust.disk.concern import root_of
 
+_FIREFOX = frozenset({"firefox", "firefox-esr"})
+_OPTIONS_OF_FIREFOX = frozenset({"profile", "P", "v", "version", "h", "help"})  # after one hyphen or two
+WITHOUT_PROFILE = (
+    "Firefox keeps its profile in your settings, where this run may not write, and without one it waits and "
+    "says nothing: --profile DIR, with a directory of the project, gives it another."
+)
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from nono.cli.commands.run.call import Call
@@ -115,8 +122,27 @@ def _notes(prepared: Prepared, call: Call, warning: str | None, *, exits_shell: 
         other = other_interpreter(prepared, head, call.environ)
         if other is not None:
             console.warn(other)
+    if _lacks_a_profile(prepared):
+        console.warn(WITHOUT_PROFILE)
     if exits_shell:
         console.lines(["  Exit the shell with Ctrl-D or 'exit'."])
+
+
+def _lacks_a_profile(prepared: Prepared) -> bool:
+    """Return True for a Firefox that will look for its profile where this run may not write."""
+    program, *words = prepared.argv
+    if os.path.basename(program) not in _FIREFOX:
+        return False
+    if any(word.startswith("-") and word.lstrip("-") in _OPTIONS_OF_FIREFOX for word in words):
+        return False
+    # Imported here: few commands are Firefox.
+    from nono.policy.files.grants import accesses
+    from nono.policy.path_expansion import is_within
+
+    place = os.path.realpath(os.path.join(prepared.resolved.path_context.home, ".mozilla", "firefox"))
+    held = accesses(prepared.capabilities.grants, place)
+    is_denied = any(is_within(place, denial.path) for denial in prepared.capabilities.denials)
+    return is_denied or held is None or not held.writes
 
 
 def _head(program: str) -> bytes:
