@@ -129,6 +129,39 @@ def test_fields_beyond_the_limit_are_refused_however_small_their_block_is() -> N
     assert refused.value.code is ErrorCode.ENHANCE_YOUR_CALM
 
 
+@pytest.mark.parametrize("room", [35, 34])
+def test_fields_may_take_all_the_room_and_not_more(room: int) -> None:
+    decoder = Decoder(room)
+    if room == 35:
+        assert decoder.decode(b"\x00\x01a\x02bc") == [(b"a", b"bc")]  # and the 32 of section 4.1
+        return
+    with pytest.raises(FrameError, match="too large"):
+        decoder.decode(b"\x00\x01a\x02bc")
+
+
+@pytest.mark.parametrize("octets", [5, 6])
+def test_an_integer_takes_five_octets_behind_its_prefix_at_most(octets: int) -> None:
+    """Else its value could grow with the block, and reading it with the square of that."""
+    length = b"\x7f" + b"\x80" * (octets - 1) + b"\x00"
+    block = b"\x00\x01a" + length + b"x" * 127
+    if octets == 5:
+        assert Decoder(ROOM).decode(block) == [(b"a", b"x" * 127)]
+        return
+    with pytest.raises(FrameError) as refused:
+        Decoder(ROOM).decode(block)
+    assert refused.value.code is ErrorCode.COMPRESSION_ERROR
+
+
+def test_what_is_remembered_of_huffman_coded_strings_is_bounded() -> None:
+    """A peer can send other strings in each block, for as long as the connection lives."""
+    decoder, peer = Decoder(ROOM), hpack.Encoder()
+    for number in range(200):
+        block = peer.encode([(b"x-a", b"%d" % number, True), (b"x-b", b"a" * 1000, True)], huffman=True)
+        assert decoder.decode(block)[0] == (b"x-a", b"%d" % number)
+    assert len(decoder._remembered) <= 64
+    assert max(map(len, decoder._remembered)) <= 128
+
+
 def test_a_secret_enters_no_table() -> None:
     encoder, peer = Encoder(), hpack.Decoder()
     secret = SecretField((b"authorization", b"Bearer sk-secret"))

@@ -205,9 +205,11 @@ def test_a_ping_is_answered_and_what_is_unknown_is_ignored() -> None:
     assert sent(engine) == [Frame(PING, ACK, 0, b"12345678")]
 
 
-def test_a_goaway_leaves_the_streams_open() -> None:
+@pytest.mark.parametrize("reserved", [0, 1 << 31])
+def test_a_goaway_leaves_the_streams_open(reserved: int) -> None:
     engine = client()
-    assert receive(engine, frame_bytes(GOAWAY, 0, 0, struct.pack(">II", 3, 11) + b"why")) == [GoAway(3, 11)]
+    said = struct.pack(">II", reserved | 3, 11) + b"why"
+    assert receive(engine, frame_bytes(GOAWAY, 0, 0, said)) == [GoAway(3, 11)]
     assert receive(engine, head(1, OK, ended=True)) == [HeadReceived(1, OK, True)]
     assert not engine.is_open(1)
 
@@ -278,6 +280,20 @@ def test_a_peer_may_fill_a_window_and_not_more(size: int) -> None:
         assert receive(engine, data(1, bytes(size))) == [DataReceived(1, bytes(size), size, False)]
 
 
+@pytest.mark.parametrize("size", [900, 901])
+def test_an_opened_window_does_not_hold_what_waits_for_its_reader(size: int) -> None:
+    """Else what a peer may have waiting here would grow with each acknowledgement."""
+    engine = server()
+    receive(engine, head(1) + data(1, bytes(600)))
+    engine.acknowledge(1, 500)  # so 100 wait
+    if size == 900:
+        assert receive(engine, data(1, bytes(size))) == [DataReceived(1, bytes(size), size, False)]
+        return
+    with pytest.raises(FrameError) as refused:
+        receive(engine, data(1, bytes(size)))
+    assert refused.value.code is ErrorCode.FLOW_CONTROL_ERROR
+
+
 def test_all_streams_together_may_fill_the_window_of_the_connection() -> None:
     engine = Engine(client_side=False, settings={Setting.INITIAL_WINDOW_SIZE: 2**31 - 1}, window=70_000)
     receive(engine, PREFACE + announced() + head(1) + head(3))
@@ -302,10 +318,21 @@ def test_settings_change_the_windows_of_open_streams() -> None:
     assert engine.window(1) == 65535 - 100  # that of the connection
 
 
-def test_a_window_of_a_stream_that_grows_too_large_ends_the_stream() -> None:
+MOST_MORE = 2**31 - 1 - 65535  # than a window begins with
+
+
+def test_a_window_grows_to_the_largest_that_there_may_be() -> None:
+    engine = server()
+    grown = number(WINDOW_UPDATE, 1, MOST_MORE) + number(WINDOW_UPDATE, 0, MOST_MORE)
+    assert receive(engine, head(1) + grown) == [HeadReceived(1, REQUEST, False)]
+    assert engine.window(1) == 2**31 - 1
+
+
+@pytest.mark.parametrize("increment", [MOST_MORE + 1, 2**31 - 1])
+def test_a_window_of_a_stream_that_grows_too_large_ends_the_stream(increment: int) -> None:
     engine = server()
     receive(engine, head(1))
-    assert receive(engine, number(WINDOW_UPDATE, 1, 2**31 - 1)) == [
+    assert receive(engine, number(WINDOW_UPDATE, 1, increment)) == [
         StreamReset(1, ErrorCode.FLOW_CONTROL_ERROR)
     ]
     assert sent(engine) == [Frame(RST_STREAM, 0, 1, struct.pack(">I", ErrorCode.FLOW_CONTROL_ERROR))]
@@ -330,6 +357,13 @@ def test_the_length_that_is_judged_is_the_one_that_is_counted(announced: list[by
     engine = server()
     receive(engine, head(1, fields))
     assert engine._streams.open[1].unseen == judged.body.length
+
+
+def test_a_length_of_more_digits_than_python_reads_is_left_to_the_judge_of_the_head() -> None:
+    fields = [*REQUEST, (b"content-length", b"9" * 5000)]
+    assert receive(server(), head(1, fields)) == [HeadReceived(1, fields, False)]
+    with pytest.raises(MessageError):
+        heads.request_head(fields, ended=False)
 
 
 # -- after the end
@@ -420,7 +454,7 @@ VIOLATIONS = [
     (number(WINDOW_UPDATE, 2, 1), ErrorCode.PROTOCOL_ERROR),
     (OPEN + number(WINDOW_UPDATE, 1, 0), ErrorCode.PROTOCOL_ERROR),
     (number(WINDOW_UPDATE, 0, 0), ErrorCode.PROTOCOL_ERROR),
-    (number(WINDOW_UPDATE, 0, 2**31 - 1), ErrorCode.FLOW_CONTROL_ERROR),
+    (number(WINDOW_UPDATE, 0, MOST_MORE + 1), ErrorCode.FLOW_CONTROL_ERROR),
     (frame_bytes(PUSH_PROMISE, END_HEADERS, 1, bytes(4)), ErrorCode.PROTOCOL_ERROR),
     (frame_bytes(CONTINUATION, END_HEADERS, 1, b""), ErrorCode.PROTOCOL_ERROR),
     (frame_bytes(HEADERS, 0, 1, b"\x83") + frame_bytes(PING, 0, 0, bytes(8)), ErrorCode.PROTOCOL_ERROR),
