@@ -1,11 +1,12 @@
-"""Find ports that nobody listens on, and that nobody else is given before they are used."""
+"""Find ports that nobody listens on or is given before they are used, or where nobody answers."""
 
 from __future__ import annotations
 
 import os
 import secrets
 import socket
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from itertools import count, islice
 
 # Below the range from which the kernel assigns ports (ip_local_port_range): when many tests run at the same
@@ -34,3 +35,14 @@ def unused_port() -> int:
         with suppress(OSError), socket.create_server(("127.0.0.1", port)):
             return port
     raise RuntimeError("no free port")
+
+
+@contextmanager
+def unanswered() -> Iterator[int]:
+    """Yield a port whose backlog is full: the kernel drops further attempts to connect, which go on."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as listener, ExitStack() as stack:
+        for _ in range(4):
+            attempt = stack.enter_context(socket.socket())
+            attempt.setblocking(False)
+            attempt.connect_ex(listener.getsockname())
+        yield listener.getsockname()[1]

@@ -303,6 +303,28 @@ def test_a_tunnel_that_cannot_be_recorded_is_not_opened() -> None:
         wait_until(lambda: len(server.accepted) == 1)
 
 
+def test_a_program_is_not_started_for_a_tunnel_that_cannot_be_recorded() -> None:
+    recording = Recording(failing=True)
+    ours, its = socket.socketpair()
+    started: list[socket.socket] = []
+
+    async def start() -> socket.socket:
+        ours.setblocking(False)
+        started.append(ours)
+        return ours
+
+    hosts = Hosts(raw=frozenset({("tools.test", 443)}))
+    with its, proxy(hosts=hosts, programs={("tools.test", 443): start}, recording=recording) as p:
+        with Client(p.port) as client:
+            client.send(connect("tools.test:443"))
+            assert client.response().status == 503
+        assert started == []
+        recording.failing = False
+        with opened(p, "tools.test:443") as client:
+            client.send(b"hello")
+            assert its.recv(5) == b"hello"
+
+
 def test_after_a_407_the_same_connection_may_try_again() -> None:
     with plain_server() as server, proxy() as p, Client(p.port) as client:
         target = f"api.test:{server.port}"

@@ -19,6 +19,7 @@ from nono.policy.hosts.hostname import IpAddress
 from nono.policy.hosts.live_hosts import LiveHosts
 from nono.proxy.client.http1 import ClientConnection
 from nono.proxy.transport.splice import TimedEnd
+from support.ports import unanswered
 from support.proxy.http2_stage import HOST, KEY, h2_stage
 from support.proxy.interception import intercepting
 from support.proxy.thread import PHANTOM, TIMEOUT_S, TOKEN, Client, ProxyUnderTest, a_route, proxy, wait_until
@@ -265,6 +266,19 @@ def tunnelling() -> Iterator[Standing]:
 
 
 @contextmanager
+def dialling() -> Iterator[Standing]:
+    """Yield a tunnel whose CONNECT is not answered yet."""
+    live = hosts("one.test")
+    with (
+        unanswered() as port,
+        proxy(hosts=live, live_hosts=live, connect_timeout_s=10 * TIMEOUT_S) as p,
+        connecting(p, "one.test", port) as client,
+    ):
+        wait_until(lambda: bool(p.recording.events))  # recorded before it is dialled
+        yield Standing(p, live, "one.test", lambda: _is_cut(client))
+
+
+@contextmanager
 def answering() -> Iterator[Standing]:
     """Yield a response whose end is still to come."""
     live = hosts("slow.test")
@@ -367,7 +381,7 @@ def _is_cut(client: Client | socket.socket) -> bool:
     return True
 
 
-UNDER_WAY = [tunnelling, answering, websocket, streaming]
+UNDER_WAY = [tunnelling, dialling, answering, websocket, streaming]
 AT_REST = [resting, resting_http1]
 
 

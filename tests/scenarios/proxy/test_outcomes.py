@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import socket
 import struct
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import anyio
@@ -13,8 +12,10 @@ import pytest
 from h2.errors import ErrorCodes
 
 from nono.proxy.client import tunnel
+from nono.proxy.http.refusal import Refusal
 from nono.proxy.token_post import TokenPost
-from support.ports import unused_port
+from nono.proxy.transport.splice import SpliceEnd
+from support.ports import unanswered, unused_port
 from support.proxy.http2_stage import KEY, h2_stage
 from support.proxy.interception import connect
 from support.proxy.thread import PHANTOM, TIMEOUT_S, Client, Hosts, Recording, a_route, proxy, wait_until
@@ -182,15 +183,18 @@ def test_a_client_that_leaves_while_its_tunnel_is_dialled_is_the_failure_of_it(
             assert only(p.recording)["failure"] == failure
 
 
-@contextmanager
-def unanswered() -> Iterator[int]:
-    """Yield a port whose backlog is full: the kernel drops further attempts to connect, which go on."""
-    with socket.create_server(("127.0.0.1", 0), backlog=0) as listener, ExitStack() as stack:
-        for _ in range(4):
-            attempt = stack.enter_context(socket.socket())
-            attempt.setblocking(False)
-            attempt.connect_ex(listener.getsockname())
-        yield listener.getsockname()[1]
+def test_a_fault_while_a_tunnel_is_dialled_is_a_failure_of_the_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Faulty(tunnel.TunnelOpening):
+        async def _reach(self) -> SpliceEnd | Refusal:
+            assert self._record()
+            raise RuntimeError("a bug")
+
+    monkeypatch.setattr("nono.proxy.client.jobs.TunnelOpening", Faulty)
+    with proxy() as p, Client(p.port) as client:
+        client.send(connect("api.test:443"))
+        assert client.is_closed()
+        outcome = only(p.recording)
+    assert (outcome["status"], outcome["failure"]) == (None, "proxy")
 
 
 def echo(connection: socket.socket, count: int) -> None:

@@ -8,7 +8,7 @@ import socket
 import ssl
 import struct
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple, cast
@@ -29,7 +29,16 @@ from nono.credentials.values.credential import (
 from nono.policy.hosts.host_filter import Allow, Refuse
 from nono.policy.hosts.upstream import Upstream
 from nono.policy.schema.route_rules import Inject, TlsIdentity
-from nono.proxy.config import Admits, Collaborators, DestinationOf, IsOurs, ProxyConfig, Recognises
+from nono.proxy.config import (
+    Address,
+    Admits,
+    Collaborators,
+    DestinationOf,
+    IsOurs,
+    OpenProgram,
+    ProxyConfig,
+    Recognises,
+)
 from nono.proxy.conversation.run_turns import OnTurn
 from nono.proxy.flows.recorder import FlowRecorder
 from nono.proxy.server import RunningProxy, serve
@@ -307,6 +316,7 @@ def proxy(
     approver: Approver | None = None,
     flows: FlowRecorder | None = None,
     on_turn: OnTurn | None = None,
+    programs: Mapping[Address, OpenProgram] | None = None,
     listener: socket.socket | None = None,
     **changes: object,
 ) -> Iterator[ProxyUnderTest]:
@@ -334,6 +344,7 @@ def proxy(
                 approver=approver,
                 flows=flows,
                 on_turn=on_turn,
+                programs=programs or {},
             ),
             listener,
         )
