@@ -230,6 +230,16 @@ def test_a_tunnel_without_a_client_hello_was_blocked() -> None:
     assert (outcome["failure"], outcome["bytes_out"]) == ("blocked", 0)
 
 
+@pytest.mark.parametrize("how", [socket.SHUT_RDWR, socket.SHUT_WR], ids=["whole", "half"])
+def test_a_client_that_leaves_before_its_client_hello_is_the_failure_of_its_tunnel(how: int) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener, proxy() as p, Client(p.port) as client:
+        client.send(connect(f"api.test:{listener.getsockname()[1]}"))
+        assert client.head()[0] == 200
+        client.transport.shutdown(how)
+        outcome = only(p.recording)
+    assert (outcome["status"], outcome["failure"], outcome["bytes_out"]) == (200, "client", 0)
+
+
 def test_a_websocket_ends_with_its_last_byte() -> None:
     def handler(request: Received) -> None:
         request.connection.send(

@@ -174,27 +174,29 @@ def test_an_authority_that_has_expired_is_named_with_the_option_for_longer_runs(
         assert server.connections == []
 
 
-@pytest.mark.parametrize("name", ["other.test", "api.localhost"])
-def test_a_client_that_asks_for_another_name_gets_no_certificate(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("other.test", "the ClientHello names other.test"),
+        ("api.localhost", "the ClientHello names api.localhost"),
+        (None, "the ClientHello names no server"),
+    ],
+)
+def test_a_client_that_asks_for_another_name_or_none_gets_no_certificate(
+    name: str | None, reason: str
+) -> None:
+    trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    trusting.check_hostname = False
+    trusting.verify_mode = ssl.CERT_NONE
     with intercepted_localhost() as (server, p):
-        with pytest.raises(ssl.SSLError):
-            p.inside("localhost", server.port, server_name=name)
+        with handshake_outside(p.port, f"localhost:{server.port}") as client, pytest.raises(ssl.SSLError):
+            trusting.wrap_socket(client.transport, server_hostname=name)
         wait_until(lambda: p.running.client_connections == 0)
-        assert p.recording.decisions()[1] == ("deny", "intercept_handshake_failed")
+        assert p.recording.decisions() == [("allow", None), ("deny", "intercept_handshake_failed")]
+        assert reason in str(p.recording.events[-1])
         with p.inside("localhost", server.port) as client:
             client.send(get(server.port))
             assert client.response().status == 200
-
-
-def test_a_client_that_names_no_server_gets_no_certificate() -> None:
-    with intercepted_localhost() as (server, p):
-        silent = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        silent.check_hostname = False
-        silent.verify_mode = ssl.CERT_NONE
-        with handshake_outside(p.port, f"localhost:{server.port}") as client, pytest.raises(ssl.SSLError):
-            silent.wrap_socket(client.transport)
-        wait_until(lambda: p.running.client_connections == 0)
-        assert p.recording.decisions()[1] == ("deny", "intercept_handshake_failed")
 
 
 @pytest.mark.parametrize("half", [0, 1, 100], ids=["before a byte", "after one", "in the middle"])
