@@ -9,6 +9,7 @@ from typing import Any, cast
 import anyio
 import pytest
 
+from nono.approval import broker
 from nono.approval.backends import Backends
 from nono.approval.broker import WAITING_MAX, ApprovalBroker, approval_broker
 from nono.approval.open_questions import OpenQuestions
@@ -16,6 +17,7 @@ from nono.approval.request import Answer, EndpointRequest, FileOpen, Question, R
 from nono.audit.event import Event
 from nono.policy.capability import Access
 from nono.policy.endpoints.policy import EndpointVerdict
+from nono.policy.schema.route_rules import RateLimit
 from nono.policy.services.approval import TERMINAL, Approval, ApprovalBackend, ChainBackend, TerminalBackend
 
 FILE = FileOpen("/outside/file", Access.READ, "file", truncates=False, pid=4)
@@ -240,6 +242,38 @@ def test_no_more_questions_are_open_than_somebody_could_answer() -> None:
     ask(person, work)
 
 
+@pytest.fixture
+def any_rate(monkeypatch: pytest.MonkeyPatch) -> None:
+    often = RateLimit(requests_per_minute=60_000, burst=1000, max_delay_s=0.0)
+    monkeypatch.setattr(broker, "QUESTIONS", often)
+
+
+@pytest.mark.usefixtures("any_rate")
+def test_a_question_that_is_answered_gives_its_place_to_another() -> None:
+    person = Person(GRANTED)
+
+    async def work(approver: ApprovalBroker) -> None:
+        for number in range(WAITING_MAX + 1):
+            assert (await approver(FILE._replace(path=f"/outside/{number}"))).is_granted
+
+    ask(person, work)
+
+
+@pytest.mark.usefixtures("any_rate")
+def test_what_is_remembered_of_refusals_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command chooses the names of the files that it asks for."""
+    monkeypatch.setattr(broker, "REFUSED_MAX", 2)
+    person = Person(DENIED)
+
+    async def work(approver: ApprovalBroker) -> None:
+        for _ in range(2):
+            for number in range(3):
+                assert not (await approver(FILE._replace(path=f"/outside/{number}"))).is_granted
+        assert [cast(FileOpen, each).path[-1] for each in person.asked] == ["0", "1", "2", "2"]
+
+    ask(person, work)
+
+
 def test_a_question_that_nobody_waits_for_is_withdrawn() -> None:
     person = Person(waits=True)
 
@@ -303,8 +337,22 @@ def test_a_chain_asks_all_or_any(
     assert answer.is_granted is is_granted
 
 
+@pytest.mark.parametrize("mode", ["all", "any"])
+def test_each_of_a_chain_is_given_its_own_time_within_that_of_the_chain(mode: str) -> None:
+    approval, people = chained(mode, a=Person(GRANTED), b=Person(GRANTED), c=Person(GRANTED))
+    own = {"a": 0.3, "b": 9.0}
+    timed = {name: each._replace(timeout_s=own.get(name)) for name, each in approval.backends.items()}
+    if mode == "any":
+        for each in people.values():
+            each.answer = DENIED  # so that all are asked
+    question = Question("1", FILE, "", "chain")
+    anyio.run(Backends(approval._replace(backends=timed), people).ask, "chain", question, 1.0)
+    assert {name: each.within_s for name, each in people.items()} == {"a": [0.3], "b": [1.0], "c": [0.2]}
+
+
 def test_one_that_is_silent_holds_up_any_only_until_another_agrees() -> None:
     approval, people = chained("any", silent=Person(waits=True), quick=Person(GRANTED))
+    approval = approval._replace(timeout_s=60.0)
     question = Question("1", FILE, "", "chain")
     assert anyio.run(Backends(approval, people).ask, "chain", question, 5.0).is_granted
     assert people["silent"].cancelled

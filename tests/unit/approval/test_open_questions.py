@@ -11,7 +11,7 @@ import pytest
 from nono.approval.backends import Backends
 from nono.approval.broker import CALLERS_MAX, WAITING_MAX, ApprovalBroker, approval_broker
 from nono.approval.listing import Listed, listed, parse, to_json
-from nono.approval.open_questions import Closed, OpenQuestions
+from nono.approval.open_questions import CLOSED_MAX, Closed, OpenQuestions
 from nono.approval.request import (
     Answer,
     EndpointRequest,
@@ -143,6 +143,16 @@ def test_an_answer_that_comes_after_the_time_is_told_so() -> None:
     stage = at(work, timeout_s=1.5)
     assert stage.answers()[-1][0] == "approve_timeout"
     assert stage.shown[-1] == ()
+
+
+def test_how_the_last_questions_ended_is_remembered() -> None:
+    async def work(stage: Stage) -> None:
+        for number in range(CLOSED_MAX + 1):
+            stage.questions.close(str(number), Answer("granted"))
+        assert stage.questions.closed("0") is None
+        assert stage.questions.closed("1") == Answer("granted")
+
+    at(work)
 
 
 @pytest.mark.parametrize("waits", [True, False], ids=["somebody knows of it", "nobody does"])
