@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
+
 import pytest
 
-from nono.control.layers import Hosts, NoFiles, NoHosts
-from nono.policy.capability import Access, CapabilitySet, Grant, NetworkMode, Scopes, Wsl2ProxyPolicy
+from nono.control.layers import Endpoints, Files, Hosts, NoFiles, NoHosts
+from nono.policy.capability import Access, CapabilitySet, Denial, Grant, NetworkMode, Scopes, Wsl2ProxyPolicy
+from nono.policy.endpoints.policy import EndpointPolicy, EndpointRule
+from nono.policy.files.denials import DenyRules
+from nono.policy.files.grants import GrantTable
+from nono.policy.files.path_verdict import FilePolicy
 from nono.policy.hosts.host_filter import HostFilter, parse_rule
 from nono.policy.hosts.live_hosts import LiveHosts
+from nono.policy.live.endpoints import LiveEndpoints
+from nono.policy.live.paths import LivePaths
 from nono.policy.live.ports import LivePorts
-from nono.policy.live.rule import Decision, Wanted
+from nono.policy.live.rule import Decision, LiveRule, Wanted
 from nono.policy.ports import PortGrants, united
 
 
@@ -141,3 +149,63 @@ def test_a_denied_host_keeps_connections_only_where_some_pass_the_proxy_by(
 ) -> None:
     layer = Hosts(LiveHosts(HostFilter(None)), lambda: 0, None if ports is None else LivePorts(ports))
     assert layer.leaves_standing is leaves
+
+
+def test_an_address_that_is_denied_is_denied_past_the_proxy_too() -> None:
+    ports = LivePorts(PortGrants(connect=united([22])))
+    layer = Hosts(LiveHosts(HostFilter(None)), lambda: 0, ports)
+    denied, other = ip_address("192.0.2.1"), ip_address("192.0.2.2")
+    layer.put((LiveRule("0", "deny", "host", str(denied), Access.READ, "a person", 0, None),))
+    assert ports.to_connect(denied, 22) is None
+    assert ports.to_connect(other, 22) is not None
+    layer.put(())
+    assert ports.to_connect(denied, 22) is not None
+
+
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        ("api:GET:/denied", "a denial beats every grant"),
+        ("api:GET:/allowed", "is allowed already"),
+        ("api:GET:/other", None),
+        ("other:GET:/x", "the run has no service 'other'"),
+    ],
+)
+def test_an_endpoint_is_added_where_that_opens_it(target: str, said: str | None) -> None:
+    policy = EndpointPolicy(
+        "deny", deny=(EndpointRule("GET", "/denied"),), allow=(EndpointRule("GET", "/allowed"),)
+    )
+    layer = Endpoints(LiveEndpoints(), {"api": policy}, lambda: 0)
+    refused = layer.refusal(Wanted("allow", "endpoint", target, Access.READ, None))
+    if said is None:
+        assert refused is None
+    else:
+        assert refused is not None
+        assert said in refused.reason
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("/srv/denied/x", "a denial beats every grant"),
+        ("/home/me/.nono/x", "where nono keeps its state; nothing grants that"),
+        ("/srv/granted/x", "is granted already"),
+        ("/srv/other", None),
+    ],
+)
+def test_a_file_is_added_where_that_opens_it(path: str, said: str | None) -> None:
+    policy = FilePolicy(
+        GrantTable((Grant("/srv/granted", Access.READ, True, "user", "/srv/granted"),)),
+        DenyRules((Denial("/srv/denied", "/srv/denied", "profile p"),)),
+        (("~/.nono", "/home/me/.nono"),),
+        GrantTable(()),
+    )
+    held = CapabilitySet((), (), NetworkMode.ALLOWED, Scopes(), Wsl2ProxyPolicy.ERROR, "/")
+    refused = Files(LivePaths(), held, lambda: policy).refusal(
+        Wanted("allow", "path", path, Access.READ, None)
+    )
+    if said is None:
+        assert refused is None
+    else:
+        assert refused is not None
+        assert said in refused.reason

@@ -23,7 +23,12 @@ def reason(layer: Layer, decision: Decision, kind: Kind, target: str) -> str:
 
 def live_ports() -> Ports:
     live = LivePorts(PortGrants(open=united([], [(5000, 5009)]), connect=united([22])))
-    live.put([LiveRule("0", "deny", "port", "6000", Access.READ, "a person", 0, None)])
+    live.put(
+        [
+            LiveRule(target, "deny", "port", target, Access.READ, "a person", 0, None)
+            for target in ("6000", "listen:6001")
+        ]
+    )
     return Ports(live, 4000, (KeptPort(7000, "sends a key"),))
 
 
@@ -38,11 +43,15 @@ def live_ports() -> Ports:
         ("allow", "192.0.2.1:22", "was granted already"),
         ("allow", "192.0.2.1:23", ""),
         ("allow", "6000", "a denial beats every grant"),
+        ("allow", "listen:6001", "a denial beats every grant"),
+        ("allow", "*:6001", ""),
         ("allow", "7000", ""),
         ("allow", "listen:7001", ""),
         ("allow", "listen:6999-7001", "nono itself sends a key on port 7000"),
         ("deny", "5000", ""),
         ("deny", "4000", "the proxy of the run listens there"),
+        ("deny", "*:4000", ""),
+        ("deny", "listen:4000", ""),
     ],
 )
 def test_a_rule_for_ports_that_would_change_nothing_is_refused(

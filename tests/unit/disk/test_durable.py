@@ -119,6 +119,18 @@ def test_the_mode_is_exact_or_the_umasks(
     assert (tmp_path / "file").stat().st_mode & 0o777 == expected
 
 
+@pytest.mark.parametrize("umask", [0o000, 0o777])
+def test_what_is_written_is_private_unless_somebody_says_otherwise(
+    directory: int, tmp_path: Path, umask: int
+) -> None:
+    before = os.umask(umask)
+    try:
+        write(directory, "file", NEW)
+    finally:
+        os.umask(before)
+    assert (tmp_path / "file").stat().st_mode & 0o777 == 0o600
+
+
 def test_a_name_that_is_taken_stays_with_who_has_it(directory: int, tmp_path: Path) -> None:
     with unfinished(None, str(tmp_path / "file"), is_new=True) as file:
         file.write(OLD)
