@@ -10,7 +10,12 @@ from nono.errors import ConfigError
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import Access, CapabilitySet, Grant, Limits, NetworkMode, Scopes
 from nono.policy.command_rules import DEPRECATED, CommandRules, command_rules
-from nono.policy.environment.inheritance import EnvironmentRules, Withheld, not_inherited
+from nono.policy.environment.inheritance import (
+    RUNTIME_DIRECTORY,
+    EnvironmentRules,
+    Withheld,
+    not_inherited,
+)
 from nono.policy.files.active_groups import groups_in_force
 from nono.policy.files.denials import DenyRules
 from nono.policy.files.resolve_files import FileRules, WantedFiles, file_rules, wanted_files
@@ -27,7 +32,12 @@ from nono.policy.network_request import (
 from nono.policy.path_expansion import Filesystem, PathContext
 from nono.policy.request import RunRequest as RunRequest
 from nono.policy.schema.profile import Profile, Rollback, SessionHooks
-from nono.policy.services.environment_rules import environment_rules, granted_pointers, unset
+from nono.policy.services.environment_rules import (
+    environment_rules,
+    granted_pointers,
+    unset,
+    uses_runtime_directory,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -198,12 +208,13 @@ class Asked(NamedTuple):
         left = None
         if self.request.workdir is not None:
             left = _trusted_pwd(path_context.environ, path_context.cwd, self.fs)
-        return rules._replace(
-            granted=granted_pointers(
-                path_context.environ, files.sockets, files.grants, files.deny_rules, self.fs
-            ),
-            left_directory=left,
-        )
+        environ = path_context.environ
+        granted = granted_pointers(environ, files.sockets, files.grants, files.deny_rules, self.fs)
+        # Where no socket needs a grant, those of the session are reached there.
+        mediates = self.mode is NetworkMode.PROXY or self.settings.linux.af_unix_mediation == "pathname"
+        if not mediates or uses_runtime_directory(environ, files.sockets, files.grants, self.fs):
+            granted |= {RUNTIME_DIRECTORY}
+        return rules._replace(granted=granted, left_directory=left)
 
     def _kept_ports(self, approval: Approval | None) -> tuple[KeptPort, ...]:
         if not self.services and self.upstream_proxy is None and approval is None:

@@ -123,6 +123,49 @@ def test_what_etc_has_for_everybody_is_read_and_what_may_be_secret_is_not(
         assert granted.exit_code == 0, granted.stderr
 
 
+# As pnpm 12 does for its locks and just for its scripts: where the directory is named, it has to be writable.
+LOCKS = """
+d=${XDG_RUNTIME_DIR:-$TMPDIR}/locks; mkdir "$d" && chmod 700 "$d" && : <>"$d/all.lock" || exit
+echo "${XDG_RUNTIME_DIR-none}"
+"""
+BY_ITSELF, IN_PROXIED = ["--namespaces=off"], ["--namespaces=off", "--allow-domain=host.example"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "has_one"),
+    [
+        pytest.param(["--namespaces=require", "--allow-domain=host.example"], True, id="namespaces"),
+        pytest.param(IN_PROXIED, True, id="none"),
+        pytest.param(IN_PROXIED, False, id="none, and none outside"),
+        pytest.param(BY_ITSELF, False, id="without a proxy, and none outside"),
+    ],
+)
+def test_locks_of_the_session_are_kept_in_a_directory_of_the_run(
+    flags: list[str], has_one: bool, runner: NonoRun
+) -> None:
+    outside = runner.user.home / "run"
+    environment = {"XDG_RUNTIME_DIR": str(outside) if has_one else ""}
+    if flags[0] == "--namespaces=require" and lacking("namespaces", runner.user.uid):
+        pytest.skip("this host makes no namespaces")
+    run = runner.run(["sh", "-c", LOCKS], profile={}, flags=flags, environment=environment)
+    assert run.exit_code == 0, run.stderr
+    assert run.stdout.startswith("none" if flags[0] == "--namespaces=require" else "/tmp/nono-"), run.stdout
+    assert not (outside / "locks").exists()
+
+
+def test_a_session_of_which_something_is_granted_is_found_inside(runner: NonoRun) -> None:
+    outside = runner.user.home / "run"
+    shown = ["sh", "-c", 'echo "${XDG_RUNTIME_DIR-none}"']
+    environment = {"XDG_RUNTIME_DIR": str(outside)}
+    proxied = ["--allow-domain=host.example"]
+    granted = [*proxied, f"--allow-unix-socket-dir={outside}"]
+    open_network = runner.run(shown, profile={}, environment=environment)
+    assert open_network.stdout == f"{outside}\n", open_network.stderr
+    with_socket = runner.run(shown, profile={}, flags=granted, environment=environment)
+    assert with_socket.stdout == f"{outside}\n", with_socket.stderr
+    assert runner.run(shown, profile={}, flags=proxied, environment=environment).stdout != f"{outside}\n"
+
+
 @pytest.mark.needs("namespaces")  # in which terminals can be opened
 def test_tmux_starts_in_a_window_of_a_tmux_outside(runner: NonoRun) -> None:
     """tmux tries the socket in $TMUX before its own, and the command cannot reach the one outside."""

@@ -23,15 +23,18 @@ NETWORK: Mapping[str, object] = {"network": {"allow_domain": []}}
 class Manager(NamedTuple):
     """store: where it keeps what it installs from, below the home; inside: below the caches of the run."""
 
-    program: str  # in its package
+    program: str  # {}: its package
     add: str
     store: str
     inside: str
 
 
 MANAGERS = {
-    "pnpm": Manager("bin/pnpm.cjs", f"add --offline {LIBRARY}", ".local/share/pnpm/store", "pnpm/store"),
-    "yarn": Manager("bin/yarn.js", f"add --offline file:{LIBRARY}", ".cache/yarn", "yarn"),
+    "pnpm": Manager(
+        "node {}/bin/pnpm.cjs", f"add --offline {LIBRARY}", ".local/share/pnpm/store", "pnpm/store"
+    ),
+    "native-pnpm": Manager("{}/pnpm", f"add --offline {LIBRARY}", ".local/share/pnpm/store", "pnpm/store"),
+    "yarn": Manager("node {}/bin/yarn.js", f"add --offline file:{LIBRARY}", ".cache/yarn", "yarn"),
 }
 
 
@@ -55,7 +58,7 @@ def _person() -> Iterator[NonoRun]:
 
 def script(name: str, package: Path) -> list[str]:
     manager = MANAGERS[name]
-    added = f"node {package / manager.program} {manager.add} >added 2>&1 || cat added"
+    added = f"{manager.program.format(package)} {manager.add} >added 2>&1 || cat added"
     return ["sh", "-c", f"cd app && {added}; node -p 'require(\"library\")'"]
 
 

@@ -11,7 +11,13 @@ from nono.launch.around.outside_services import session_of
 from nono.launch.around.own_environment import own_environment
 from nono.launch.prepare import Prepared, ready_state_directories
 from nono.policy.capability import Access, CapabilitySet, Grant
-from nono.policy.environment.inheritance import EnvironmentRules, child_environment
+from nono.policy.environment.inheritance import (
+    RUNTIME_DIRECTORY,
+    EnvironmentRules,
+    Withheld,
+    child_environment,
+    judge,
+)
 from nono.policy.files.grants import accesses
 from nono.policy.files.tool_caches.caches import Caches, own_caches
 from nono.policy.host_filesystem import HostFilesystem, is_read_only
@@ -73,8 +79,21 @@ def surrounded(
         temporary = _made_below(caches)
     if temporary is not None:
         rules = rules._replace(fixed=(*rules.fixed, ("TMPDIR", temporary)))
+        # Without the variable pnpm 12 keeps its locks in /tmp, whatever TMPDIR says.
+        if temporary != SHARED_TMP and _lacks_runtime_directory(rules, environ):
+            rules = rules._replace(fixed=(*rules.fixed, (RUNTIME_DIRECTORY, temporary)))
     rules = with_firefox(rules, environ)
     return prepared._replace(resolved=resolved._replace(environment=rules, capabilities=capabilities)), view
+
+
+def _lacks_runtime_directory(rules: EnvironmentRules, environ: Mapping[str, str]) -> bool:
+    """Return True if the command would find no XDG_RUNTIME_DIR, and nobody has asked for that."""
+    if RUNTIME_DIRECTORY in dict(rules.fixed):
+        return False
+    verdict = judge(RUNTIME_DIRECTORY, environ.get(RUNTIME_DIRECTORY, ""), rules)
+    if isinstance(verdict, Withheld):
+        return verdict.rule == "named_only"
+    return not environ.get(RUNTIME_DIRECTORY)
 
 
 def with_firefox(rules: EnvironmentRules, environ: Mapping[str, str]) -> EnvironmentRules:

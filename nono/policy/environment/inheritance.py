@@ -24,6 +24,10 @@ _NEVER_INHERITED = frozenset(
 # Programs of the host, which the run may not be able to execute; an exact name passes each of them.
 OF_THE_HOST = frozenset("EDITOR VISUAL PAGER GIT_EDITOR GIT_PAGER".split())  # noqa: SIM905 - as above
 
+# The sockets of the session are there. Some programs keep locks or scripts there (pnpm 12, just), and end
+# where they may not write there; without the variable they keep them elsewhere.
+RUNTIME_DIRECTORY = "XDG_RUNTIME_DIR"
+
 _PATTERN = r"[^*=\0]+\*?|\*"
 _NAME = r"[A-Za-z_][A-Za-z0-9_]*"
 
@@ -113,6 +117,8 @@ def judge(name: str, value: str, rules: EnvironmentRules) -> Inherited | Withhel
         return Withheld(name, "named_only", reason, _by_name(name))
     if name == CERTIFICATES and name not in rules.granted:
         return Withheld(name, "named_only", "its file cannot be read inside", flag_for(name))
+    if name == RUNTIME_DIRECTORY and name not in rules.granted:
+        return Withheld(name, "named_only", "nothing in that directory is granted", _by_name(name))
     return _as_secret(name, value, rules) or Inherited("inherited", "nothing withholds it")
 
 

@@ -6,10 +6,11 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from nono.errors import ConfigError, UsageError
 from nono.policy.builtin import shipped
-from nono.policy.capability import Grant
+from nono.policy.capability import Access, Grant
 from nono.policy.environment.authority import CERTIFICATES, FILES, POINTERS, SOCKET, programs_of, targets
 from nono.policy.environment.inheritance import (
     OF_THE_HOST,
+    RUNTIME_DIRECTORY,
     EnvironmentRules,
     Withheld,
     check_fixed_name,
@@ -18,7 +19,7 @@ from nono.policy.environment.inheritance import (
 from nono.policy.files.denials import DenyRules
 from nono.policy.files.grants import accesses
 from nono.policy.files.unix_sockets import UnixSocketRules
-from nono.policy.path_expansion import Filesystem, PathContext, canonical_as_far
+from nono.policy.path_expansion import Filesystem, PathContext, canonical_as_far, is_within
 from nono.policy.schema.profile import Profile
 
 TYPE_CHECKING = False
@@ -105,6 +106,22 @@ def granted_pointers(
             fs.kind(path) == "file" and is_granted(FILES, path)
             for path in programs_of(environ[name], environ.get("PATH", ""), environ.get("HOME", ""))
         )
+    )
+
+
+def uses_runtime_directory(
+    environ: Mapping[str, str], sockets: UnixSocketRules, grants: tuple[Grant, ...], fs: Filesystem
+) -> bool:
+    """Return True if XDG_RUNTIME_DIR names a directory that may be written, or holds what is granted."""
+    value = environ.get(RUNTIME_DIRECTORY, "")
+    if not value.startswith("/"):
+        return False
+    directory = canonical_as_far(value, fs)
+    of_sockets = [each.path for each in sockets.grants]
+    return (
+        accesses(grants, directory) is Access.READWRITE
+        or any(is_within(path, directory) for path in (*of_sockets, *(each.path for each in grants)))
+        or any(is_within(directory, path) for path in of_sockets)
     )
 
 

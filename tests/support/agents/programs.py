@@ -33,6 +33,7 @@ NPM_PACKAGES = {
     "goose": f"@aaif/goose-binary-linux-{ARCHITECTURE}@1.52.0",
     "xterm": "@xterm/headless@6.0.0",  # not an agent but a terminal
     "pnpm": "pnpm@9.15.9",  # nor are these: package managers
+    "native-pnpm": f"@pnpm/exe.linux-{ARCHITECTURE}@12.21.0",  # from version 12 on it is no program of Node
     "yarn": "yarn@1.22.22",
     "yarn-berry": "@yarnpkg/cli-dist@4.18.1",
 }

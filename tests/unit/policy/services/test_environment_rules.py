@@ -170,6 +170,29 @@ def test_a_variable_that_points_to_a_socket_is_withheld_unless_it_is_granted(
     assert name in inside(run(environ={name: value}, fs=fs, allow_unix_socket=("/run/a.sock",)))
 
 
+@pytest.mark.parametrize(
+    ("flags", "passes"),
+    [
+        ({}, False),
+        ({"allow_unix_socket": ("/run/user/1/bus.sock",)}, True),
+        ({"allow_unix_socket_subtree": ("/run",)}, True),
+        ({"allow_unix_socket": ("/run/a.sock",)}, False),
+        ({"read": ("/run/user/1/one",)}, True),
+        ({"allow": ("/run/user",)}, True),
+        ({"read": ("/run/user",)}, False),
+        ({"env": ("XDG_RUNTIME_DIR",)}, True),
+    ],
+)  # fmt: skip
+def test_the_directory_of_the_session_is_named_where_the_run_may_use_some_of_it(
+    run: Resolve, make_fs: Callable[..., Filesystem], flags: dict[str, tuple[str, ...]], passes: bool
+) -> None:
+    fs = make_fs(files=("/run/user/1/bus.sock", "/run/user/1/one/file", "/run/a.sock"))
+    environ = {"XDG_RUNTIME_DIR": "/run/user/1"}
+    hosts = ("host.example",)
+    assert ("XDG_RUNTIME_DIR" in inside(run(environ=environ, fs=fs, allow_domain=hosts, **flags))) == passes
+    assert "XDG_RUNTIME_DIR" in inside(run(environ=environ, fs=fs, **flags))  # no socket needs a grant
+
+
 def test_a_pointer_to_what_is_denied_stays_outside(run: Resolve) -> None:
     profile = Profile(filesystem=Files(deny=("/home/ada/work/kube",)))
     environ = {"KUBECONFIG": "/home/ada/work/kube"}
