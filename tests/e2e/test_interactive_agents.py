@@ -230,6 +230,7 @@ AIDER = Agent(
     argv=(
         *("aider", "--model=openai/gpt-4o", "--no-git", "--no-check-update"),
         *("--no-show-model-warnings", "--no-show-release-notes"),
+        "--no-analytics",  # it asks one person in ten about them, and a fresh home is a new person
     ),
     hosts=("api.openai.com", "raw.githubusercontent.com"),
     api=lambda: FakeOpenAi(BUILD),
@@ -276,7 +277,7 @@ COPILOT_CLI = Agent(
     stored="openai",
     told=("compiled",),
     state=(".copilot",),
-    moving="nothing",
+    moving=" · Medium",  # the effort that it shows until it knows that the model has none
     rows=5,  # above stands a tip
     settings={"COPILOT_MODEL": "gpt-4o", "COPILOT_PROVIDER_BASE_URL": "https://api.openai.com/v1"},
 )
