@@ -112,12 +112,17 @@ def granted_pointers(
 def uses_runtime_directory(
     environ: Mapping[str, str], sockets: UnixSocketRules, grants: tuple[Grant, ...], fs: Filesystem
 ) -> bool:
-    """Return True if XDG_RUNTIME_DIR names a directory that may be written, or holds what is granted."""
+    """Return True if XDG_RUNTIME_DIR names a directory that may be written, or holds what is granted.
+
+    A socket that another variable names, as that of ssh's agent, is found without it.
+    """
     value = environ.get(RUNTIME_DIRECTORY, "")
     if not value.startswith("/"):
         return False
     directory = canonical_as_far(value, fs)
-    of_sockets = [each.path for each in sockets.grants]
+    spelled = [targets(name, environ[name]) or () for name in POINTERS if name in environ]
+    named = {canonical_as_far(path, fs) for paths in spelled for path in paths}
+    of_sockets = [each.path for each in sockets.grants if each.path not in named]
     return (
         accesses(grants, directory) is Access.READWRITE
         or any(is_within(path, directory) for path in (*of_sockets, *(each.path for each in grants)))

@@ -175,6 +175,8 @@ def test_a_variable_that_points_to_a_socket_is_withheld_unless_it_is_granted(
     [
         ({}, False),
         ({"allow_unix_socket": ("/run/user/1/bus.sock",)}, True),
+        ({"allow_unix_socket": ("/run/user/1/agent.sock",)}, False),
+        ({"allow_unix_socket": ("/run/user/1/agent.sock", "/run/user/1/bus.sock")}, True),
         ({"allow_unix_socket_subtree": ("/run",)}, True),
         ({"allow_unix_socket": ("/run/a.sock",)}, False),
         ({"read": ("/run/user/1/one",)}, True),
@@ -186,8 +188,9 @@ def test_a_variable_that_points_to_a_socket_is_withheld_unless_it_is_granted(
 def test_the_directory_of_the_session_is_named_where_the_run_may_use_some_of_it(
     run: Resolve, make_fs: Callable[..., Filesystem], flags: dict[str, tuple[str, ...]], passes: bool
 ) -> None:
-    fs = make_fs(files=("/run/user/1/bus.sock", "/run/user/1/one/file", "/run/a.sock"))
-    environ = {"XDG_RUNTIME_DIR": "/run/user/1"}
+    found = ("agent.sock", "bus.sock", "one/file")
+    fs = make_fs(files=(*(f"/run/user/1/{name}" for name in found), "/run/a.sock"))
+    environ = {"XDG_RUNTIME_DIR": "/run/user/1", "SSH_AUTH_SOCK": "/run/user/1/agent.sock"}
     hosts = ("host.example",)
     assert ("XDG_RUNTIME_DIR" in inside(run(environ=environ, fs=fs, allow_domain=hosts, **flags))) == passes
     assert "XDG_RUNTIME_DIR" in inside(run(environ=environ, fs=fs, **flags))  # no socket needs a grant
