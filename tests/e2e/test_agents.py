@@ -113,6 +113,7 @@ AGENTS = [
             "--no-git",
             "--no-show-model-warnings",
             "--no-show-release-notes",
+            "--no-analytics",  # it asks one person in ten about them, who would type an answer less
         ),
         hosts=("api.openai.com", "raw.githubusercontent.com"),
         header=("authorization", f"Bearer {KEY}"),
