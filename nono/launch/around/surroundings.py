@@ -109,9 +109,8 @@ def with_surroundings(resolved: Resolved, environ: Mapping[str, str], *, namespa
     Creates nothing: the run need not start.
     """
     hides = namespaces and not resolved.capabilities.mediates_unix_sockets
-    return _surroundings(resolved, environ, namespaces=namespaces, hides=hides, starts=False, terminals=None)[
-        0
-    ]
+    found = _surroundings(resolved, environ, namespaces=namespaces, hides=hides, starts=False, terminals=None)
+    return found[0]
 
 
 def _surroundings(
@@ -137,6 +136,10 @@ def _surroundings(
     capabilities = resolved.capabilities
     if hides:
         capabilities = kept_from(session_of(environ), capabilities)
+        if capabilities.runtime_dir is not None:
+            rules = resolved.environment
+            rules = rules._replace(granted=rules.granted | {RUNTIME_DIRECTORY})
+            resolved = resolved._replace(environment=rules)
     terminals = _terminals() if terminals is None else terminals
     view = None
     if namespaces:
