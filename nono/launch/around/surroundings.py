@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Mapping
 
 from nono import paths
 from nono.errors import NonoError
-from nono.launch.around.outside_services import session_of
 from nono.launch.around.own_environment import own_environment
 from nono.launch.prepare import Prepared, ready_state_directories
 from nono.policy.capability import Access, CapabilitySet, Grant
@@ -27,7 +26,6 @@ from nono.policy.resolve import Resolved
 from nono.printable import shell_word
 from nono.sandbox.plan import private_view
 from nono.sandbox.plan.enforcement import hides_services
-from nono.sandbox.plan.outside_services import kept_from
 from nono.sandbox.plan.private_view import TERMINALS, PrivateView
 
 PTMX = "/dev/ptmx"
@@ -135,6 +133,10 @@ def _surroundings(
     resolved = _with_own_environment(resolved, environ, roots, starts=starts)
     capabilities = resolved.capabilities
     if hides:
+        # Imported here: `nono wrap` hides nothing.
+        from nono.launch.around.outside_services import session_of
+        from nono.sandbox.plan.outside_services import kept_from
+
         capabilities = kept_from(session_of(environ), capabilities)
         if capabilities.runtime_dir is not None:
             rules = resolved.environment

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from nono.launch.around import outside_services
 from nono.launch.around.outside_services import session_of
 
 
@@ -52,3 +54,17 @@ def test_what_is_no_runtime_directory_is_not_taken_for_one(home: Path, kind: str
     (home / "run").chmod(0o755 if kind == "open to others" else 0o700)
     home.chmod(0o700)
     assert not (session_of(environ(home, str(named))).runtime_dir or "").startswith(str(home.parent))
+
+
+@pytest.mark.parametrize("uid", [0, 7])
+def test_root_is_kept_from_the_sessions_of_all_users(
+    home: Path, uid: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    users = home / "users"
+    for name in ("0", "7", "8"):
+        (users / name).mkdir(parents=True)
+    monkeypatch.setattr(outside_services, "OF_USERS", str(users))
+    monkeypatch.setattr(os, "getuid", lambda: uid)
+    found = session_of(environ(home, ""))
+    others = [path for path in found.sockets if path.startswith(str(users))]
+    assert sorted(others) == ([f"{users}/{name}" for name in ("0", "7", "8")] if uid == 0 else [])
