@@ -76,6 +76,7 @@ STATE_OF_OTHER_AGENTS = {
     "amp": ("~/.config/amp", "~/.local/share/amp"),
     "cline": ("~/.cline",),
     "cn": ("~/.continue",),
+    "gptme": ("~/.local/share/gptme",),
     "kilo": (
         "~/.config/kilo",
         "~/.local/share/kilo",

@@ -79,7 +79,7 @@ def test_no_agent_is_to_share_its_cache_with_itself_outside(program: str) -> Non
     ("program", "agent"),
     [
         *(("cline", "Cline"), ("cn", "Continue"), ("kilo", "Kilo"), ("mini", "mini-swe-agent")),
-        *(("openhands", "OpenHands"), ("pi", "pi")),
+        *(("openhands", "OpenHands"), ("pi", "pi"), ("gptme", "gptme")),
     ],
 )
 def test_the_state_of_an_agent_without_a_profile_is_what_the_page_says(program: str, agent: str) -> None:
