@@ -80,6 +80,31 @@ def test_it_installs_inside_and_leaves_the_persons_store_alone(person: NonoRun, 
     assert list((person.user.home / ".cache/nono/caches").glob(f"*/{MANAGERS[name].inside}"))
 
 
+@pytest.mark.parametrize("is_on_path", [True, False], ids=["on PATH", "not on PATH"])
+def test_what_pnpm_installs_for_all_projects_is_found_by_its_name_where_the_persons_are(
+    person: NonoRun, is_on_path: bool
+) -> None:
+    package = installed("pnpm")
+    person.give(person.project / "library/package.json").write_text(
+        json.dumps({"name": "library", "version": "1.0.0", "bin": {"answers": "index.js"}})
+    )
+    person.give(person.project / "library/index.js").write_text("#!/usr/bin/env node\nconsole.log(6 * 7);\n")
+    packed = person.bare(["sh", "-c", "cd library && npm pack --silent --pack-destination .."])
+    assert packed.exit_code == 0, packed.stderr
+    pnpm = f"node {package / MANAGERS['pnpm'].program}"
+    added = f'PATH="$PATH:$PNPM_HOME" {pnpm} add -g --offline $PWD/library-1.0.0.tgz >added 2>&1 || cat added'
+    entries = f"{person.user.home}/.local/share/pnpm:/usr/bin:/bin" if is_on_path else "/usr/bin:/bin"
+    ended = person.run(
+        ["sh", "-c", f"{added}; answers"],
+        profile={"extends": "node-dev", **NETWORK},
+        flags=[f"--read={package}"],
+        wrapper=("env", f"PATH={entries}"),
+    )
+    assert (ended.stdout == "42\n") is is_on_path, ended.stdout + ended.stderr
+    assert ("answers: not found" in ended.stderr) is not is_on_path
+    assert not (person.user.home / MANAGERS["pnpm"].store).exists()
+
+
 @pytest.mark.parametrize(
     ("hosts", "reason"),
     [

@@ -36,7 +36,7 @@ class _Tool(NamedTuple):
     must_exist: bool = False  # a file without which the tool ends; it may be empty
     is_first_of_list: bool = False  # the usual location may be a list, which this one would begin
     moves_with: str = ""  # a variable that moves the usual location too
-    programs: str | None = None  # where it installs programs, below its directory
+    programs: tuple[str, ...] = ()  # where it installs programs, below its directory
 
 
 _EVERYTHING_ELSE = _Tool("XDG_CACHE_HOME", "xdg", "$XDG_CACHE_HOME")
@@ -51,7 +51,7 @@ _TOOLS = (
     _Tool("BUNDLE_USER_HOME", "bundle", "~/.bundle", reading_is_enough=True),
     # Cabal and Stack end with an error if they cannot read their settings there.
     _Tool("CABAL_DIR", "cabal", "~/.cabal"),
-    _Tool("CARGO_HOME", "cargo", "~/.cargo", programs="bin"),
+    _Tool("CARGO_HOME", "cargo", "~/.cargo", programs=("bin",)),
     _Tool("CCACHE_DIR", "ccache", "$XDG_CACHE_HOME/ccache"),
     _Tool("CCACHE_TEMPDIR", "ccache/tmp", "$XDG_CACHE_HOME/ccache/tmp"),
     # Chromium does not start, headless either, where it cannot write its profile.
@@ -69,7 +69,7 @@ _TOOLS = (
     _Tool("GOCACHE", "go-build", "$XDG_CACHE_HOME/go-build"),
     _Tool("GOMODCACHE", "go-mod", "~/go/pkg/mod", moves_with="GOPATH"),
     # `go get` ends with an error if it cannot keep the head of the checksum database there.
-    _Tool("GOPATH", "go", "~/go", is_first_of_list=True, programs="bin"),
+    _Tool("GOPATH", "go", "~/go", is_first_of_list=True, programs=("bin",)),
     _Tool("GRADLE_USER_HOME", "gradle", "~/.gradle"),
     _Tool("HATCH_CACHE_DIR", "hatch/cache", "$XDG_CACHE_HOME/hatch"),
     # hatch writes its settings where there are none, and ends if it cannot.
@@ -98,7 +98,7 @@ _TOOLS = (
     _Tool("PDM_LOG_DIR", "pdm/log", "$XDG_STATE_HOME/pdm/log"),
     _Tool("PERL_CPANM_HOME", "cpanm", "~/.cpanm"),
     # pipx and uv refuse to run a program of a package if they could not install one.
-    _Tool("PIPX_BIN_DIR", "pipx/bin", "~/.local/bin", programs=""),
+    _Tool("PIPX_BIN_DIR", "pipx/bin", "~/.local/bin", programs=("",)),
     _Tool("PIPX_HOME", "pipx", "$XDG_DATA_HOME/pipx"),
     _Tool("PIPX_MAN_DIR", "pipx/man", "$XDG_DATA_HOME/man"),
     _Tool("PIP_CACHE_DIR", "pip", "$XDG_CACHE_HOME/pip"),
@@ -107,7 +107,8 @@ _TOOLS = (
     _Tool("PLAYWRIGHT_BROWSERS_PATH", "playwright", "$XDG_CACHE_HOME/ms-playwright"),
     # pm2 ends with an error if it cannot write its log there.
     _Tool("PM2_HOME", "pm2", "~/.pm2"),
-    _Tool("PNPM_HOME", "pnpm", "$XDG_DATA_HOME/pnpm"),
+    # From version 11 on, its programs are in bin.
+    _Tool("PNPM_HOME", "pnpm", "$XDG_DATA_HOME/pnpm", programs=("", "bin")),
     _Tool("POETRY_CACHE_DIR", "poetry", "$XDG_CACHE_HOME/pypoetry"),
     # `poetry config`, with --local too, makes the directory first.
     _Tool("POETRY_CONFIG_DIR", "poetry-config", "$XDG_CONFIG_HOME/pypoetry", reading_is_enough=True),
@@ -121,7 +122,7 @@ _TOOLS = (
     _Tool("TEXMFVAR", "texmf-var", "~/.texlive2025/texmf-var"),
     _Tool("UV_CACHE_DIR", "uv", "$XDG_CACHE_HOME/uv"),
     _Tool("UV_PYTHON_INSTALL_DIR", "uv-python", "$XDG_DATA_HOME/uv/python", reading_is_enough=True),
-    _Tool("UV_TOOL_BIN_DIR", "uv-bin", "~/.local/bin", programs=""),
+    _Tool("UV_TOOL_BIN_DIR", "uv-bin", "~/.local/bin", programs=("",)),
     _Tool("UV_TOOL_DIR", "uv-tools", "$XDG_DATA_HOME/uv/tools"),
     # virtualenv, and so pre-commit, tox and pipenv, wait without end for a lock that they may not open.
     _Tool("VIRTUALENV_OVERRIDE_APP_DATA", "virtualenv", "$XDG_DATA_HOME/virtualenv"),
@@ -209,10 +210,10 @@ def _programs(tools: Iterable[_Tool], caches: str, path_context: PathContext) ->
     """Return where tools install programs instead of directories on the caller's PATH."""
     on_path = {normpath(entry) for entry in path_context.environ.get("PATH", "").split(":") if entry}
     return tuple(
-        normpath(join(caches, tool.directory, tool.programs))
+        normpath(join(caches, tool.directory, place))
         for tool in tools
-        if tool.programs is not None
-        and normpath(join(_first_usual(tool, path_context), tool.programs)) in on_path
+        for place in tool.programs
+        if normpath(join(_first_usual(tool, path_context), place)) in on_path
     )
 
 

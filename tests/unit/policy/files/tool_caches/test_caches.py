@@ -233,6 +233,8 @@ def test_the_usual_packages_are_found_where_the_caller_names_none(make_fs: MakeF
         ("go/bin", {"go/bin"}),
         (".cargo/bin", {"cargo/bin"}),
         (".local/bin/", {"pipx/bin", "uv-bin"}),
+        (".local/share/pnpm", {"pnpm"}),
+        (".local/share/pnpm/bin", {"pnpm/bin"}),
         ("bin", set()),
     ],
 )
