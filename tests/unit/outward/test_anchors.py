@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
 
@@ -16,11 +16,13 @@ from nono.audit import event
 from nono.audit.chain import ChainState, Encoder, record_line
 from nono.audit.event import Event
 from nono.audit.ledger import EVENT_FILE, AuditLog
+from nono.credentials.signing.key import new_key
 from nono.outward import anchors, events
 from nono.outward.head import Head, head_of, parse_note
 from nono.outward.rfc3161 import NotStampedError, stamp, verify
 from nono.outward.tail import Tail
 from nono.outward.verification import AnchorVerdict, verify_anchors
+from nono.trust.dsse import PublicKey
 from support.outward.timestamps import Authority
 from unit.outward.conftest import SESSION
 
@@ -61,11 +63,11 @@ class Session:
             self.log.record(events.audit_anchored("rfc3161:" + self.clock.url, head, file, digest))
         return file
 
-    def verdict(self, roots: list[Certificate]) -> AnchorVerdict:
+    def verdict(self, roots: list[Certificate], keys: Sequence[PublicKey] = ()) -> AnchorVerdict:
         session = os.open(self.directory, os.O_RDONLY)
         try:
             with Tail(session) as tail:
-                return verify_anchors(str(self.directory), [*tail.records()], roots)
+                return verify_anchors(str(self.directory), [*tail.records()], roots, keys)
         finally:
             os.close(session)
 
@@ -142,6 +144,24 @@ def test_an_anchor_that_is_expected_is_missed(session: Session, roots: list[Cert
     assert session.verdict(roots).problems == ("no authority that is trusted vouches for any record",)
 
 
+def test_an_authority_does_not_vouch_in_place_of_a_key(session: Session, roots: list[Certificate]) -> None:
+    session.anchor()
+    assert session.verdict(roots).problems == ()
+    missed = ("no key that is trusted vouches for any record",)
+    for trusted in (roots, []):
+        assert session.verdict(trusted, [new_key().public]).problems == missed
+
+
+def test_a_valid_anchor_in_place_of_the_one_in_the_log_is_caught(
+    session: Session, roots: list[Certificate]
+) -> None:
+    """It may be of a later time."""
+    head = session.head()
+    file = session.anchor()
+    (session.directory / anchors.DIRECTORY / file).write_bytes(stamp(session.clock.url, head.note(), 10))
+    assert session.verdict(roots).problems == (f"the anchor {file} is not the one that the log names",)
+
+
 def test_a_history_that_is_cut_and_ended_anew_is_caught(session: Session, roots: list[Certificate]) -> None:
     session.anchor(is_recorded=False)
     session.record(5)
@@ -153,6 +173,8 @@ def test_a_history_that_is_cut_and_ended_anew_is_caught(session: Session, roots:
     session.rewrite(lambda found: found.__delitem__(slice(1, 6)))
     assert session.verdict(roots).problems == ("no authority that is trusted vouches for the last 1 record",)
     assert session.verdict([]).is_verified
+    session.rewrite(lambda found: found.append(found[0]))  # behind its end
+    assert session.verdict(roots).problems == ("no authority that is trusted vouches for the last 2 records",)
 
 
 @pytest.mark.parametrize("part", ["token", "note"])
@@ -233,6 +255,35 @@ def test_a_note_is_read_as_it_was_written() -> None:
     assert parse_note(head.note()) == head
 
 
-@pytest.mark.parametrize("note", [b"", b"nono audit log s\n", b"\xff"])
+NOTE = Head("s", 17, "a" * 64, "b" * 64).note()
+
+
+@pytest.mark.parametrize(
+    "note",
+    [
+        b"",
+        b"nono audit log s\n",
+        b"\xff",
+        NOTE.replace(b"17", b"017"),
+        NOTE.replace(b"17", b"0"),
+        NOTE + b"\n",
+    ],
+)
 def test_what_is_no_note_is_not_read(note: bytes) -> None:
     assert parse_note(note) is None
+
+
+@pytest.mark.parametrize("how", ["kept", "too long", "a link"])
+def test_a_token_is_read_that_nono_can_have_kept_alone(tmp_path: Path, how: str) -> None:
+    directory = tmp_path / anchors.DIRECTORY
+    directory.mkdir()
+    (directory / "00000001.head").write_bytes(b"note")
+    token = directory / "00000001.1.tsr"
+    match how:
+        case "a link":
+            token.symlink_to(directory / "00000001.head")
+        case _:
+            token.write_bytes(bytes(anchors.TOKEN_BYTES_MAX + (how == "too long")))
+    [found] = anchors.tokens(str(tmp_path))
+    assert (found.file, found.kind, found.note) == ("00000001.1.tsr", anchors.STAMP, b"note")
+    assert found.content == (bytes(anchors.TOKEN_BYTES_MAX) if how == "kept" else None)

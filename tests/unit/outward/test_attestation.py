@@ -16,6 +16,7 @@ from nono.credentials.signing.key import SigningKey, new_key
 from nono.outward.attestation import PREDICATE_TYPE, NotAttestedError, head_file, signed, statement_of, verify
 from nono.outward.cose import sign1
 from nono.outward.head import Head
+from nono.trust import bundle, dsse, statement
 
 HEAD = Head("0123456789abcdef", 17, "a" * 64, "b" * 64)
 KEYS: dict[str, Callable[[], SigningKey]] = {
@@ -45,9 +46,31 @@ def test_a_head_is_not_trusted_without_a_key_to_compare(key: SigningKey) -> None
 
 
 def test_a_statement_is_about_one_head(key: SigningKey) -> None:
-    bundle = signed(HEAD, "now", key.public, key.sign)
+    text = signed(HEAD, "now", key.public, key.sign)
     with pytest.raises(NotAttestedError, match="another head"):
-        verify(bundle, HEAD._replace(chain="c" * 64), [key.public])
+        verify(text, HEAD._replace(chain="c" * 64), [key.public])
+
+
+@pytest.mark.parametrize(
+    ("payload_type", "predicate_type", "is_valid"),
+    [
+        (dsse.IN_TOTO, PREDICATE_TYPE, True),
+        ("text/plain", PREDICATE_TYPE, False),
+        (dsse.IN_TOTO, "https://nono.sh/attestation/other/v1", False),
+    ],
+)
+def test_a_key_that_has_signed_the_same_file_for_something_else_vouches_for_nothing(
+    key: SigningKey, payload_type: str, predicate_type: str, is_valid: bool
+) -> None:
+    said = statement.parse(statement_of(HEAD, "now", None, key.public.fingerprint))
+    payload = statement.encoded(said._replace(predicate_type=predicate_type))
+    text = bundle.encoded(dsse.signed(payload_type, payload, key.sign), key.public.fingerprint)
+    if is_valid:
+        assert verify(text, HEAD, [key.public]).is_trusted
+        return
+    for keys in ([key.public], []):
+        with pytest.raises(NotAttestedError, match="about something else"):
+            verify(text, HEAD, keys)
 
 
 @pytest.mark.parametrize("text", [b"", b"{}", b"[" * 100_000, b'{"mediaType":1}'])

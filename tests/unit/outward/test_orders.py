@@ -66,6 +66,8 @@ def test_a_collector_that_is_a_proxy_too_is_named_as_the_collector() -> None:
         ("rfc3161:https://u:p@tsa.example:x", "holds a password"),
         ("https://u:p@tsa.example", "holds a password"),
         ("rfc3161:https://tsa.example/a b", "expected a URL"),
+        ("rfc3161:https://tsa.example/\x1b[2J", "expected a URL"),
+        ("rfc3161:https://tsa.example:0/", "expected a URL"),
         ("key:", "not an anchor"),
     ],
 )
@@ -88,11 +90,26 @@ def test_a_password_in_the_url_of_a_collector_is_refused_and_not_repeated(url: s
     assert "u:p" not in str(refused.value)
 
 
-def test_an_extra_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("is_required", "words"),
+    [(True, "an anchor is required, and none is named"), (False, "needs --audit-anchor")],
+)
+def test_settings_of_anchors_without_an_anchor_are_refused(is_required: bool, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        orders([], 10, is_required, "https://otel.example" if is_required else None)
+
+
+@pytest.mark.parametrize(
+    ("anchors", "otlp", "extra"),
+    [([], "https://otel.example", "otlp"), (["rfc3161:https://tsa.example"], None, "anchor")],
+)
+def test_an_extra_that_is_missing_is_named(
+    monkeypatch: pytest.MonkeyPatch, anchors: list[str], otlp: str | None, extra: str
+) -> None:
     def nothing(name: str) -> ModuleSpec | None:
         return None
 
     monkeypatch.setattr(module, "find_spec", nothing)
     with pytest.raises(ConfigError) as refused:
-        orders([], 10, False, "https://otel.example")
-    assert refused.value.hint == install_command("otlp")
+        orders(anchors, 10, False, otlp)
+    assert refused.value.hint == install_command(extra)
