@@ -41,6 +41,17 @@ def test_of_a_name_that_a_command_may_take_the_link_is_replaced(tmp_path: Path) 
     assert target.read_bytes() == b"said"
 
 
+def test_what_takes_a_name_is_private_unless_somebody_says_otherwise(tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        atomic_write.replace_name(str(tmp_path / "report"), b"said")
+        atomic_write.replace_name(str(tmp_path / "profile"), b"said", mode=None)
+    finally:
+        os.umask(before)
+    modes = {each.name: stat.S_IMODE(each.stat().st_mode) for each in tmp_path.iterdir()}
+    assert modes == {"report": 0o600, "profile": 0o644}
+
+
 def test_what_is_no_regular_file_is_written_to_in_place(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)

@@ -45,6 +45,15 @@ def test_a_profile_that_nobody_changed_meanwhile_is_saved(file: Path, tmp_path: 
     assert json.loads(file.read_text())["network"] == {"allow_domain": ["good.example"]}
 
 
+def test_what_nono_could_not_load_is_not_saved(file: Path, tmp_path: Path) -> None:
+    broken = draft(tmp_path)._replace(document={"meta": {"name": "mine"}, "network": {"no_such_field": 1}})
+    before = file.read_bytes()
+    with pytest.raises(ProfileError, match="no_such_field"):
+        save(broken, {"HOME": str(tmp_path)})
+    assert file.read_bytes() == before
+    assert [*file.parent.iterdir()] == [file]
+
+
 def test_a_profile_that_is_not_utf_8_is_left_alone(file: Path, tmp_path: Path) -> None:
     latin_1 = '{"meta": {"name": "mine", "description": "für mich"}}'.encode("latin-1")
     file.write_bytes(latin_1)

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from nono.cli.commands.credential.keys import set_key
+from nono.cli.commands.credential.keys import list_keys, set_key
+from nono.credentials import resolver
+from nono.credentials.resolver import SYSTEM_KEYRING, StoredName
 from nono.credentials.store.vault import Vault
 from nono.errors import CredentialError
 from nono.secret import Secret
@@ -53,3 +55,24 @@ def test_a_key_that_cannot_be_one_is_refused_in_words(
     piped(content, monkeypatch)
     with pytest.raises(CredentialError, match=words):
         set_key("openai", environ)
+
+
+def test_a_key_that_is_typed_in_place_of_its_name_is_neither_stored_nor_repeated(
+    environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    piped(b"x", monkeypatch)
+    typed = "sk-ant-api03-" + "a1B2c3D4" * 8
+    with pytest.raises(CredentialError, match="looks like a key itself") as refused:
+        set_key(typed, environ)
+    assert typed not in str(refused.value)
+    assert Vault(environ).names() == ()
+
+
+def test_the_name_of_a_stored_key_changes_no_terminal(
+    environ: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Any program of the person may have stored it."""
+    found = (StoredName("a\x1b[2J", SYSTEM_KEYRING),)
+    monkeypatch.setattr(resolver, "names", lambda environ: found)
+    assert list_keys(environ, as_json=False) == 0
+    assert "\x1b" not in capsys.readouterr().out

@@ -5,9 +5,11 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from nono.cli.commands.itself import purge
 from nono.cli.main import main
 from nono.credentials import resolver
 from nono.credentials.resolver import SYSTEM_KEYRING, StoredName
@@ -129,6 +131,31 @@ def test_nothing_is_removed_where_nobody_can_be_asked(home: Path, capsys: pytest
     assert "hint: --yes" in capsys.readouterr().err
 
 
+def test_a_no_removes_nothing_and_is_no_success(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(purge, "_agreed", lambda: False)
+    assert main(["purge"]) == 1
+    assert left(home) == {*KEPT, *OTHERS}
+
+
+@pytest.mark.parametrize("is_dry", [True, False])
+def test_nothing_is_removed_while_a_session_runs(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], is_dry: bool
+) -> None:
+    running = SimpleNamespace(record=SimpleNamespace(session_id="20260101-1", is_ended=False))
+    monkeypatch.setattr(purge, "sessions", lambda environ: [running])
+    assert main(["purge", "--yes", *(["--dry-run"] if is_dry else [])]) == (0 if is_dry else 1)
+    assert ("sessions are running: 20260101-1" in capsys.readouterr().err) is not is_dry
+    assert left(home) == {*KEPT, *OTHERS}
+
+
+def test_the_name_of_a_file_changes_no_terminal(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (home / ".config/nono/\x1b[2Jx").touch()
+    assert main(["purge", "--dry-run"]) == 0
+    said = capsys.readouterr().out
+    assert "[2Jx  stays" in said
+    assert "\x1b" not in said
+
+
 def test_settings_can_be_kept(home: Path) -> None:
     assert main(["purge", "--yes", "--keep-config"]) == 0
     assert left(home) == {KEPT[0], *OTHERS}
@@ -143,8 +170,9 @@ def test_of_a_link_only_the_link_is_removed(home: Path) -> None:
     assert (elsewhere / "caches/p/go/mod").exists()
 
 
-def test_a_link_inside_leads_nowhere(home: Path) -> None:
-    (home / ".cache/nono/out").symlink_to(home / "project")
+@pytest.mark.parametrize("name", [".cache/nono/out", ".cache/nono/bin", ".cache/nono/caches/p/out"])
+def test_a_link_inside_leads_nowhere(home: Path, name: str) -> None:
+    (home / name).symlink_to(home / "project")
     (home / "project").chmod(0o755)
     assert main(["purge", "--yes"]) == 0
     assert left(home) == {*OTHERS}
