@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -90,6 +91,13 @@ def test_a_question_is_shown_and_denied(page: Web) -> None:
         assert answered["decision"] == "approve_denied"
         assert answered["approval_backend"].startswith("nono approvals (pid ")
         assert record_of(sandbox.user, "web")["session_id"] == session["id"]
+
+
+def test_no_other_machine_reaches_the_page(page: Web) -> None:
+    port = int(page.host.rpartition(":")[2])
+    socket.create_connection(("127.0.0.1", port)).close()
+    with pytest.raises(ConnectionRefusedError):  # which a server for every address would take too
+        socket.create_connection(("127.0.0.2", port)).close()
 
 
 def test_the_link_is_good_for_one_window(page: Web) -> None:
