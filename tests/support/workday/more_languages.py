@@ -84,14 +84,14 @@ CASES = [
     ),
     slow(
         "micro goes on beside settings of the person's",
-        "! micro -plugin list 2>&1 | grep -i denied",
+        "command -v micro || exit; ! micro -plugin list 2>&1 | grep -i denied",
         stage="mkdir -p ~/.config/micro; echo '{}' > ~/.config/micro/settings.json",
     ),
     slow(
         "lazygit goes on beside settings of the person's",
-        "git init -q; timeout 10 script -qec 'timeout 5 lazygit' /dev/null > shown || true; "
-        "! grep -ai denied shown",
-        stage="command -v lazygit; mkdir -p ~/.config/lazygit; touch ~/.config/lazygit/config.yml",
+        "command -v lazygit || exit; git init -q; "
+        "timeout 10 script -qec 'timeout 5 lazygit' /dev/null > shown || true; ! grep -ai denied shown",
+        stage="mkdir -p ~/.config/lazygit; touch ~/.config/lazygit/config.yml",
     ),
     slow(
         "OCaml's prompt reads its settings",
