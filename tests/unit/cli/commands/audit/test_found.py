@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from nono.cli.args.argparse_parser import NUMBER_MAX
+from nono.cli.commands.audit import cleanup
 from nono.cli.commands.audit.cleanup import Wish, chosen
 from nono.cli.commands.audit.found import COMPLETED, ORPHANED, RUNNING, Found, Wanted, filtered
 from nono.cli.text import audit_text
@@ -72,3 +73,15 @@ def test_what_a_log_says_draws_nothing_on_the_terminal() -> None:
     }
     lines = [*audit_text.listing([hostile]), *audit_text.details(hostile, summary, {drawn: 1}, None)]
     assert "\x1b" not in "".join(lines)
+
+
+@pytest.mark.parametrize("is_agreed", [True, False])
+def test_a_cleanup_that_says_nothing_removes_what_a_person_agrees_to(
+    is_agreed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    removed = list[Found]()
+    monkeypatch.setattr(cleanup, "all_found", lambda environ: [ALIVE, LATE, KILLED])
+    monkeypatch.setattr(cleanup, "_agrees", lambda count: is_agreed and count == 2)
+    monkeypatch.setattr(cleanup, "_remove", removed.append)
+    status = cleanup.cleanup(Wish(None, None, is_all=False, is_dry=False), {}, silent=True)
+    assert (status, removed) == ((0, [LATE, KILLED]) if is_agreed else (1, []))
