@@ -102,6 +102,13 @@ def test_a_request_that_fails_counts_as_failed() -> None:
     assert (host.failed, host.endpoints[0].statuses) == (1, {0: 1})
 
 
+def test_an_upstream_that_cannot_be_reached_refuses_nothing() -> None:
+    [failed] = report([allowed(), denied("api.test", denial_category="upstream_connect_failed")]).hosts
+    assert (failed.requests, failed.refused) == (1, 0)
+    [refused] = report([allowed(), denied("api.test")]).hosts
+    assert (refused.requests, refused.refused) == (1, 1)
+
+
 def test_a_request_that_its_client_left_does_not_count_as_failed() -> None:
     (host,) = report([allowed(), RequestsEnded([Outcome(0, None, "client")])]).hosts
     assert host.failed == 0
@@ -342,6 +349,23 @@ def test_a_list_that_is_not_complete_says_so(bound: str, what: str) -> None:
     note = f"more {what} than are listed; the log has all of them"
     assert note not in report(map(nth, range(most))).notes
     assert note in report(map(nth, range(most + 1))).notes
+
+
+@pytest.mark.parametrize(
+    ("recorded", "words"),
+    [
+        (event.audit_budget_reached(1 << 20), "nothing more was allowed from then on"),
+        (event.audit_unrecorded(7), "7 refusals were not recorded"),
+        (event.instructions_unchecked("/p"), "instruction files in /p were not checked"),
+        (event.enforced_by("landlock"), "knows ports and no addresses: landlock"),
+        (event.enforced_by("notify"), None),
+        (event.enforced_by("netns"), None),
+    ],
+)
+def test_what_makes_a_log_prove_less_is_noted(recorded: Event, words: str | None) -> None:
+    notes = report([recorded]).notes
+    assert len(notes) == (words is not None)
+    assert words is None or words in notes[0]
 
 
 def test_what_git_outside_will_run_is_named_by_file_with_how_many_more() -> None:

@@ -132,6 +132,12 @@ def test_a_variable_goes_before_the_file(environ: dict[str, str], text: str | No
         ('[ui]\ndetach_sequence = "x"', "ui.detach_sequence: 'x': at least 2 keys are expected"),
         ('[ui]\ndetach_sequence = "ctrl-! d"', "'ctrl-!' is not a key"),
         ("[sessions]\nscreen_recording_mb = 0", "sessions.screen_recording_mb: 0 is not a number from 1 to"),
+        (
+            "[sessions]\nscreen_recording_mb = 1025",
+            "sessions.screen_recording_mb: 1025 is not",
+        ),
+        ("[audit]\nsession_max_mb = 0", "audit.session_max_mb: 0 is not a number from 1 on"),
+        ('[redaction]\nadd_flags = ["--x\\u001b"]', "redaction.add_flags: a name is empty or holds control"),
         ("[rollback]\nmax_sessions = 1.5", "rollback.max_sessions: expected a whole number"),
         ("[rollback]\nmax_storage_gb = -1", "rollback.max_storage_gb: -1.0 is not a number from 0 on"),
         ("[rollback]\nmax_storage_gb = nan", "rollback.max_storage_gb: nan is not a number from 0 on"),
