@@ -80,6 +80,24 @@ def test_it_installs_inside_and_leaves_the_persons_store_alone(person: NonoRun, 
     assert list((person.user.home / ".cache/nono/caches").glob(f"*/{MANAGERS[name].inside}"))
 
 
+@pytest.mark.parametrize(("left", "works"), [(".config/yarn/global", True), (".npmrc", False)])
+def test_yarn_works_beside_what_it_has_installed_for_the_person(
+    person: NonoRun, left: str, works: bool
+) -> None:
+    """Yarn 1 tries to read the directory as a file, and ends where it gets another error than EISDIR."""
+    package = installed("yarn")
+    made = person.user.home / left
+    made.parent.mkdir(parents=True, exist_ok=True)
+    made.touch()
+    for path in (*reversed(made.relative_to(person.user.home).parents), Path(left)):
+        person.give(person.user.home / path)
+    command = script("yarn", package)
+    ended = person.run(
+        command, profile={"extends": "node-dev", **NETWORK}, flags=[f"--read={package}"], timeout_s=120
+    )
+    assert (ended.stdout == "42\n") is works, ended.stdout + ended.stderr
+
+
 @pytest.mark.parametrize("is_on_path", [True, False], ids=["on PATH", "not on PATH"])
 def test_what_pnpm_installs_for_all_projects_is_found_by_its_name_where_the_persons_are(
     person: NonoRun, is_on_path: bool
