@@ -99,6 +99,9 @@ CASES = [
         stage="touch ~/.ocamlinit",
     ),
     slow(
+        "GNU parallel waits for a semaphore", "timeout 20 sem --id own true; timeout 20 sem --wait --id own"
+    ),
+    slow(
         "a program that npm installed for the person runs",
         "~/.npm-global/bin/own-of-npm | grep -qx own",
         profile="node-dev",

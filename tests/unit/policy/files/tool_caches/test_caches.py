@@ -156,6 +156,7 @@ def test_mypy_keeps_its_cache_elsewhere_where_a_project_may_only_be_read(
         ("MPLCONFIGDIR", ".config/matplotlib"),
         ("PDM_LOG_DIR", ".local/state/pdm/log"),
         ("PERL_CPANM_HOME", ".cpanm"),
+        ("PARALLEL_HOME", ".parallel"),
         ("PIPX_BIN_DIR", ".local/bin"),
         ("PLATFORMIO_CORE_DIR", ".platformio"),
         ("PM2_HOME", ".pm2"),
