@@ -93,7 +93,7 @@ class Launch:
         resolved, facts = _with_facts(resolved, launcher, self._probes, environ)
         capabilities = resolved.capabilities
         enforcement = enforcement_of(capabilities, facts, is_supervised=True)
-        resolved = starting(resolved, environ, namespaces=enforcement.namespaces)
+        resolved = starting(resolved, environ, enforcement)
         search_path = environ.get("PATH", os.defpath)
         program = self._program(resolved, command[0], search_path) if needs_program else None
         cgroups = None

@@ -35,7 +35,7 @@ def prepare(
     enforcement = enforcement_of(resolved.capabilities, facts, is_supervised=False)
     # This process loads nothing any more, but the next nono does.
     module_path.refuse_writable_code(resolved.capabilities.grants, environ)
-    resolved = starting(resolved, environ, namespaces=False)
+    resolved = starting(resolved, environ, enforcement)
     program = None
     if needs_program:
         program = program_of(resolved, command[0], environ.get("PATH", os.defpath))

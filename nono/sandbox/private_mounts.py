@@ -29,12 +29,11 @@ def mount_view(view: PrivateView) -> int | None:
     shown = _copied(view)
     try:
         _mount_proc()
-        for directory in view.directories:
-            if os.path.isdir(directory) and not os.path.islink(directory):
-                mode = "1777" if directory in DIRECTORIES else "0700"  # others are this person's alone
-                _mount("tmpfs", {"mode": mode}, NO_DEVICES, directory)
-        for path, mount in shown.items():
-            _show(path, mount)
+        for path in sorted({*view.directories, *shown}):  # what is within another follows it
+            if path in view.directories:
+                _replace(path, view.directories)
+            if path in shown:
+                _show(path, shown[path])
         for path in view.pinned:
             with _opened(path) as pinned:
                 _attach_copy(pinned)
@@ -101,6 +100,16 @@ def _copied(view: PrivateView) -> dict[str, int]:
             if not each.writes:
                 mounts.make_read_only(copies[each.path])
     return copies
+
+
+def _replace(directory: str, directories: Iterable[str]) -> None:
+    """Mount an empty directory in memory over one of this host; ignore a missing one, or a link."""
+    if os.path.isdir(directory) and not os.path.islink(directory):
+        mode = "1777" if directory in DIRECTORIES else "0700"  # others are this person's alone
+        _mount("tmpfs", {"mode": mode}, NO_DEVICES, directory)
+    elif any(directory.startswith(f"{above}/") for above in directories):
+        # It was there until the one above it was replaced: XDG_RUNTIME_DIR is in /tmp on some systems.
+        os.makedirs(directory, mode=0o700, exist_ok=True)
 
 
 def _show(path: str, mount: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
@@ -141,6 +142,50 @@ def test_the_bus_stays_closed_where_files_of_the_whole_session_are_granted(
     outcomes = run.outcomes()
     assert outcomes[f"connect {services.bus}"] == outcomes[f"connect {services.engine}"] == "ECONNREFUSED"
     assert outcomes[f"connect {services.deep}"] == "ok"
+
+
+def test_where_sockets_of_a_directory_are_granted_the_files_beside_them_are_not(
+    sandbox: NonoRun, services: Services
+) -> None:
+    beside = services.deep.parent / "cookie"
+    beside.write_text("of the session\n")
+    sandbox.give(beside)
+    script = 'cat "$0"; exec "$@"'
+    command = ["sh", "-c", script, str(beside), *asking(*services.all)]
+    flags = [f"--allow-unix-socket-dir={services.deep.parent}"]
+    with listening(services):
+        run = sandbox.run(command, profile=OPEN, flags=flags)
+    assert f"{beside}: Permission denied" in run.stderr
+    outcomes = run.outcomes()
+    assert (outcomes[f"connect {services.deep}"], outcomes[f"connect {services.bus}"]) == (
+        "ok",
+        "ECONNREFUSED",
+    )
+    beside.unlink()
+
+
+def test_a_runtime_directory_in_tmp_is_there_and_private(sandbox: NonoRun) -> None:
+    outside = Path(f"/tmp/nono-session-{os.getpid()}")
+    outside.mkdir(mode=0o700)
+    sandbox.give(outside)
+    try:
+        script = 'stat -c %a "$XDG_RUNTIME_DIR" && : > "$XDG_RUNTIME_DIR/file" && ls "$XDG_RUNTIME_DIR"'
+        run = sandbox.run(["sh", "-c", script], profile=OPEN, environment={"XDG_RUNTIME_DIR": str(outside)})
+        assert run.stdout == "700\nfile\n", run.stderr
+        assert [*outside.iterdir()] == []
+    finally:
+        outside.rmdir()
+
+
+def test_a_command_does_not_start_in_what_its_runtime_directory_hides(
+    sandbox: NonoRun, services: Services
+) -> None:
+    here = ["--workdir", str(services.deep.parent)]
+    run = sandbox.run(["pwd"], profile={"workdir": {"access": "read"}}, flags=here)
+    assert run.stdout == "/\n", run.stderr
+    assert f"it has a {services.bus.parent} of its own" in run.stderr
+    shown = sandbox.run(["pwd"], profile={"workdir": {"access": "read"}}, flags=[*here, "--allow-cwd"])
+    assert shown.stdout == f"{services.deep.parent}\n", shown.stderr
 
 
 @each_run

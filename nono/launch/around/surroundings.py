@@ -25,7 +25,7 @@ from nono.policy.path_expansion import PathContext, is_within
 from nono.policy.resolve import Resolved
 from nono.printable import shell_word
 from nono.sandbox.plan import private_view
-from nono.sandbox.plan.enforcement import hides_services
+from nono.sandbox.plan.enforcement import Enforcement, hides_services
 from nono.sandbox.plan.private_view import TERMINALS, PrivateView
 
 PTMX = "/dev/ptmx"
@@ -53,7 +53,6 @@ def surrounded(
         prepared.resolved,
         environ,
         namespaces=prepared.enforcement.namespaces,
-        hides=hides_services(prepared.enforcement),
         starts=True,
         terminals=None if terminal is None else [terminal],
     )
@@ -106,9 +105,9 @@ def with_surroundings(resolved: Resolved, environ: Mapping[str, str], *, namespa
 
     Creates nothing: the run need not start.
     """
-    hides = namespaces and not resolved.capabilities.mediates_unix_sockets
-    found = _surroundings(resolved, environ, namespaces=namespaces, hides=hides, starts=False, terminals=None)
-    return found[0]
+    if namespaces and not resolved.capabilities.mediates_unix_sockets:
+        resolved = _without_services(resolved, environ)
+    return _surroundings(resolved, environ, namespaces=namespaces, starts=False, terminals=None)[0]
 
 
 def _surroundings(
@@ -116,7 +115,6 @@ def _surroundings(
     environ: Mapping[str, str],
     *,
     namespaces: bool,
-    hides: bool,
     starts: bool,
     terminals: list[str] | None,
 ) -> tuple[Resolved, PrivateView | None, str | None]:
@@ -124,7 +122,6 @@ def _surroundings(
 
     The view is None without namespaces, the path if there are no caches.
 
-    hides: Its mounts keep it from services outside.
     starts: The run is about to start, so create the directories that it needs.
     terminals: The command's own; None: the caller's.
     """
@@ -132,16 +129,6 @@ def _surroundings(
     resolved, caches = _with_caches(resolved, environ, starts=starts)
     resolved = _with_own_environment(resolved, environ, roots, starts=starts)
     capabilities = resolved.capabilities
-    if hides:
-        # Imported here: `nono wrap` hides nothing.
-        from nono.launch.around.outside_services import session_of
-        from nono.sandbox.plan.outside_services import kept_from
-
-        capabilities = kept_from(session_of(environ), capabilities)
-        if capabilities.runtime_dir is not None:
-            rules = resolved.environment
-            rules = rules._replace(granted=rules.granted | {RUNTIME_DIRECTORY})
-            resolved = resolved._replace(environment=rules)
     terminals = _terminals() if terminals is None else terminals
     view = None
     if namespaces:
@@ -155,6 +142,19 @@ def _surroundings(
     denied = [denial.path for denial in capabilities.denials]
     grants = (*capabilities.grants, *private_view.own_grants(view, terminals, ptmx, denied))
     return resolved._replace(capabilities=capabilities._replace(grants=grants)), view, caches
+
+
+def _without_services(resolved: Resolved, environ: Mapping[str, str]) -> Resolved:
+    """Return the policy of a run whose mounts keep its command from services outside."""
+    # Imported here: `nono wrap` hides nothing.
+    from nono.launch.around.outside_services import session_of
+    from nono.sandbox.plan.outside_services import kept_from
+
+    capabilities = kept_from(session_of(environ), resolved.capabilities, _protected(environ))
+    rules = resolved.environment
+    if capabilities.runtime_dir is not None:
+        rules = rules._replace(granted=rules.granted | {RUNTIME_DIRECTORY})
+    return resolved._replace(capabilities=capabilities, environment=rules)
 
 
 def _rendezvous(capabilities: CapabilitySet, paths: PathContext) -> list[Grant]:
@@ -180,13 +180,15 @@ def hidden_below(path: str, prepared: Prepared, environ: Mapping[str, str]) -> s
     return None if own == private_view.PROCESSES else own
 
 
-def starting(resolved: Resolved, environ: Mapping[str, str], *, namespaces: bool) -> Resolved:
+def starting(resolved: Resolved, environ: Mapping[str, str], enforcement: Enforcement) -> Resolved:
     """Return the policy with where its command starts: in "/", and a warning, if it cannot stay here.
 
-    A directory needs no grant to be entered: what is granted can then be named from there. Warnings about
-    paths are kept where the command sees these.
+    It says which services outside are hidden, too. A directory needs no grant to be entered: what is granted
+    can then be named from there. Warnings about paths are kept where the command sees these.
     """
-    capabilities = resolved.capabilities
+    if hides_services(enforcement):
+        resolved = _without_services(resolved, environ)
+    namespaces, capabilities = enforcement.namespaces, resolved.capabilities
     resolved = resolved._replace(
         insisted=(
             *resolved.insisted,

@@ -4,11 +4,13 @@ Landlock does not check connect(2) to a socket that has a path (ABI 1 to 7). Whe
 a command in namespaces of its own is kept from these by mounts.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import CapabilitySet
 from nono.policy.path_expansion import is_within
+from nono.policy.socket_grant import SocketScope
+from nono.sandbox.plan.private_view import is_held_otherwise
 
 # A directory stands for all sockets in it. /run/WSL has those by which WSL2 starts programs of Windows.
 _OF_SYSTEM = (
@@ -42,7 +44,7 @@ _OF_HOME = (
     ".gnupg/S.gpg-agent.extra",
     ".gnupg/S.gpg-agent.browser",
 )
-# Where a person has granted the whole runtime directory, these stay closed.
+# Where the runtime directory is shared with the command, these stay closed.
 _OF_RUNTIME_DIR = ("bus", "systemd", "docker.sock", "podman", "libvirt", "gnupg", "keyring", "gcr", "emacs")
 
 
@@ -61,10 +63,15 @@ def usual_sockets(home: str, runtime_dir: str | None) -> Iterator[str]:
         yield from (f"{runtime_dir}/{each}" for each in _OF_RUNTIME_DIR)
 
 
-def kept_from(session: Session, capabilities: CapabilitySet) -> CapabilitySet:
-    """Return the capabilities of a command that is kept from the services for which it has no grant."""
+def kept_from(session: Session, capabilities: CapabilitySet, roots: Collection[str]) -> CapabilitySet:
+    """Return the capabilities of a command that is kept from the services for which it has no grant.
+
+    roots: as for private_view().
+    """
     runtime_dir = session.runtime_dir
-    if runtime_dir is not None and _is_granted_whole(runtime_dir, capabilities):
+    if runtime_dir is not None and (
+        _is_granted_whole(runtime_dir, capabilities) or is_held_otherwise(runtime_dir, capabilities, roots)
+    ):
         runtime_dir = None
     elsewhere = (path for path in session.sockets if runtime_dir is None or not is_within(path, runtime_dir))
     closed = tuple(path for path in elsewhere if not _is_asked(path, capabilities))
@@ -72,10 +79,11 @@ def kept_from(session: Session, capabilities: CapabilitySet) -> CapabilitySet:
 
 
 def _is_granted_whole(directory: str, capabilities: CapabilitySet) -> bool:
-    """Return True if a person has granted the directory or one above it, for files or for sockets."""
-    asked = [grant.path for grant in capabilities.grants if grant.is_users]
-    asked += [grant.path for grant in capabilities.sockets]
-    return any(is_within(directory, path) for path in asked)
+    """Return True if a person has granted the directory or one above it for files, or the sockets in it."""
+    if any(grant.is_users and is_within(directory, grant.path) for grant in capabilities.grants):
+        return True
+    whole = [grant for grant in capabilities.sockets if grant.scope is not SocketScope.FILE]
+    return any(grant.covers(f"{directory}/bus") for grant in whole)
 
 
 def _is_asked(path: str, capabilities: CapabilitySet) -> bool:

@@ -133,16 +133,26 @@ def _movable(path: str, written: Collection[str]) -> tuple[str, ...]:
 
 def _shared(capabilities: CapabilitySet, roots: Collection[str]) -> Iterator[str]:
     """Yield the directories that stay shared: granted whole, or with a grant that no mount can express."""
-    users = [grant for grant in capabilities.grants if grant.is_users]
-    asked = {grant.path for grant in users}
-    held_otherwise = (
+    asked = {grant.path for grant in capabilities.grants if grant.is_users}
+    for directory in DIRECTORIES:
+        if directory in asked or is_held_otherwise(directory, capabilities, roots):
+            yield directory
+
+
+def is_held_otherwise(directory: str, capabilities: CapabilitySet, roots: Collection[str]) -> bool:
+    """Return True if something below the directory is granted, or kept, in a way that no mount can express.
+
+    All files that show through in a directory of the command's own could be read.
+
+    roots: as for private_view().
+    """
+    users = (grant for grant in capabilities.grants if grant.is_users)
+    held = (
         *(grant.path for grant in users if grant.access is Access.WRITE),
         *(grant.path for grant in capabilities.sockets if grant.scope is not SocketScope.FILE),
         *roots,
     )
-    for directory in DIRECTORIES:
-        if directory in asked or any(is_within(path, directory) for path in held_otherwise):
-            yield directory
+    return any(is_within(path, directory) for path in held)
 
 
 def _without_covered(wanted: Iterable[Shown]) -> Iterator[Shown]:

@@ -42,17 +42,37 @@ def socket(path: str, scope: SocketScope = SocketScope.FILE) -> SocketGrant:
         (capabilities(sockets=(socket(BUS),)), RUN, (DOCKER, LIBVIRT)),
         (capabilities(sockets=(socket(RUN, SocketScope.DIR_CHILDREN),)), None, (DOCKER, LIBVIRT)),
         (capabilities(sockets=(socket("/run", SocketScope.DIR_SUBTREE),)), None, ()),
+        (capabilities(sockets=(socket("/run", SocketScope.DIR_CHILDREN),)), RUN, ()),
     ],
 )
 def test_what_a_person_has_granted_is_not_hidden(
     granted: CapabilitySet, runtime_dir: str | None, closed: tuple[str, ...]
 ) -> None:
-    kept = kept_from(SESSION, granted)
+    kept = kept_from(SESSION, granted, ())
     assert (kept.runtime_dir, kept.closed_sockets) == (runtime_dir, closed)
 
 
 def test_without_a_runtime_directory_there_is_none_of_the_commands_own() -> None:
-    assert kept_from(Session(None, ()), capabilities()) == capabilities()
+    assert kept_from(Session(None, ()), capabilities(), ()) == capabilities()
+
+
+@pytest.mark.parametrize(
+    ("granted", "roots"),
+    [
+        (capabilities(sockets=(socket(f"{RUN}/app", SocketScope.DIR_CHILDREN),)), ()),
+        (capabilities(files(f"{RUN}/out")._replace(access=Access.WRITE)), ()),
+        (capabilities(), (f"{RUN}/state/nono",)),
+    ],
+)
+def test_it_is_shared_where_what_lies_there_could_be_read_in_one_of_the_commands_own(
+    granted: CapabilitySet, roots: tuple[str, ...]
+) -> None:
+    """Landlock allows all files of such a directory, so a mount must not show more than is granted."""
+    kept = kept_from(SESSION, granted, roots)
+    assert (kept.runtime_dir, kept.closed_sockets) == (None, (DOCKER, LIBVIRT, BUS))
+    assert kept_from(SESSION, granted, ("/home/me/.local/state/nono",)).runtime_dir == (
+        RUN if roots else None
+    )
 
 
 def test_the_usual_sockets_are_absolute_and_stand_once() -> None:
