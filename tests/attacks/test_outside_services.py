@@ -15,6 +15,7 @@ import pytest
 from support.canary import Canary
 from support.ladder.launch import wait_until
 from support.nono_run import NO_NAMESPACES, PROXY_ONLY, Ended, NonoRun, program
+from support.private_mounts import stage
 
 Profile = Mapping[str, object]
 OPEN: Profile = {}
@@ -162,6 +163,32 @@ def test_where_sockets_of_a_directory_are_granted_the_files_beside_them_are_not(
         "ECONNREFUSED",
     )
     beside.unlink()
+
+
+def test_what_is_mounted_twice_is_hidden_at_both_places(sandbox: NonoRun, services: Services) -> None:
+    runtime, engine = (sandbox.make(sandbox.user.home / name) for name in ("host", "colima"))
+    twice = stage({runtime: services.bus.parent, engine: services.engine.parent})
+    paths = [runtime / "bus", engine / "docker.sock", services.beside]
+    with listening(services):
+        bare = sandbox.bare(asking(*paths), stage=twice)
+        run = sandbox.run(asking(*paths), profile=OPEN, stage=twice)
+    runtime.rmdir()
+    engine.rmdir()
+    assert set(bare.outcomes().values()) == {"ok"}
+    assert [*run.outcomes().values()] == ["ENOENT", "ECONNREFUSED", "ok"]
+
+
+@pytest.mark.parametrize(("name", "value"), [("SSH_AUTH_SOCK", "{}"), ("DOCKER_HOST", "unix://{}")])
+def test_a_socket_that_a_variable_names_is_reached_only_when_granted(
+    sandbox: NonoRun, services: Services, name: str, value: str
+) -> None:
+    environment = {name: value.format(services.beside)}
+    with listening(services):
+        run = sandbox.run(asking(services.beside), profile=OPEN, environment=environment)
+        flags = [f"--allow-unix-socket={services.beside}"]
+        granted = sandbox.run(asking(services.beside), profile=OPEN, environment=environment, flags=flags)
+    assert run.outcomes() == {f"connect {services.beside}": "ECONNREFUSED"}
+    assert granted.outcomes() == {f"connect {services.beside}": "ok"}
 
 
 def test_a_runtime_directory_in_tmp_is_there_and_private(sandbox: NonoRun) -> None:

@@ -39,19 +39,49 @@ def test_the_runtime_directory_and_sockets_that_are_there_are_found(home: Path) 
     assert not any("1password" in path or "link" in path or ".docker" in path for path in found.sockets)
 
 
-@pytest.mark.parametrize(
-    "kind", ["open to others", "the home", "above the home", "a file", "relative", "none"]
-)
+@pytest.mark.parametrize(("uid", "is_found"), [(7, True), (0, False)])
+def test_one_that_others_may_enter_counts_for_all_but_root(
+    home: Path, uid: int, is_found: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So it is on WSL2 and in containers; root owns /run and /tmp as well."""
+    (home / "run").chmod(0o755)
+    of_anybody = os.stat
+
+    def owned(path: str) -> os.stat_result:
+        fields = [*of_anybody(path)]
+        return os.stat_result((*fields[:4], uid, *fields[5:]))
+
+    monkeypatch.setattr(os, "getuid", lambda: uid)
+    monkeypatch.setattr(os, "stat", owned)
+    found = session_of(environ(home, f"{home}/run")).runtime_dir
+    monkeypatch.undo()
+    assert found == (f"{home}/run" if is_found else None)
+
+
+def test_sockets_that_variables_name_are_found_and_nothing_else_there(home: Path) -> None:
+    named = {
+        "SSH_AUTH_SOCK": f"{home}/agent",
+        "TMUX": f"{home}/none,1,0",
+        "DOCKER_HOST": f"unix://{home}/.rd",
+    }
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(f"{home}/agent")
+        found = session_of({**environ(home, ""), **named}).sockets
+    assert [path for path in found if path.startswith(str(home))] == [
+        f"{home}/.rd/docker.sock",
+        f"{home}/agent",
+    ]
+
+
+@pytest.mark.parametrize("kind", ["the home", "above the home", "a file", "relative", "none"])
 def test_what_is_no_runtime_directory_is_not_taken_for_one(home: Path, kind: str) -> None:
     named = {
-        "open to others": home / "run",
         "the home": home,
         "above the home": home.parent,
         "a file": home / ".1password/agent.sock",
         "relative": "run",
         "none": home / "gone",
     }[kind]
-    (home / "run").chmod(0o755 if kind == "open to others" else 0o700)
     home.chmod(0o700)
     assert not (session_of(environ(home, str(named))).runtime_dir or "").startswith(str(home.parent))
 
