@@ -84,6 +84,7 @@ def said(run: Ended) -> list[str]:
     return [str(event["what"]) for event in run.events if event["type"] == "not_enforced"]
 
 
+@pytest.mark.needs("namespaces")
 @each_run
 def test_a_command_reaches_no_service_of_the_session_and_no_engine(
     sandbox: NonoRun, services: Services, profile: Profile, flags: Sequence[str]
@@ -116,6 +117,7 @@ def test_without_namespaces_they_are_reached_and_the_run_says_so(
     assert any("the command reaches every service of this user" in gap for gap in said(run))
 
 
+@pytest.mark.needs("namespaces")
 @each_run
 def test_the_granted_ones_are_reached_and_no_others(
     sandbox: NonoRun, services: Services, profile: Profile, flags: Sequence[str]
@@ -134,6 +136,7 @@ def test_the_granted_ones_are_reached_and_no_others(
     assert seen == {"control": 1, "docker.sock": 1, "database": 1}
 
 
+@pytest.mark.needs("namespaces")
 def test_the_bus_stays_closed_where_files_of_the_whole_session_are_granted(
     sandbox: NonoRun, services: Services
 ) -> None:
@@ -145,6 +148,7 @@ def test_the_bus_stays_closed_where_files_of_the_whole_session_are_granted(
     assert outcomes[f"connect {services.deep}"] == "ok"
 
 
+@pytest.mark.needs("namespaces")
 def test_where_sockets_of_a_directory_are_granted_the_files_beside_them_are_not(
     sandbox: NonoRun, services: Services
 ) -> None:
@@ -165,6 +169,7 @@ def test_where_sockets_of_a_directory_are_granted_the_files_beside_them_are_not(
     beside.unlink()
 
 
+@pytest.mark.needs("namespaces")
 def test_what_is_mounted_twice_is_hidden_at_both_places(sandbox: NonoRun, services: Services) -> None:
     runtime, engine = (sandbox.make(sandbox.user.home / name) for name in ("host", "colima"))
     twice = stage({runtime: services.bus.parent, engine: services.engine.parent})
@@ -178,6 +183,7 @@ def test_what_is_mounted_twice_is_hidden_at_both_places(sandbox: NonoRun, servic
     assert [*run.outcomes().values()] == ["ENOENT", "ECONNREFUSED", "ok"]
 
 
+@pytest.mark.needs("namespaces")
 @pytest.mark.parametrize(("name", "value"), [("SSH_AUTH_SOCK", "{}"), ("DOCKER_HOST", "unix://{}")])
 def test_a_socket_that_a_variable_names_is_reached_only_when_granted(
     sandbox: NonoRun, services: Services, name: str, value: str
@@ -191,6 +197,7 @@ def test_a_socket_that_a_variable_names_is_reached_only_when_granted(
     assert granted.outcomes() == {f"connect {services.beside}": "ok"}
 
 
+@pytest.mark.needs("namespaces")
 def test_a_runtime_directory_in_tmp_is_there_and_private(sandbox: NonoRun) -> None:
     outside = Path(f"/tmp/nono-session-{os.getpid()}")
     outside.mkdir(mode=0o700)
@@ -204,6 +211,7 @@ def test_a_runtime_directory_in_tmp_is_there_and_private(sandbox: NonoRun) -> No
         outside.rmdir()
 
 
+@pytest.mark.needs("namespaces")
 def test_a_command_does_not_start_in_what_its_runtime_directory_hides(
     sandbox: NonoRun, services: Services
 ) -> None:
@@ -215,6 +223,7 @@ def test_a_command_does_not_start_in_what_its_runtime_directory_hides(
     assert shown.stdout == f"{services.deep.parent}\n", shown.stderr
 
 
+@pytest.mark.needs("namespaces")
 @each_run
 def test_the_runtime_directory_is_the_commands_own(
     sandbox: NonoRun, services: Services, profile: Profile, flags: Sequence[str]
@@ -230,6 +239,7 @@ def test_the_runtime_directory_is_the_commands_own(
     assert not (services.bus.parent / "file").exists()
 
 
+@pytest.mark.needs("namespaces")
 @pytest.mark.skipif(
     shutil.which("dbus-daemon") is None or shutil.which("dbus-send") is None,
     reason="not installed: dbus-daemon, dbus-send (Debian: dbus-daemon dbus-x11)",
