@@ -82,16 +82,32 @@ class Connector:
                 return refusal.host_denied(addresses, host)
             if not may_begin():
                 return refusal.not_recorded()
-            connect = partial(self.dialer.open, protocol_factory, server_name=server_name, tls=tls, alpn=alpn)
+            connect = partial(self.dialer.open, server_name=server_name, tls=tls, alpn=alpn)
             upstream_proxy = self._proxy_for(host, port)
             if upstream_proxy is None:
                 first = _refuse_another_users if sends_key and server_name is None else None
-                return await connect(addresses, port, first=first)
+                made = partial(self._made, protocol_factory, host, port, addresses, hosts)
+                return await connect(made, addresses, port, first=first)
+            connect = partial(connect, protocol_factory)
             return await self._connect_through(upstream_proxy, connect, host, port)
         except _TunnelRefused as refused:
             return chaining.rejected(host, refused.via, refused.reply)
+        except _DeniedMeanwhile as denied:
+            return refusal.host_denied(denied.verdict, host)
         except DialError as failure:
             return refusal.upstream_failed(host, failure.reason, failure.failure)
+
+    def _made[P](
+        self, factory: Callable[[], P], host: str, port: int, addresses: Sequence[str], hosts: HostPolicy
+    ) -> P:
+        """Make the protocol of a connection. Raises _DeniedMeanwhile if the rules refuse its addresses now.
+
+        From here on the connection is one of those that are cut when rules change; before, it is none.
+        """
+        verdict = self.judge_addresses(hosts, host, port, addresses)
+        if isinstance(verdict, Refuse):
+            raise _DeniedMeanwhile(verdict._replace(reason=f"the rules changed: {verdict.reason}"))
+        return factory()
 
     def judge_addresses(
         self, hosts: HostPolicy, host: str, port: int, addresses: Sequence[str]
@@ -154,6 +170,12 @@ class Connector:
         except DialError as failure:
             reason = f"through the upstream proxy {upstream_proxy.via}: {failure.reason}"
             raise DialError(reason, failure.failure) from None
+
+
+class _DeniedMeanwhile(Exception):  # noqa: N818  # an answer, not a fault
+    def __init__(self, verdict: Refuse) -> None:
+        super().__init__()
+        self.verdict = verdict
 
 
 class _TunnelRefused(Exception):  # noqa: N818  # an answer, not a fault

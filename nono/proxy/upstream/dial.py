@@ -202,7 +202,7 @@ class Dialer:
     ) -> P:
         """Return a connected protocol, whose transport the caller closes. Raises DialError.
 
-        protocol_factory: makes the protocol once the connection stands.
+        protocol_factory: makes the protocol once the connection stands; what it raises ends the connection.
         addresses, port: the vetted destination.
         server_name: verify TLS for this name; None speaks plain TCP.
         tls: the roots to trust and the client certificate.
@@ -246,7 +246,11 @@ class Dialer:
             raise
         if context is not None:
             transport, opening = await _secured(transport, context, server_name, self.reads)
-        protocol = protocol_factory()
+        try:
+            protocol = protocol_factory()
+        except BaseException:
+            transport.abort()
+            raise
         opening.replace_with(cast(asyncio.Protocol, protocol), transport)
         return protocol
 

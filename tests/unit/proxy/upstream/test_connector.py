@@ -1,4 +1,4 @@
-"""One address that leads back to a proxy refuses a host, whatever its other addresses are."""
+"""One address that leads back to a proxy, or is denied, refuses a host, whatever its other addresses are."""
 
 from __future__ import annotations
 
@@ -8,12 +8,23 @@ from collections.abc import Sequence
 import anyio
 import pytest
 
-from nono.policy.hosts.host_filter import Allow, Refuse
+from nono.policy.hosts.host_filter import Allow, HostFilter, HostRule, Refuse
+from nono.policy.hosts.live_hosts import LiveHosts
 from nono.proxy.http.refusal import Refusal
 from nono.proxy.http.upstream_proxy import ProxyAddress, UpstreamProxy
 from nono.proxy.upstream.connector import Connector
 from nono.proxy.upstream.dial import Dialer
 from support.proxy.thread import Hosts
+
+
+class Saying(asyncio.Protocol):
+    """Says that it is there, and ends."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        transport.write(b"reached")
+        transport.write_eof()
+
 
 OWN_PORT = 8080
 VIA = ProxyAddress("proxy.test", 3128)
@@ -66,3 +77,36 @@ def test_a_host_with_an_address_of_the_upstream_proxy_is_refused(
     answer = anyio.run(main)
     assert isinstance(answer, Refusal)
     assert (answer.rule, begun) == (rule, [] if rule else [True])
+
+
+@pytest.mark.parametrize("denied", [LOOPBACK, ELSEWHERE, None])
+def test_an_address_that_is_denied_while_it_is_dialled_is_not_used(denied: str | None) -> None:
+    """The other end chooses how long a handshake lasts, and so whether a denial comes before or after it."""
+    hosts = LiveHosts(HostFilter((HostRule("localhost", None, "the test"),)))
+
+    async def main() -> tuple[asyncio.Protocol | Refusal, bytes]:
+        ended = asyncio.get_running_loop().create_future()
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            ended.set_result(await reader.read())
+            writer.close()
+
+        def deny() -> bool:
+            rule = HostRule(denied or "192.0.2.9", None, "a person")
+            hosts.put([], [rule])
+            return True
+
+        async def resolver(host: str, port: int) -> Sequence[str]:
+            return [LOOPBACK]
+
+        server = await asyncio.start_server(serve, LOOPBACK, 0)
+        port = server.sockets[0].getsockname()[1]
+        way = Connector(Dialer(resolver), OWN_PORT)
+        reached = await way.connect(Saying, "localhost", port, hosts=hosts, may_begin=deny, sends_key=False)
+        sent = await ended
+        server.close()
+        return reached, sent
+
+    reached, sent = anyio.run(main)
+    assert isinstance(reached, Refusal) == (denied == LOOPBACK)
+    assert sent == (b"" if denied == LOOPBACK else b"reached")
