@@ -156,7 +156,8 @@ class ProxyService:
         if context.live_hosts is None:
             return 0
         members = [*context.pool.connections.members, *context.tunnel_ends.members]
-        return sum(_cut_if_denied(each, self._judge_reached) for each in members)
+        cut = sum(_cut_if_denied(each, self._judge_reached) for each in members)
+        return cut + context.connector.cut_denied(self._judge_reached)
 
     def _judge_reached(self, address: str, port: int) -> Refuse | None:
         live, connector = self.context.live_hosts, self.context.connector

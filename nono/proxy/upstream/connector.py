@@ -6,7 +6,7 @@ import asyncio
 import os
 import socket
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import anyio
@@ -37,6 +37,18 @@ _LOCAL_LOOKUP_S = 2.0  # with an upstream proxy, which looks names up too, a han
 _CHAIN_PATIENCE = 3  # times the connect time limit, because that proxy looks up and connects too
 
 
+@dataclass(slots=True, eq=False)
+class _Dial:
+    """A connection that is being made, without an upstream proxy, to one of some vetted addresses."""
+
+    host: str
+    port: int
+    hosts: HostPolicy
+    addresses: Sequence[str]
+    scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
+    denied: Refuse | None = None  # since it began
+
+
 @dataclass(slots=True)
 class Connector:
     """Opens every outgoing connection of the proxy."""
@@ -44,6 +56,7 @@ class Connector:
     dialer: Dialer
     own_port: int  # the proxy's; no connection may lead back to it
     upstream_proxy: UpstreamProxy | None = None  # the upstream proxy
+    _dials: set[_Dial] = field(default_factory=set)
 
     def via(self, host: str, port: int) -> ProxyAddress | None:
         """Return the proxy used for a canonical host and port, or None."""
@@ -84,30 +97,54 @@ class Connector:
                 return refusal.not_recorded()
             connect = partial(self.dialer.open, server_name=server_name, tls=tls, alpn=alpn)
             upstream_proxy = self._proxy_for(host, port)
-            if upstream_proxy is None:
-                first = _refuse_another_users if sends_key and server_name is None else None
-                made = partial(self._made, protocol_factory, host, port, addresses, hosts)
-                return await connect(made, addresses, port, first=first)
-            connect = partial(connect, protocol_factory)
-            return await self._connect_through(upstream_proxy, connect, host, port)
+            if upstream_proxy is not None:
+                connect = partial(connect, protocol_factory)
+                return await self._connect_through(upstream_proxy, connect, host, port)
+            first = _refuse_another_users if sends_key and server_name is None else None
+            connect = partial(connect, first=first)
+            return await self._dial(_Dial(host, port, hosts, addresses), connect, protocol_factory)
         except _TunnelRefused as refused:
             return chaining.rejected(host, refused.via, refused.reply)
-        except _DeniedMeanwhile as denied:
-            return refusal.host_denied(denied.verdict, host)
         except DialError as failure:
             return refusal.upstream_failed(host, failure.reason, failure.failure)
 
-    def _made[P](
-        self, factory: Callable[[], P], host: str, port: int, addresses: Sequence[str], hosts: HostPolicy
-    ) -> P:
-        """Make the protocol of a connection. Raises _DeniedMeanwhile if the rules refuse its addresses now.
+    def cut_denied(self, judge: Callable[[str, int], Refuse | None]) -> int:
+        """Give up what is being connected to an address that `judge` refuses. Returns how many were cut.
 
-        From here on the connection is one of those that are cut when rules change; before, it is none.
+        Not what is refused by its name: whoever waits for that has been cut.
         """
-        verdict = self.judge_addresses(hosts, host, port, addresses)
-        if isinstance(verdict, Refuse):
-            raise _DeniedMeanwhile(verdict._replace(reason=f"the rules changed: {verdict.reason}"))
-        return factory()
+        cut = 0
+        for dial in self._dials:
+            refused = next(filter(None, (judge(each, dial.port) for each in dial.addresses)), None)
+            if refused is not None and isinstance(dial.hosts.judge_name(dial.host, dial.port), Allow):
+                dial.denied = refused
+                dial.scope.cancel()
+                cut += 1
+        return cut
+
+    async def _dial[P](
+        self, dial: _Dial, connect: Callable[..., Awaitable[P]], factory: Callable[[], P]
+    ) -> P | Refusal:
+        def made() -> P:
+            # From here on it is one of the connections that are cut when rules change.
+            verdict = self.judge_addresses(dial.hosts, dial.host, dial.port, dial.addresses)
+            if isinstance(verdict, Refuse):
+                dial.denied = verdict
+                raise DialError(verdict.reason)
+            return factory()
+
+        self._dials.add(dial)
+        try:
+            with dial.scope:
+                return await connect(made, dial.addresses, dial.port)
+        except DialError:
+            if dial.denied is None:
+                raise
+        finally:
+            self._dials.discard(dial)
+        assert dial.denied is not None  # nothing else cancels its scope
+        denied = dial.denied._replace(reason=f"the rules changed: {dial.denied.reason}")
+        return refusal.host_denied(denied, dial.host)
 
     def judge_addresses(
         self, hosts: HostPolicy, host: str, port: int, addresses: Sequence[str]
@@ -170,12 +207,6 @@ class Connector:
         except DialError as failure:
             reason = f"through the upstream proxy {upstream_proxy.via}: {failure.reason}"
             raise DialError(reason, failure.failure) from None
-
-
-class _DeniedMeanwhile(Exception):  # noqa: N818  # an answer, not a fault
-    def __init__(self, verdict: Refuse) -> None:
-        super().__init__()
-        self.verdict = verdict
 
 
 class _TunnelRefused(Exception):  # noqa: N818  # an answer, not a fault
