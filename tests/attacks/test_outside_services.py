@@ -274,3 +274,19 @@ def test_no_program_is_started_outside_by_way_of_a_real_bus(sandbox: NonoRun, se
             bus.wait()
             shutil.rmtree(directory)
             configuration.unlink()
+
+
+def test_no_login_is_shared_that_an_ssh_outside_has(sandbox: NonoRun) -> None:
+    ssh = sandbox.make(sandbox.user.home / ".ssh")
+    master = sandbox.make(ssh / "cm") / "me@host:22"
+    try:
+        with Canary() as canary:
+            canary.unix("master", master)
+            canary.start()
+            run = sandbox.run(asking(master), profile=OPEN)
+            lifted = [f"--allow-unix-socket={master}", f"--bypass-protection={master}"]
+            granted = sandbox.run(asking(master), profile=OPEN, flags=lifted)
+    finally:
+        shutil.rmtree(ssh)
+    assert run.outcomes() == {f"connect {master}": "ECONNREFUSED"}
+    assert granted.outcomes() == {f"connect {master}": "ok"}

@@ -24,8 +24,8 @@ def session_of(environ: Mapping[str, str]) -> Session:
     runtime_dirs = tuple(dict.fromkeys(_runtime_dirs(environ, home)))
     first = runtime_dirs[0] if runtime_dirs else None
     usual = _there(usual_sockets(home, first), and_directories=True)
-    named = _there(_named(environ), and_directories=False)
-    found = dict.fromkeys((*runtime_dirs, *_of_others(), *usual, *named))
+    others = _there((*_named(environ), *_beside_ssh_keys(f"{home}/.ssh")), and_directories=False)
+    found = dict.fromkeys((*runtime_dirs, *_of_others(), *usual, *others))
     fs = HostFilesystem()
     # What is mounted twice, such as /run in a toolbox (/run/host/run), is reached at both places.
     twins = _there((alias for path in found for alias in fs.aliases(path)), and_directories=True)
@@ -68,6 +68,22 @@ def _named(environ: Mapping[str, str]) -> Iterator[str]:
     for name, kind in POINTERS.items():
         if kind == SOCKET and (value := environ.get(name)):
             yield from targets(name, value) or ()
+
+
+def _beside_ssh_keys(directory: str) -> Iterator[str]:
+    """Yield what lies in ~/.ssh, and in directories there: an ssh that others share may listen at it.
+
+    Whoever connects to one is logged in on its host (ControlPath in ssh_config(5)). Its name is free.
+    """
+    for above in (directory, *_entries(directory)):
+        yield from _entries(above)
+
+
+def _entries(directory: str) -> tuple[str, ...]:
+    try:
+        return tuple(f"{directory}/{name}" for name in os.listdir(directory))
+    except OSError:
+        return ()
 
 
 def _there(candidates: Iterable[str], *, and_directories: bool) -> Iterator[str]:

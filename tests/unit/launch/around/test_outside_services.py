@@ -73,6 +73,18 @@ def test_sockets_that_variables_name_are_found_and_nothing_else_there(home: Path
     ]
 
 
+def test_an_ssh_that_others_share_is_found_and_no_key_beside_it(home: Path) -> None:
+    (home / ".ssh/cm").mkdir(parents=True)
+    (home / ".ssh/config.d").mkdir()
+    for name in ("id_ed25519", "config.d/work", "cm/note"):
+        (home / ".ssh" / name).write_text("no socket")
+    with socket.socket(socket.AF_UNIX) as above, socket.socket(socket.AF_UNIX) as below:
+        above.bind(f"{home}/.ssh/master")
+        below.bind(f"{home}/.ssh/cm/me@host:22")
+        found = {path for path in session_of(environ(home, "")).sockets if "/.ssh" in path}
+    assert found == {f"{home}/.ssh/master", f"{home}/.ssh/cm/me@host:22"}
+
+
 @pytest.mark.parametrize("kind", ["the home", "above the home", "a file", "relative", "none"])
 def test_what_is_no_runtime_directory_is_not_taken_for_one(home: Path, kind: str) -> None:
     named = {
