@@ -179,6 +179,9 @@ class Judge:
         if verdict.route is not None:
             route = self.routes.named(verdict.route.service)
             policy, now = self._by_rules(route, origin, method, path)
+            handed_out = minted(route, origin.host, method, path, now)
+            if handed_out is not None and verdict.approval is None:
+                return f"the rules changed: {handed_out.error}"
         else:
             rules = self._rules_without_credential(origin)
             if not rules:

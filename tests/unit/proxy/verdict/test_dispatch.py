@@ -347,16 +347,22 @@ def test_intercepting_all_tls_tunnels_only_to_excluded_hosts() -> None:
     assert refusal_of(connected(b"other.test:443", intercepts=False)).category == "connect_bypasses_l7"
 
 
+def _to(upstream: str, **changes: object) -> Dispatcher:
+    route = a_route(443, host=upstream, scheme="https", **changes)  # type: ignore[arg-type]  # fields of Route
+    return Dispatcher(RouteTable((route,)), Hosts(), Secret(TOKEN), OWN_PORT, intercepts=True)
+
+
 def _at(upstream: str, method: bytes, target: bytes, **changes: object) -> Verdict:
     """Judge a request inside a CONNECT to api.openai.com or below amazonaws.com."""
     host = "sts.us-east-1.amazonaws.com" if upstream.startswith("*") else upstream
-    route = a_route(443, host=upstream, scheme="https", **changes)  # type: ignore[arg-type]  # fields of Route
-    dispatcher = Dispatcher(RouteTable((route,)), Hosts(), Secret(TOKEN), OWN_PORT, intercepts=True)
     head = request_head(method, target, "1.1", [(b"Host", host.encode()), KEY])
-    return dispatcher.judge(head, ConnectTarget(host, 443))
+    return _to(upstream, **changes).judge(head, ConnectTarget(host, 443))
 
 
 SECRETS = b"/v1/realtime/client_secrets"
+REFUSED_SINCE = (
+    "the rules changed: POST /v1/realtime/client_secrets hands out a key that works outside of this run"
+)
 EVERYTHING = EndpointPolicy("deny", allow=(EndpointRule("*", "/**"),))
 THAT_CALL = EndpointPolicy("deny", allow=(EndpointRule("POST", "/v1/realtime/client_secrets"),))
 
@@ -374,6 +380,18 @@ def test_a_rule_for_just_that_request_lets_it_through() -> None:
     verdict = _at("api.openai.com", b"POST", SECRETS, endpoints=THAT_CALL)
     assert isinstance(verdict, Forward)
     assert verdict.entry.rule == "endpoint_policy.allow[POST /v1/realtime/client_secrets]"
+
+
+@pytest.mark.parametrize("endpoints", [EndpointPolicy(), EVERYTHING], ids=["no rules", "a rule for all"])
+@pytest.mark.parametrize("is_asked", [False, True])
+def test_one_under_way_is_refused_once_its_rule_has_ended(endpoints: EndpointPolicy, is_asked: bool) -> None:
+    """Unless a person has agreed to it."""
+    before = EndpointPolicy("approve") if is_asked else THAT_CALL
+    verdict = _at("api.openai.com", b"POST", SECRETS, endpoints=before)
+    assert isinstance(verdict, Forward)
+    assert _to("api.openai.com", endpoints=before).refused_since(verdict) is None
+    reason = _to("api.openai.com", endpoints=endpoints).refused_since(verdict)
+    assert reason == (None if is_asked else REFUSED_SINCE)
 
 
 def test_a_wildcard_of_aws_does_not_reach_the_services_that_hand_out_keys() -> None:
