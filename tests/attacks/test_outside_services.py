@@ -276,6 +276,7 @@ def test_no_program_is_started_outside_by_way_of_a_real_bus(sandbox: NonoRun, se
             configuration.unlink()
 
 
+@pytest.mark.needs("namespaces")
 def test_no_login_is_shared_that_an_ssh_outside_has(sandbox: NonoRun) -> None:
     ssh = sandbox.make(sandbox.user.home / ".ssh")
     master = sandbox.make(ssh / "cm") / "me@host:22"
