@@ -243,14 +243,14 @@ class Http2Connection(asyncio.Protocol):
         """Judge each stream by the current rules. Returns True if one, or the connection, was cut."""
         exchanges = [each for each in self._streams.values() if isinstance(each, Http2Exchange)]
         refused = [each for each in exchanges if each.note_if_refused()]
-        if len(refused) < len(exchanges):
+        # Between two requests, the connection still is one to that host.
+        is_host_refused = self._last is not None and is_refused(*self._last)
+        if len(refused) < len(exchanges) or not is_host_refused:
             for each in refused:
                 each.cut()
-            self.upstreams.close_idle()
+            if exchanges:
+                self.upstreams.close_idle()
             return bool(refused)
-        # Between two requests, the connection still is one to that host.
-        if not refused and (self._last is None or not is_refused(*self._last)):
-            return False
         self.abort()
         # At once: what waits for the end of the turn must not be sent upstream any more.
         self._drop_streams()

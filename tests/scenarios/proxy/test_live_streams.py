@@ -99,3 +99,31 @@ def test_only_the_stream_of_a_denied_endpoint_is_cut() -> None:
         assert client.answer(other).status == 200
         wait_until(lambda: len(stage.proxy.recording.outcomes) == 2)
     assert {each.get("failure") for each in stage.proxy.recording.outcomes} == {"blocked", None}
+
+
+def test_a_connection_outlives_its_only_stream_where_an_endpoint_is_denied() -> None:
+    """A request that is on its way to the proxy would be lost with it."""
+    begun, go_on = threading.Event(), threading.Event()
+
+    def handler(stream: Stream) -> None:
+        if stream.path == b"/denied":
+            begun.set()
+            assert go_on.wait(TIMEOUT_S)
+        with suppress(Gone, H2Error):
+            stream.head(200, end=True)
+
+    live = LiveEndpoints()
+    with h2_stage(handler, options={"live_endpoints": live}) as (stage, _), stage.client() as client:
+        denied = client.request(path="/denied", fields=[KEY])
+        assert begun.wait(TIMEOUT_S)
+
+        def deny() -> int:
+            live.put(
+                [LiveRule("0", "deny", "endpoint", "alpha:GET:/denied", Access.READ, "a person", 0, None)]
+            )
+            return stage.proxy.running.rules_changed()
+
+        assert stage.proxy.on_loop(deny) == 1
+        go_on.set()
+        assert client.answer(denied).reset is not None
+        assert client.get("/other", fields=[KEY]).status == 200
