@@ -25,7 +25,7 @@ SET = {
     "SSL_CERT_FILE and others": "the certificates of the proxy, in the variables that clients read",
     "OPENAI_BASE_URL, OPENAI_API_KEY and others": "the address and the placeholder of each service",
     "TMPDIR": "the command's own directory for temporary files",
-    "XDG_RUNTIME_DIR": "nothing or that directory, in a run with a proxy that is granted nothing in yours",
+    "XDG_RUNTIME_DIR": "left out or as TMPDIR, in a run with a proxy that is granted nothing in yours",
 }
 EXIT_CODES = {
     "0": "success",
