@@ -18,10 +18,12 @@ from nono.proxy.exchange.context import ProxyContext
 from nono.proxy.exchange.course import Course
 from nono.proxy.http import refusal
 from nono.proxy.http.refusal import Refusal
+from nono.proxy.verdict import audit_events
+from nono.proxy.verdict.host_policy import is_refused
 from nono.proxy.verdict.verdict import Forward
 
 if TYPE_CHECKING:
-    from nono.audit.event import Failure
+    from nono.audit.event import DenialCategory, Failure
 
 # Raised while the credential is written into a request. Their texts may hold the secret: see _refusal_of.
 WRITING_ERRORS = (OSError, ValueError, CredentialError)
@@ -99,9 +101,16 @@ class Attempt(ABC):
     def note_if_refused(self) -> bool:
         """Judge the request by the current rules. If they refuse it, note that the exchange ends for that."""
         reason = self._refused_since()
-        if reason is not None:
-            self._failed("blocked", reason)
-        return reason is not None
+        if reason is None:
+            return False
+        self._failed("blocked", reason)
+        if self._course is None and not self._over:  # the log knows nothing of it yet
+            origin = self._verdict.origin
+            of_host = is_refused(self._verdict.hosts, origin.host, origin.port)
+            category: DenialCategory = "host_denied" if of_host else "endpoint_policy"
+            answer = Refusal(403, reason, origin.host, category=category)
+            self._context.record(audit_events.denied(self._verdict.entry, answer))
+        return True
 
     def _refused_since(self) -> str | None:
         return self._context.refused_since(self._verdict)

@@ -276,4 +276,7 @@ def test_a_denial_cuts_the_request_that_a_person_is_asked_about() -> None:
         assert changed(p, live, rule("deny", "alpha:GET:/v2")) == 0
         assert changed(p, live, rule("deny", "alpha:GET:/v1")) == 1
         assert is_cut(client)
+        (event,) = p.recording.network
+    assert (event["decision"], event["denial_category"]) == ("deny", "endpoint_policy")
+    assert event["reason"] == "the rules changed: GET /v1 is denied by endpoint_policy.deny[GET /v1]"
     assert server.requests == []
