@@ -22,7 +22,10 @@ _OF_ENGINES = {
     "incus": "unix.socket",
     "virsh": "libvirt",
 }
+_OF_WAYLAND = frozenset(("wl-copy", "wl-paste", "wlr-randr", "grim", "foot", "wayland-info"))
 _OUTSIDE = "run it outside: whoever reaches that starts programs there"
+# By zwp_virtual_keyboard_v1, for example, which compositors of wlroots offer to everybody.
+_TYPES = "run it outside: whoever reaches that reads what you copy, and may type for you"
 
 
 def asked_services(
@@ -33,6 +36,9 @@ def asked_services(
         if program in _OF_BUS and capabilities.runtime_dir is not None:
             bus = join(capabilities.runtime_dir, "bus")
             yield Row(bus, Access.READ, "the bus of your session", is_service=True, instead=_OUTSIDE), program
+        if program in _OF_WAYLAND and capabilities.runtime_dir is not None:
+            path = join(capabilities.runtime_dir, path_context.environ.get("WAYLAND_DISPLAY", "wayland-0"))
+            yield Row(path, Access.READ, "your display", is_service=True, instead=_TYPES), program
         for socket in capabilities.closed_sockets:
             if basename(socket) == _OF_ENGINES.get(program):
                 yield Row(socket, Access.READ, "its engine", is_service=True, instead=_OUTSIDE), program

@@ -18,7 +18,7 @@ from nono.policy.why.usual_table import places_of_program, usual_place
 HOME = "/home/ada"
 WORK = f"{HOME}/work"
 HEADERS = "/usr/include"
-AGENT = "/run/user/7/agent.sock"
+AGENT, WAYLAND = "/run/user/7/agent.sock", "/run/user/7/wayland.sock"
 WITHOUT_SYSTEM = Profile(groups=Groups(exclude=("system_read_linux_core",)))
 
 Resolve = Callable[..., Resolved]
@@ -546,6 +546,7 @@ def test_certificates_that_a_variable_names_are_told_where_it_says_which_file(
         ("systemctl --user status", "/run/user/7/bus.sock", None),
         ("sh -c 'git push'", AGENT, f"--allow-unix-socket {AGENT}"),
         ("ssh host", AGENT, f"--allow-unix-socket {AGENT}"),
+        ("wl-copy text", WAYLAND, None),
         ("git status", None, None),
         ("ls", None, None),
     ],
@@ -554,9 +555,9 @@ def test_who_asks_a_hidden_service_is_told_of_it(
     run: Resolve, make_fs: MakeFilesystem, line: str, path: str | None, flag: str | None
 ) -> None:
     links = {"/run/user/7/bus": "/run/user/7/bus.sock"}
-    fs = make_fs(files=("/run/docker.sock", "/run/user/7/bus.sock", AGENT), links=links)
+    fs = make_fs(files=("/run/docker.sock", "/run/user/7/bus.sock", AGENT, WAYLAND), links=links)
     resolved = run(allow=(".",), fs=fs)
-    environ = {**resolved.path_context.environ, "SSH_AUTH_SOCK": AGENT}
+    environ = {**resolved.path_context.environ, "SSH_AUTH_SOCK": AGENT, "WAYLAND_DISPLAY": "wayland.sock"}
     context = resolved.path_context._replace(environ=environ)
     hiding = resolved.capabilities._replace(runtime_dir="/run/user/7", closed_sockets=("/run/docker.sock",))
     asked = resolved._replace(path_context=context, capabilities=hiding)
