@@ -4,8 +4,9 @@ The first event of each key in a window is recorded at once. Repeats are counted
 when the window ends. A window with more keys than it counts separately (a port scan) is followed by one twice
 as long, so that even an endless scan costs a bounded number of records per hour.
 
-What was allowed is always named: beyond these keys it is written each time. Otherwise a scan would hide whom
-the command reached after it. The budget of the log bounds that, as it does for requests through the proxy.
+An allowed connection is always named: beyond these keys it is written each time. Otherwise a scan would hide
+whom the command reached after it. The budget of the log bounds that, as it does for requests through the
+proxy.
 """
 
 from __future__ import annotations
@@ -63,8 +64,7 @@ class DedupRecorder:
 
     def _dedup_open(self, recorded: event.UnaskedDecision) -> None:
         unasked = recorded.unasked
-        names_all = unasked.is_granted and not unasked.is_routine
-        self._dedup(recorded, unasked, _windows(self._opens, unasked.is_granted), names_all=names_all)
+        self._dedup(recorded, unasked, _windows(self._opens, unasked.is_granted), names_all=False)
 
     def _dedup[Key: Hashable](
         self, recorded: Event, key: Key, windows: Deduplicator[Key], *, names_all: bool

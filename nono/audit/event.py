@@ -356,7 +356,6 @@ class Unasked(NamedTuple):
     access: FileAccess
     reason: str  # why it was refused, or its purpose if granted
     is_granted: bool = False
-    is_routine: bool = False  # granted by nobody in particular, and of no file of the person's
 
 
 class UnaskedDecision(Event):

@@ -80,6 +80,4 @@ def instructions_opened(path: str, verdict: Verdict) -> Event:
 def named_thread(path: str, access: Access) -> Event:
     """Record that a name of the command's own threads was opened for it."""
     reason = "the command names one of its threads"
-    return event.UnaskedDecision(
-        event.Unasked(path, event.FILE_ACCESS[access], reason, is_granted=True, is_routine=True)
-    )
+    return event.UnaskedDecision(event.Unasked(path, event.FILE_ACCESS[access], reason, is_granted=True))
