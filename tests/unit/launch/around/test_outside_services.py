@@ -105,6 +105,7 @@ def test_root_is_kept_from_the_sessions_of_all_users(
     users = home / "users"
     for name in ("0", "7", "8"):
         (users / name).mkdir(parents=True)
+        (users / name).chmod(0o755)  # whatever the umask: what others may enter is nobody's own
     monkeypatch.setattr(outside_services, "OF_USERS", str(users))
     monkeypatch.setattr(os, "getuid", lambda: uid)
     found = session_of(environ(home, ""))
