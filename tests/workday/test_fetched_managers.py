@@ -109,7 +109,7 @@ def test_what_pnpm_installs_for_all_projects_is_found_by_its_name_where_the_pers
     person.give(person.project / "library/index.js").write_text("#!/usr/bin/env node\nconsole.log(6 * 7);\n")
     packed = person.bare(["sh", "-c", "cd library && npm pack --silent --pack-destination .."])
     assert packed.exit_code == 0, packed.stderr
-    pnpm = f"node {package / MANAGERS['pnpm'].program}"
+    pnpm = MANAGERS["pnpm"].program.format(package)
     added = f'PATH="$PATH:$PNPM_HOME" {pnpm} add -g --offline $PWD/library-1.0.0.tgz >added 2>&1 || cat added'
     entries = f"{person.user.home}/.local/share/pnpm:/usr/bin:/bin" if is_on_path else "/usr/bin:/bin"
     ended = person.run(
