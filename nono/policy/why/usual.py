@@ -189,12 +189,12 @@ def _judged(
     if path is None or not path.isprintable() or not is_usable(path, needed_outside):
         return None
     kind = fs.kind(path)
-    if row.is_service and kind == "socket":
+    if row.is_service:
         if not is_hidden(path, rules.capabilities) and hidden_below(path) is None:
             return None
         flag = None if row.instead else f"--allow-unix-socket {shell_word(path)}"
         return Absentee(path, row.access, f"{row.purpose}, outside", program, flag, row.instead)
-    if row.is_service or kind in (None, "socket"):
+    if kind in (None, "socket"):
         return None
     match rules.files.judge((path,), row.access):
         case Denied(denial) if row.is_told_if_denied or row.purpose in (_NAMED, _WRITTEN, _PROGRAM):

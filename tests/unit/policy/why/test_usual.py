@@ -543,6 +543,7 @@ def test_certificates_that_a_variable_names_are_told_where_it_says_which_file(
     ("line", "path", "flag"),
     [
         ("docker ps", "/run/docker.sock", None),
+        ("virsh list", "/run/libvirt", None),
         ("systemctl --user status", "/run/user/7/bus.sock", None),
         ("sh -c 'git push'", AGENT, f"--allow-unix-socket {AGENT}"),
         ("ssh host", AGENT, f"--allow-unix-socket {AGENT}"),
@@ -555,11 +556,13 @@ def test_who_asks_a_hidden_service_is_told_of_it(
     run: Resolve, make_fs: MakeFilesystem, line: str, path: str | None, flag: str | None
 ) -> None:
     links = {"/run/user/7/bus": "/run/user/7/bus.sock"}
-    fs = make_fs(files=("/run/docker.sock", "/run/user/7/bus.sock", AGENT, WAYLAND), links=links)
+    files = ("/run/docker.sock", "/run/libvirt/sock", "/run/user/7/bus.sock", AGENT, WAYLAND)
+    fs = make_fs(files=files, links=links)
     resolved = run(allow=(".",), fs=fs)
     environ = {**resolved.path_context.environ, "SSH_AUTH_SOCK": AGENT, "WAYLAND_DISPLAY": "wayland.sock"}
     context = resolved.path_context._replace(environ=environ)
-    hiding = resolved.capabilities._replace(runtime_dir="/run/user/7", closed_sockets=("/run/docker.sock",))
+    closed = ("/run/docker.sock", "/run/libvirt")
+    hiding = resolved.capabilities._replace(runtime_dir="/run/user/7", closed_sockets=closed)
     asked = resolved._replace(path_context=context, capabilities=hiding)
     told = [(each.path, each.flag) for each in absentees(asked, line, fs) if each.path.startswith("/run")]
     assert told == ([] if path is None else [(path, flag)])
