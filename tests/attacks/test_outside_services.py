@@ -291,3 +291,50 @@ def test_no_login_is_shared_that_an_ssh_outside_has(sandbox: NonoRun) -> None:
         shutil.rmtree(ssh)
     assert run.outcomes() == {f"connect {master}": "ECONNREFUSED"}
     assert granted.outcomes() == {f"connect {master}": "ok"}
+
+
+@pytest.mark.needs("namespaces")
+@each_run
+def test_no_password_is_told_by_gits_cache(sandbox: NonoRun, profile: Profile, flags: Sequence[str]) -> None:
+    """git-credential-cache--daemon tells what it keeps to whoever connects."""
+    directory = sandbox.make(sandbox.user.home / ".git-credential-cache")
+    directory.chmod(0o700)
+    cache = directory / "socket"
+    helper = ["git", "credential-cache", f"--socket={cache}"]
+    ask, asked = [*helper, "get"], "protocol=https\nhost=example.com\n"
+    try:
+        stored = f"{asked}username=me\npassword=kept-outside\n"
+        assert sandbox.bare([*helper, "store"], stdin=stored).exit_code == 0
+        bare = sandbox.bare(ask, stdin=asked)
+        run = sandbox.run(ask, profile=profile, flags=flags, stdin=asked)
+        lifted = [*flags, f"--allow-unix-socket={cache}"]
+        granted = sandbox.run(ask, profile=profile, flags=lifted, stdin=asked)
+    finally:
+        sandbox.bare([*helper, "exit"])
+        shutil.rmtree(directory)
+    assert (run.exit_code, run.stdout) == (0, "")
+    assert "password=kept-outside" in bare.stdout
+    assert "password=kept-outside" in granted.stdout
+
+
+@pytest.mark.needs("namespaces")
+def test_the_windows_of_a_shared_tmp_stay_closed(sandbox: NonoRun) -> None:
+    """tmux, Emacs and editors listen there, and start programs outside."""
+    window = Path(f"/tmp/tmux-nono-{os.getpid()}/default")
+    database = window.parent.with_name(f"nono-database-{os.getpid()}")
+    sandbox.make(window.parent)
+    try:
+        with Canary() as canary:
+            for path in (window, database):
+                canary.unix(path.name, path)
+                sandbox.give(path)
+            canary.start()
+            run = sandbox.run(asking(window, database), profile=OPEN, flags=["--allow=/tmp"])
+            named = f"--allow-unix-socket={window}"
+            granted = sandbox.run(asking(window), profile=OPEN, flags=["--allow=/tmp", named])
+    finally:
+        window.unlink(missing_ok=True)
+        window.parent.rmdir()
+        database.unlink(missing_ok=True)
+    assert run.outcomes() == {f"connect {window}": "ECONNREFUSED", f"connect {database}": "ok"}
+    assert granted.outcomes() == {f"connect {window}": "ok"}

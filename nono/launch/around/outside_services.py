@@ -4,28 +4,37 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from nono import paths
+from nono.disk import json_text
+from nono.disk.regular_file import read_regular_file
 from nono.policy.environment.authority import POINTERS, SOCKET, targets
 from nono.policy.host_filesystem import HostFilesystem
 from nono.policy.path_expansion import is_within
-from nono.sandbox.plan.outside_services import Session, usual_sockets
+from nono.sandbox.plan.outside_services import Patterns, Session, temporary_sockets, usual_sockets
+from nono.sandbox.plan.private_view import DIRECTORIES
 
 OF_USERS = "/run/user"  # pam_systemd(8)
+_CONTEXT_MAX = 1 << 20  # bytes of a context of docker
 
 
-def session_of(environ: Mapping[str, str]) -> Session:
+def session_of(environ: Mapping[str, str], shared: Collection[str]) -> Session:
     """Return where the services of this person and machine listen now.
+
+    shared: The directories of temporary files that the command shares with its host.
 
     Raises NonoError if the mounts of this process cannot be read.
     """
     home = os.path.realpath(paths.home(environ))
     runtime_dirs = tuple(dict.fromkeys(_runtime_dirs(environ, home)))
     first = runtime_dirs[0] if runtime_dirs else None
-    usual = _there(usual_sockets(home, first), and_directories=True)
-    others = _there((*_named(environ), *_beside_ssh_keys(f"{home}/.ssh")), and_directories=False)
-    found = dict.fromkeys((*runtime_dirs, *_of_others(), *usual, *others))
+    usual = _spelled(usual_sockets(home, first, environ))
+    in_temporary = temporary_sockets((*shared, *_moved_temporary(environ)))
+    # Other people's are passed over: they may put any number of sockets there.
+    temporary = (path for path in _spelled(in_temporary) if _is_own(path))
+    others = _there((*_named(environ), *_of_contexts(environ, home)), and_directories=False)
+    found = dict.fromkeys((*runtime_dirs, *_of_others(), *usual, *temporary, *others))
     fs = HostFilesystem()
     # What is mounted twice, such as /run in a toolbox (/run/host/run), is reached at both places.
     twins = _there((alias for path in found for alias in fs.aliases(path)), and_directories=True)
@@ -70,20 +79,71 @@ def _named(environ: Mapping[str, str]) -> Iterator[str]:
             yield from targets(name, value) or ()
 
 
-def _beside_ssh_keys(directory: str) -> Iterator[str]:
-    """Yield what lies in ~/.ssh, and in directories there: an ssh that others share may listen at it.
-
-    Whoever connects to one is logged in on its host (ControlPath in ssh_config(5)). Its name is free.
-    """
-    for above in (directory, *_entries(directory)):
-        yield from _entries(above)
+def _moved_temporary(environ: Mapping[str, str]) -> Iterator[str]:
+    """Yield TMPDIR where it lies in no directory that may be the command's own."""
+    path = environ.get("TMPDIR", "")
+    if path.startswith("/") and not any(is_within(os.path.realpath(path), each) for each in DIRECTORIES):
+        yield path
 
 
-def _entries(directory: str) -> tuple[str, ...]:
+def _of_contexts(environ: Mapping[str, str], home: str) -> Iterator[str]:
+    """Yield the sockets of the engines that contexts of docker name (docker-context(1))."""
+    contexts = f"{environ.get('DOCKER_CONFIG') or f'{home}/.docker'}/contexts/meta"
+    for name in _entries(contexts):
+        try:
+            context = json_text.parse(
+                read_regular_file(f"{contexts}/{name}/meta.json", _CONTEXT_MAX).decode()
+            )
+            host = context["Endpoints"]["docker"]["Host"]
+        except (OSError, ValueError, LookupError, TypeError, RecursionError):
+            continue
+        yield from targets("DOCKER_HOST", str(host)) or ()
+
+
+def _spelled(patterns: Iterable[Patterns]) -> Iterator[str]:
+    """Yield canonically what the patterns name: sockets, and directories where no "*" is in the last name."""
+    for directory, below in patterns:
+        names = frozenset(_entries(directory))  # most of what is usual is not there
+        for pattern in below:
+            first, *rest = pattern.split("/")
+            if names and "*" not in first and first not in names:
+                continue
+            paths = [f"{directory}/{name}" for name in _like(first, names)]
+            for part in rest:
+                paths = [
+                    f"{path}/{name}"
+                    for path in paths
+                    for name in _like(part, _entries(path) if "*" in part else ())
+                ]
+            yield from _there(paths, and_directories="*" not in pattern.rpartition("/")[2])
+
+
+def _like(part: str, names: Iterable[str]) -> Iterable[str]:
+    """Return the names that a part of a pattern spells: a "*" stands for any text."""
+    beginning, star, ending = part.partition("*")
+    if not star:
+        return (part,)
+    shortest = len(beginning) + len(ending)
+    return [
+        each
+        for each in names
+        if len(each) >= shortest and each.startswith(beginning) and each.endswith(ending)
+    ]
+
+
+def _entries(directory: str) -> Sequence[str]:
     try:
-        return tuple(f"{directory}/{name}" for name in os.listdir(directory))
-    except OSError:
+        return os.listdir(directory)
+    except (OSError, ValueError):
         return ()
+
+
+def _is_own(path: str) -> bool:
+    """Return True if the file is this person's, or root asks."""
+    try:
+        return os.getuid() in (0, os.stat(path).st_uid)
+    except OSError:
+        return False
 
 
 def _there(candidates: Iterable[str], *, and_directories: bool) -> Iterator[str]:

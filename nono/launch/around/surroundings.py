@@ -150,7 +150,9 @@ def _without_services(resolved: Resolved, environ: Mapping[str, str]) -> Resolve
     from nono.launch.around.outside_services import session_of
     from nono.sandbox.plan.outside_services import kept_from
 
-    capabilities = kept_from(session_of(environ), resolved.capabilities, _protected(environ))
+    roots = _protected(environ)
+    shared = private_view.shared(resolved.capabilities, roots)
+    capabilities = kept_from(session_of(environ, tuple(shared)), resolved.capabilities, roots)
     rules = resolved.environment
     if capabilities.runtime_dir is not None:
         rules = rules._replace(granted=rules.granted | {RUNTIME_DIRECTORY})

@@ -2,7 +2,22 @@
 
 from collections.abc import Mapping
 
-_SOCKETS = frozenset({"SSH_AUTH_SOCK", "VSCODE_GIT_IPC_HANDLE", "VSCODE_IPC_HOOK_CLI"})
+# Terminals, editors and window managers run commands outside for whoever connects.
+_WINDOWS = frozenset(
+    {
+        "ALACRITTY_SOCKET",
+        "I3SOCK",
+        "NIRI_SOCKET",
+        "NVIM",
+        "SWAYSOCK",
+        "VSCODE_IPC_HOOK",
+        "WEZTERM_UNIX_SOCKET",
+    }
+)
+_KITTY = "KITTY_LISTEN_ON"  # "unix:SOCKET"
+_SOCKETS = (
+    frozenset({"SSH_AUTH_SOCK", "VSCODE_GIT_IPC_HANDLE", "VSCODE_IPC_HOOK_CLI", "WATCHMAN_SOCK"}) | _WINDOWS
+)
 _TMUX = "TMUX"  # "SOCKET,PID,SESSION"; who connects runs commands outside, and tmux fails without the socket
 _BUSES = frozenset({"DBUS_SESSION_BUS_ADDRESS", "DBUS_SYSTEM_BUS_ADDRESS"})
 _ENGINES = frozenset({"DOCKER_HOST", "CONTAINER_HOST", "BUILDKIT_HOST"})
@@ -14,7 +29,7 @@ _FILES = frozenset(
 )
 SOCKET, FILES = "a Unix socket", "files"
 POINTERS: Mapping[str, str] = {
-    **dict.fromkeys(_SOCKETS | {_TMUX} | _BUSES | _ENGINES, SOCKET),
+    **dict.fromkeys(_SOCKETS | {_TMUX, _KITTY} | _BUSES | _ENGINES, SOCKET),
     **dict.fromkeys(_FILES, FILES),
 }
 # Where clients find the certificates that they trust, one variable for each way. These replace their own.
@@ -37,7 +52,7 @@ ADDED_CERTIFICATES = ("NODE_EXTRA_CA_CERTS", "DENO_CERT")
 CERTIFICATES = "NODE_EXTRA_CA_CERTS"  # Node warns at each start about a file of these that it cannot read
 
 # Set in every window of a program that people type in all day: to withhold them is no news.
-OF_TERMINALS = frozenset({_TMUX})
+OF_TERMINALS = frozenset({_TMUX, _KITTY}) | _WINDOWS
 
 
 def targets(name: str, value: str) -> tuple[str, ...] | None:
@@ -46,6 +61,8 @@ def targets(name: str, value: str) -> tuple[str, ...] | None:
         paths = [_bus_path(address) for address in value.split(";") if address]
     elif name == _TMUX:
         paths = [value.rsplit(",", 2)[0]]
+    elif name == _KITTY:
+        paths = [value.removeprefix("unix:")]
     elif name in _ENGINES:
         paths = [value.removeprefix("unix://") if value.startswith("unix://") else ""]
     elif name == "KUBECONFIG":
@@ -76,6 +93,8 @@ def flag_for(name: str) -> str:
         return f'--allow-unix-socket "${name}"'
     if name == _TMUX:
         return f'--allow-unix-socket "${{{name}%,*,*}}"'
+    if name == _KITTY:
+        return f'--allow-unix-socket "${{{name}#unix:}}"'
     if name in _BUSES or name in _ENGINES:
         return f"--allow-unix-socket PATH, or --env {name}"
     return f'--read-file "${name}"'

@@ -4,7 +4,7 @@ Landlock does not check connect(2) to a socket that has a path (ABI 1 to 7). Whe
 a command in namespaces of its own is kept from these by mounts.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import CapabilitySet
@@ -12,40 +12,123 @@ from nono.policy.path_expansion import is_within
 from nono.policy.socket_grant import SocketScope
 from nono.sandbox.plan.private_view import is_held_otherwise
 
-# A directory stands for all sockets in it. /run/WSL has those by which WSL2 starts programs of Windows.
-_OF_SYSTEM = (
-    "/run/dbus/system_bus_socket",
-    "/run/systemd/private",
-    "/run/docker.sock",
-    "/run/podman/podman.sock",
-    "/run/containerd/containerd.sock",
-    "/run/crio/crio.sock",
-    "/run/buildkit/buildkitd.sock",
-    "/run/libvirt",
-    "/run/incus/unix.socket",
-    "/var/lib/incus/unix.socket",
-    "/var/lib/lxd/unix.socket",
-    "/var/snap/lxd/common/lxd/unix.socket",
-    "/run/snapd.socket",
-    "/run/WSL",
-    "/mnt/wslg/runtime-dir",
-)
+# By the directory that they are below. A directory stands for all sockets in it, a "*" for any text within a
+# name; with one in the last name, sockets alone are meant. /run/WSL has those that start programs of Windows.
+_OF_SYSTEM = {
+    "/run": (
+        "dbus/system_bus_socket",
+        "systemd/private",
+        "docker.sock",
+        "podman/podman.sock",
+        "containerd/containerd.sock",
+        "crio/crio.sock",
+        "buildkit/buildkitd.sock",
+        "libvirt",
+        "incus/unix.socket",
+        "multipass_socket",
+        "snapd.socket",
+        "watchman/*/sock",
+        "WSL",
+    ),
+    "/var/lib": ("incus/unix.socket", "lxd/unix.socket"),
+    "/var/snap": ("lxd/common/lxd/unix.socket", "multipass/common/multipass_socket"),
+    "/usr/local/var": ("run/watchman/*/sock",),
+    "/mnt/wslg": ("runtime-dir",),
+}
 _OF_HOME = (
-    ".docker/desktop/docker.sock",
+    ".docker/desktop/*.sock",
     ".docker/run/docker.sock",
     ".colima/docker.sock",
-    ".colima/default/docker.sock",
+    ".colima/*/docker.sock",
+    ".colima/_lima/*/ssh.sock",
+    ".lima/*/sock",
+    ".lima/*/ssh.sock",
     ".rd/docker.sock",
     ".screen",
     ".ssh/agent",
+    # Whoever connects to an ssh that is shared is logged in on its host. Its name is free: ControlPath in
+    # ssh_config(5).
+    ".ssh/*",
+    ".ssh/*/*",
     ".1password/agent.sock",
-    ".gnupg/S.gpg-agent",
-    ".gnupg/S.gpg-agent.ssh",
-    ".gnupg/S.gpg-agent.extra",
-    ".gnupg/S.gpg-agent.browser",
+    ".bitwarden-ssh-agent.sock",
+    ".var/app/com.bitwarden.desktop/data/.bitwarden-ssh-agent.sock",
+    "snap/bitwarden/current/.bitwarden-ssh-agent.sock",
+    ".git-credential-cache/socket",  # git-credential-cache(1): it tells passwords
+    ".gnupg/S.*",
+    ".emacs.d/server/*",
 )
+_EDITORS = (
+    "Antigravity",
+    "Code",
+    "Code - Insiders",
+    "Code - OSS",
+    "Cursor",
+    "Kiro",
+    "Positron",
+    "Trae",
+    "VSCodium",
+    "Windsurf",
+)
+# Below the base directories of the person (XDG base directory spec).
+_OF_BASES = {
+    ("XDG_CACHE_HOME", ".cache"): ("git/credential/socket", "JetBrains/*/.port", "nvim/*"),
+    ("XDG_CONFIG_HOME", ".config"): ("colima/*/docker.sock", *(f"{each}/*.sock" for each in _EDITORS)),
+    ("XDG_DATA_HOME", ".local/share"): (
+        "containers/podman/machine/*/podman.sock",
+        "wezterm/*",
+        "zed/*.sock",
+    ),
+    ("XDG_STATE_HOME", ".local/state"): ("watchman/*/sock",),
+}
 # Where the runtime directory is shared with the command, these stay closed.
-_OF_RUNTIME_DIR = ("bus", "systemd", "docker.sock", "podman", "libvirt", "gnupg", "keyring", "gcr", "emacs")
+_OF_RUNTIME_DIR = (
+    "bus",
+    "at-spi",
+    "systemd",
+    "docker.sock",
+    "podman",
+    "buildkit",
+    "containerd-rootless",
+    "libvirt",
+    "snapd-session-agent.socket",
+    "gnupg",
+    "keyring",
+    "gcr",
+    "openssh_agent",
+    "ssh-agent*",
+    "rbw",
+    "emacs",
+    "nvim.*",
+    "vscode-*",
+    "tmux-*/*",
+    "zellij",
+    "wezterm",
+    "Alacritty-*",
+    "sway-ipc.*",
+    "i3",
+    "hypr",
+    "niri.*",
+)
+# The same where a directory of temporary files is.
+_OF_TEMPORARY = (
+    "tmux-*/*",
+    "screens/*/*",
+    "emacs*/*",
+    "nvim.*/*/*",
+    "vscode-*",
+    "zellij-*/*/*",
+    "ssh-*/agent.*",
+    "i3-*/ipc-socket.*",
+)
+_OF_VARIABLES = {
+    "TMUX_TMPDIR": ("tmux-*/*",),
+    "SCREENDIR": ("*",),
+    "ZELLIJ_SOCKET_DIR": ("*/*",),
+    "GNUPGHOME": ("S.*",),
+}
+_SCREENS = "/run/screen"
+Patterns = tuple[str, Sequence[str]]  # below a directory
 
 
 class Session(NamedTuple):
@@ -55,12 +138,24 @@ class Session(NamedTuple):
     sockets: tuple[str, ...]  # sockets, and directories of sockets, elsewhere
 
 
-def usual_sockets(home: str, runtime_dir: str | None) -> Iterator[str]:
+def usual_sockets(home: str, runtime_dir: str | None, environ: Mapping[str, str]) -> Iterator[Patterns]:
     """Yield where such services usually listen: sockets, and directories of sockets."""
-    yield from _OF_SYSTEM
-    yield from (f"{home}/{each}" for each in _OF_HOME)
+    yield from _OF_SYSTEM.items()
+    yield home, _OF_HOME
+    for (name, usual), below in _OF_BASES.items():
+        directories = dict.fromkeys((f"{home}/{usual}", environ.get(name, "")))
+        yield from ((each, below) for each in directories if each.startswith("/"))
     if runtime_dir is not None:
-        yield from (f"{runtime_dir}/{each}" for each in _OF_RUNTIME_DIR)
+        yield runtime_dir, _OF_RUNTIME_DIR
+    for name, below in _OF_VARIABLES.items():
+        if environ.get(name, "").startswith("/"):
+            yield environ[name], below
+
+
+def temporary_sockets(directories: Iterable[str]) -> Iterator[Patterns]:
+    """Yield the same for directories of temporary files that the command shares with its host."""
+    for each in directories:
+        yield each, ("*/*",) if each == _SCREENS else _OF_TEMPORARY
 
 
 def kept_from(session: Session, capabilities: CapabilitySet, roots: Collection[str]) -> CapabilitySet:

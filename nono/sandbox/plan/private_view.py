@@ -69,8 +69,8 @@ def private_view(capabilities: CapabilitySet, roots: Collection[str], terminal: 
 
     roots: nono's own directories, in which files for the command appear while it runs; canonical.
     """
-    shared = {*_shared(capabilities, roots)}
-    directories = tuple(directory for directory in DIRECTORIES if directory not in shared)
+    shared_ones = {*shared(capabilities, roots)}
+    directories = tuple(directory for directory in DIRECTORIES if directory not in shared_ones)
     if capabilities.runtime_dir is not None:
         directories += (capabilities.runtime_dir,)
     # A shipped group's write-only directory, such as $TMPDIR, is replaced by a private one.
@@ -131,8 +131,11 @@ def _movable(path: str, written: Collection[str]) -> tuple[str, ...]:
     return tuple(each for each in upward if any(is_within(dirname(each), root) for root in written))
 
 
-def _shared(capabilities: CapabilitySet, roots: Collection[str]) -> Iterator[str]:
-    """Yield the directories that stay shared: granted whole, or with a grant that no mount can express."""
+def shared(capabilities: CapabilitySet, roots: Collection[str]) -> Iterator[str]:
+    """Yield the directories that stay shared: granted whole, or with a grant that no mount can express.
+
+    roots: as for private_view().
+    """
     asked = {grant.path for grant in capabilities.grants if grant.is_users}
     for directory in DIRECTORIES:
         if directory in asked or is_held_otherwise(directory, capabilities, roots):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterator
+from contextlib import ExitStack, chdir, contextmanager
 from pathlib import Path
 
 import pytest
@@ -33,7 +34,7 @@ def environ(home: Path, runtime_dir: str) -> dict[str, str]:
 
 def test_the_runtime_directory_and_sockets_that_are_there_are_found(home: Path) -> None:
     (home / "link").symlink_to(home / "run")
-    found = session_of(environ(home, f"{home}/link"))
+    found = session_of(environ(home, f"{home}/link"), ())
     assert found.runtime_dir == str(home / "run")
     assert found.sockets.count(str(home / ".rd/docker.sock")) == 1
     assert not any("1password" in path or "link" in path or ".docker" in path for path in found.sockets)
@@ -53,7 +54,7 @@ def test_one_that_others_may_enter_counts_for_all_but_root(
 
     monkeypatch.setattr(os, "getuid", lambda: uid)
     monkeypatch.setattr(os, "stat", owned)
-    found = session_of(environ(home, f"{home}/run")).runtime_dir
+    found = session_of(environ(home, f"{home}/run"), ()).runtime_dir
     monkeypatch.undo()
     assert found == (f"{home}/run" if is_found else None)
 
@@ -66,7 +67,7 @@ def test_sockets_that_variables_name_are_found_and_nothing_else_there(home: Path
     }
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(f"{home}/agent")
-        found = session_of({**environ(home, ""), **named}).sockets
+        found = session_of({**environ(home, ""), **named}, ()).sockets
     assert [path for path in found if path.startswith(str(home))] == [
         f"{home}/.rd/docker.sock",
         f"{home}/agent",
@@ -81,7 +82,7 @@ def test_an_ssh_that_others_share_is_found_and_no_key_beside_it(home: Path) -> N
     with socket.socket(socket.AF_UNIX) as above, socket.socket(socket.AF_UNIX) as below:
         above.bind(f"{home}/.ssh/master")
         below.bind(f"{home}/.ssh/cm/me@host:22")
-        found = {path for path in session_of(environ(home, "")).sockets if "/.ssh" in path}
+        found = {path for path in session_of(environ(home, ""), ()).sockets if "/.ssh" in path}
     assert found == {f"{home}/.ssh/master", f"{home}/.ssh/cm/me@host:22"}
 
 
@@ -95,7 +96,8 @@ def test_what_is_no_runtime_directory_is_not_taken_for_one(home: Path, kind: str
         "none": home / "gone",
     }[kind]
     home.chmod(0o700)
-    assert not (session_of(environ(home, str(named))).runtime_dir or "").startswith(str(home.parent))
+    found = session_of(environ(home, str(named)), ()).runtime_dir
+    assert not (found or "").startswith(str(home.parent))
 
 
 @pytest.mark.parametrize("uid", [0, 7])
@@ -108,6 +110,92 @@ def test_root_is_kept_from_the_sessions_of_all_users(
         (users / name).chmod(0o755)  # whatever the umask: what others may enter is nobody's own
     monkeypatch.setattr(outside_services, "OF_USERS", str(users))
     monkeypatch.setattr(os, "getuid", lambda: uid)
-    found = session_of(environ(home, ""))
+    found = session_of(environ(home, ""), ())
     others = [path for path in found.sockets if path.startswith(str(users))]
     assert sorted(others) == ([f"{users}/{name}" for name in ("0", "7", "8")] if uid == 0 else [])
+
+
+@contextmanager
+def listening(*paths: Path) -> Iterator[None]:
+    with ExitStack() as sockets:
+        for path in paths:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with chdir(path.parent):  # sun_path is short
+                sockets.enter_context(socket.socket(socket.AF_UNIX)).bind(path.name)
+        yield
+
+
+@pytest.mark.parametrize(
+    "usual",
+    [
+        ".cache/git/credential/socket",
+        ".git-credential-cache/socket",
+        ".local/state/watchman/me-state/sock",
+        ".config/Code - Insiders/1.9-main.sock",
+        ".cache/JetBrains/PyCharm2026.1/.port",
+        ".lima/docker/sock/docker.sock",
+        ".colima/work/docker.sock",
+        ".local/share/containers/podman/machine/qemu/podman.sock",
+        ".gnupg/S.scdaemon",
+    ],
+)
+def test_what_acts_outside_is_found_at_its_usual_place(home: Path, usual: str) -> None:
+    with listening(home / usual):
+        found = session_of(environ(home, ""), ()).sockets
+    hidden = (str(home / usual), str((home / usual).parent))
+    assert any(path in found for path in hidden)
+
+
+def test_files_and_directories_beside_a_socket_of_any_name_are_left(home: Path) -> None:
+    (home / ".config/Code/User.sock").mkdir(parents=True)
+    (home / ".config/Code/settings.sock").write_text("no socket")
+    (home / ".ssh/*").mkdir(parents=True)  # a name that a pattern may not take for one
+    with listening(home / ".config/Code/main.sock", home / ".config/Other/main.sock"):
+        found = session_of(environ(home, ""), ()).sockets
+    beside = [path for path in found if "/.config" in path or "/.ssh" in path]
+    assert beside == [f"{home}/.config/Code/main.sock"]
+
+
+def test_temporary_directories_are_searched_where_they_are_shared_or_elsewhere(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outside_services, "DIRECTORIES", (f"{home}/tmp",))
+    shared, moved = home / "tmp", home / "moved"
+    paths = [shared / "tmux-7/default", moved / "vscode-ipc-1.sock"]
+    with listening(*paths, shared / "database"):
+        found = session_of({**environ(home, ""), "TMPDIR": str(moved)}, [str(shared)]).sockets
+        private = session_of(environ(home, ""), ()).sockets
+    assert [path for path in found if path.startswith((str(shared), str(moved)))] == [*map(str, paths)]
+    assert not any(path.startswith((str(shared), str(moved))) for path in private)
+
+
+def test_sockets_of_other_people_in_a_temporary_directory_are_passed_over(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They could be any number, and a mount is made over each."""
+    theirs = home / "tmp/tmux-7/default"
+    with listening(theirs):
+        monkeypatch.setattr(os, "getuid", lambda: os.stat(theirs).st_uid + 1)
+        found = session_of(environ(home, ""), [str(home / "tmp")]).sockets
+    assert str(theirs) not in found
+
+
+@pytest.mark.parametrize(
+    ("text", "is_found"),
+    [
+        ('{"Name": "mine", "Endpoints": {"docker": {"Host": "unix://%s"}}}', True),
+        ('{"Endpoints": {"docker": {"Host": "ssh://me@host"}}}', False),
+        ('{"Endpoints": {"docker": []}}', False),
+        ('{"Endpoints": {"docker": {"Host": "unix://%s"}', False),
+        ("[" * 100_000, False),
+    ],
+    ids=["a socket", "a host", "another shape", "cut", "deep"],
+)
+def test_the_engine_of_a_context_of_docker_is_found(home: Path, text: str, is_found: bool) -> None:
+    engine = home / "engine.sock"
+    context = home / ".docker/contexts/meta/0a/meta.json"
+    context.parent.mkdir(parents=True)
+    context.write_text(text.replace("%s", str(engine)))
+    with listening(engine):
+        found = session_of(environ(home, ""), ()).sockets
+    assert (str(engine) in found) is is_found

@@ -17,6 +17,11 @@ from nono.policy.environment.authority import POINTERS, flag_for, targets
         ("TMUX", "/tmp/tmux-1000/default,123,0", ["/tmp/tmux-1000/default"]),
         ("TMUX", "/tmp/a,b/s,123,0", ["/tmp/a,b/s"]),
         ("TMUX", "default,123,0", None),
+        ("NVIM", "/run/nvim.1.0", ["/run/nvim.1.0"]),
+        ("NVIM", "127.0.0.1:6666", None),
+        ("KITTY_LISTEN_ON", "unix:/tmp/my kitty", ["/tmp/my kitty"]),
+        ("KITTY_LISTEN_ON", "unix:@mykitty", None),
+        ("KITTY_LISTEN_ON", "tcp:localhost:12345", None),
         ("DBUS_SESSION_BUS_ADDRESS", "unix:path=/run/user/1/bus,guid=1", ["/run/user/1/bus"]),
         ("DBUS_SESSION_BUS_ADDRESS", "unix:path=/a;unix:path=/b", ["/a", "/b"]),
         ("DBUS_SESSION_BUS_ADDRESS", "unix:path=/My%20caf%C3%a9/b%2fbus%", ["/My café/b/bus%"]),
@@ -50,6 +55,7 @@ def test_every_pointer_has_a_flag_that_names_it(name: str) -> None:
     [
         ("SSH_AUTH_SOCK", "/run/my agent", ["--allow-unix-socket", "/run/my agent"]),
         ("TMUX", "/tmp/a,b/s,123,0", ["--allow-unix-socket", "/tmp/a,b/s"]),
+        ("KITTY_LISTEN_ON", "unix:/tmp/my kitty", ["--allow-unix-socket", "/tmp/my kitty"]),
         ("KUBECONFIG", "/home/me/config", ["--read-file", "/home/me/config"]),
     ],
 )

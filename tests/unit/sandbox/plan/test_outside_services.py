@@ -6,7 +6,7 @@ import pytest
 
 from nono.policy.capability import Access, CapabilitySet, Grant, NetworkMode, Scopes, Wsl2ProxyPolicy
 from nono.policy.socket_grant import SocketGrant, SocketScope
-from nono.sandbox.plan.outside_services import Session, kept_from, usual_sockets
+from nono.sandbox.plan.outside_services import Session, kept_from, temporary_sockets, usual_sockets
 
 RUN = "/run/user/1000"
 DOCKER, LIBVIRT, BUS = "/run/docker.sock", "/run/libvirt", f"{RUN}/bus"
@@ -75,9 +75,38 @@ def test_it_is_shared_where_what_lies_there_could_be_read_in_one_of_the_commands
     )
 
 
+def usual(runtime_dir: str | None, environ: dict[str, str]) -> list[str]:
+    found = usual_sockets("/home/me", runtime_dir, environ)
+    return [f"{directory}/{each}" for directory, below in found for each in below]
+
+
 def test_the_usual_sockets_are_absolute_and_stand_once() -> None:
-    usual = [*usual_sockets("/home/me", RUN)]
-    assert {DOCKER, BUS, "/run/WSL", "/home/me/.ssh/agent"} <= {*usual}
-    assert len(usual) == len({*usual})
-    assert all(path.startswith("/") for path in usual)
-    assert not any(path.startswith(RUN) for path in usual_sockets("/home/me", None))
+    paths = usual(RUN, {"XDG_CACHE_HOME": "/home/me/.cache", "GNUPGHOME": "keys"})
+    assert {DOCKER, BUS, "/run/WSL", "/home/me/.ssh/agent", "/home/me/.cache/git/credential/socket"} <= {
+        *paths
+    }
+    assert len(paths) == len({*paths})
+    assert all(path.startswith("/") for path in paths)
+    assert not any(path.startswith(RUN) for path in usual(None, {}))
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("XDG_CACHE_HOME", "git/credential/socket"),
+        ("XDG_CONFIG_HOME", "Code/*.sock"),
+        ("XDG_STATE_HOME", "watchman/*/sock"),
+        ("TMUX_TMPDIR", "tmux-*/*"),
+        ("SCREENDIR", "*"),
+        ("GNUPGHOME", "S.*"),
+    ],
+)
+def test_sockets_are_found_where_a_variable_has_moved_them(name: str, found: str) -> None:
+    moved = {*usual(None, {name: "/moved"})} - {*usual(None, {})}
+    assert f"/moved/{found}" in moved
+
+
+def test_windows_are_found_in_a_shared_directory_of_temporary_files() -> None:
+    found = dict(temporary_sockets(["/tmp", "/run/screen"]))
+    assert "tmux-*/*" in found["/tmp"]
+    assert found["/run/screen"] == ("*/*",)
