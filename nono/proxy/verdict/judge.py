@@ -87,7 +87,7 @@ class Judge:
             or minted(route, origin.host, method, bare, verdict)
             or beyond_limits(route.service, route, origin.host, method, bare, is_websocket=is_websocket)
             or uncounted_parts(route.service, route, origin.host, head, shown.target)
-            or (override_refused(head, shown.target, origin.host) if has_rules else None)
+            or (override_refused(head.headers, shown.target, origin.host) if has_rules else None)
         )
         if refused is not None:
             return Refused(entry, refused)
@@ -148,7 +148,7 @@ class Judge:
             return Refused(entry, _trace_refused(origin.host))
         if websocket.key_of(head) is not None:
             return Refused(entry, login_phantoms.no_websocket(origin.host))
-        if (overrides := override_refused(head, path, origin.host)) is not None:
+        if (overrides := override_refused(head.headers, path, origin.host)) is not None:
             return Refused(entry, overrides)
         request = rewrite.outgoing(head, path, origin, None)
         return Capture(Forward(entry, origin, request, hosts, presented=fields), at)
@@ -182,14 +182,19 @@ class Judge:
             handed_out = minted(route, origin.host, method, path, now)
             if handed_out is not None and verdict.approval is None:
                 return f"the rules changed: {handed_out.error}"
+            has_rules = self.has_rules(route, origin)
         else:
             rules = self._rules_without_credential(origin)
             if not rules:
                 return None
             policy, now = most_allowed(rules, method, path)
-        if now.decision == "allow" or (now.decision == "approve" and verdict.approval is not None):
+            has_rules = True
+        if now.decision != "allow" and (now.decision != "approve" or verdict.approval is None):
+            return f"the rules changed: {policy.explain(method, path, now)}"
+        if not has_rules:
             return None
-        return f"the rules changed: {policy.explain(method, path, now)}"
+        replaced = override_refused(verdict.request.headers, verdict.request.target, origin.host)
+        return None if replaced is None else f"the rules changed: {replaced.error}"
 
     def _rules_without_credential(self, origin: Upstream) -> Sequence[EndpointPolicy]:
         of_routes = (route.endpoints for route in self.routes.of_upstream(origin.host, origin.port))
@@ -237,7 +242,7 @@ class Judge:
             policy, verdict = most_allowed(rules, method, bare)
             entry = _with_rule(entry, named, policy, verdict)
             refused = self._endpoint_refused(policy, verdict, origin, method, bare)
-            refused = refused or override_refused(head, path, host)
+            refused = refused or override_refused(head.headers, path, host)
             if refused is not None:
                 return Refused(entry, refused)
             approval = verdict if verdict.decision == "approve" else None

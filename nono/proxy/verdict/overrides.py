@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from nono.policy.endpoints.overrides import overridden, overriding_parameter
-from nono.proxy.http.message import RequestHead
+from nono.proxy.http.message import Header
 from nono.proxy.http.passing import folded
 from nono.proxy.http.refusal import Refusal
 
@@ -13,12 +15,12 @@ _FIELDS = frozenset(
 )
 
 
-def override_refused(head: RequestHead, path: bytes, host: str) -> Refusal | None:
+def override_refused(headers: Sequence[Header], path: bytes, host: str) -> Refusal | None:
     """Refuse a request with a field or query parameter that could replace the judged method or path.
 
     path: as sent, with its query.
     """
-    what = _overriding(head, path)
+    what = _overriding(headers, path)
     if what is None:
         return None
     # Not stripped, because the request would then differ from the one its sender meant.
@@ -31,8 +33,8 @@ def override_refused(head: RequestHead, path: bytes, host: str) -> Refusal | Non
     )
 
 
-def _overriding(head: RequestHead, path: bytes) -> str | None:
-    for name, _ in head.headers:
+def _overriding(headers: Sequence[Header], path: bytes) -> str | None:
+    for name, _ in headers:
         if folded(name) in _FIELDS:
             return name.decode("ascii")
     return overriding_parameter(path.partition(b"?")[2].decode("ascii", "replace"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
@@ -167,11 +167,17 @@ class Standing(NamedTuple):
     upstream: socket.socket
 
 
+OF_V1 = (rule("allow", "alpha:POST:/v1"), rule("allow", "alpha:GET:/v1"))
+
+
 @contextmanager
-def begun(asked: bytes, answered: bytes, policy: EndpointPolicy = ALLOW_ALL) -> Iterator[Standing]:
+def begun(
+    asked: bytes, answered: bytes, policy: EndpointPolicy = ALLOW_ALL, rules: Sequence[LiveRule] = OF_V1
+) -> Iterator[Standing]:
     live = LiveEndpoints()
-    live.put([rule("allow", "alpha:POST:/v1"), rule("allow", "alpha:GET:/v1")])
+    live.put(rules)
     with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(TIMEOUT_S)
         route = a_route(listener.getsockname()[1], endpoints=policy)
         with proxy(route, live_endpoints=live, approver=yes) as p, Client(p.port) as client:
             client.send(asked)
@@ -234,11 +240,42 @@ def test_the_end_of_a_rule_cuts_what_it_alone_allowed(
     asked: bytes, answered: bytes, policy: EndpointPolicy
 ) -> None:
     with begun(asked, answered, policy) as (p, live, client, server):
-        both = [rule("allow", "alpha:POST:/v1"), rule("allow", "alpha:GET:/v1")]
-        assert changed(p, live, *both, rule("allow", "alpha:GET:/v2")) == 0
+        assert changed(p, live, *OF_V1, rule("allow", "alpha:GET:/v2")) == 0
         assert changed(p, live) == 1
         assert is_cut(client)
         assert is_cut(server)
+
+
+@pytest.mark.parametrize(
+    ("asked", "what"),
+    [
+        (head("POST", "/v1", CHUNKED, "X-HTTP-Method-Override: DELETE"), "X-HTTP-Method-Override"),
+        (head("POST", "/v1?_method=DELETE", CHUNKED), "the query parameter _method"),
+        (head("POST", "/v1", CHUNKED, "X-HTTP-Method-Underride: DELETE"), None),
+    ],
+    ids=["a field", "a parameter", "another field"],
+)
+def test_a_denial_cuts_what_may_mean_another_request(asked: bytes, what: str | None) -> None:
+    """Without rules it passes; where there are some, it is refused whatever they say of its own method."""
+    with begun(asked + b"1\r\nx\r\n", b"", rules=()) as (p, live, client, server):
+        assert changed(p, live, rule("deny", "beta:DELETE:/v1")) == 0
+        assert changed(p, live, rule("deny", "alpha:DELETE:/v1")) == (0 if what is None else 1)
+        if what is None:
+            return
+        assert is_cut(client)
+        assert is_cut(server)
+        wait_until(lambda: bool(p.recording.outcomes))
+        (outcome,) = p.recording.outcomes
+    said = f"{what} makes another request of one that is judged by its method and path"
+    assert outcome["reason"] == f"the rules changed: {said}"
+
+
+@pytest.mark.parametrize("path", ["/V1;x", "/%761"])
+def test_a_denial_cuts_a_spelling_that_passed_while_there_were_no_rules(path: str) -> None:
+    asked = head("POST", path, CHUNKED) + b"1\r\nx\r\n"
+    with begun(asked, b"", rules=()) as (p, live, client, _server):
+        assert changed(p, live, rule("deny", "alpha:POST:/v1")) == 1
+        assert is_cut(client)
 
 
 def test_what_a_person_agreed_to_goes_on_where_others_would_be_asked_about() -> None:
