@@ -35,7 +35,8 @@ def mount_view(view: PrivateView) -> int | None:
             if path in shown:
                 _show(path, shown[path])
         for path in view.pinned:
-            with _opened(path) as pinned:
+            # What is above a socket may have gone with it since it was found.
+            with suppress(FileNotFoundError), _opened(path) as pinned:
                 _attach_copy(pinned)
         for path in view.unchanged:
             _protect(path)

@@ -321,6 +321,7 @@ def test_no_password_is_told_by_gits_cache(sandbox: NonoRun, profile: Profile, f
 def test_the_windows_of_a_shared_tmp_stay_closed(sandbox: NonoRun) -> None:
     """tmux, Emacs and editors listen there, and start programs outside."""
     window = Path(f"/tmp/tmux-nono-{os.getpid()}/default")
+    moved = window.parent.with_name(f"nono-moved-{os.getpid()}")
     database = window.parent.with_name(f"nono-database-{os.getpid()}")
     sandbox.make(window.parent)
     try:
@@ -330,11 +331,18 @@ def test_the_windows_of_a_shared_tmp_stay_closed(sandbox: NonoRun) -> None:
                 sandbox.give(path)
             canary.start()
             run = sandbox.run(asking(window, database), profile=OPEN, flags=["--allow=/tmp"])
+            # Nor is it moved to where a later run would not look.
+            move = ["sh", "-c", f"mv -T {window.parent} {moved}; mv -T {database} {moved}"]
+            moving = sandbox.run(move, profile=OPEN, flags=["--allow=/tmp"])
             named = f"--allow-unix-socket={window}"
             granted = sandbox.run(asking(window), profile=OPEN, flags=["--allow=/tmp", named])
     finally:
         window.unlink(missing_ok=True)
         window.parent.rmdir()
         database.unlink(missing_ok=True)
+        was_moved = moved.is_socket()
+        moved.unlink(missing_ok=True)
+    assert was_moved
+    assert f"{window.parent}' to '{moved}': Device or resource busy" in moving.stderr
     assert run.outcomes() == {f"connect {window}": "ECONNREFUSED", f"connect {database}": "ok"}
     assert granted.outcomes() == {f"connect {window}": "ok"}

@@ -86,7 +86,9 @@ def private_view(capabilities: CapabilitySet, roots: Collection[str], terminal: 
     )
     hooks = capabilities.hooks
     kept = () if hooks is None else (hooks,)
-    fixed = [each for each in (hooks, capabilities.runtime_dir) if each is not None]
+    # A later run would look for what listens there at the same place.
+    closed = [path for path in capabilities.closed_sockets if not path.startswith(beginnings)]
+    fixed = [each for each in (hooks, capabilities.runtime_dir, *closed) if each is not None]
     pinned = sorted({above for each in fixed for above in _movable(dirname(each), written)})
     return PrivateView(
         directories,

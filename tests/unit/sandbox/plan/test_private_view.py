@@ -203,6 +203,24 @@ def test_no_directory_above_unchanged_hooks_can_be_renamed(writable: str, pinned
     assert (view.unchanged, view.pinned) == (("/dev", hooks), pinned)
 
 
+@pytest.mark.parametrize(
+    ("writable", "pinned"),
+    [
+        (granted("/tmp"), ("/tmp/tmux-7",)),  # shared
+        (granted("/tmp", source="group:g"), ()),  # the command's own, where there is no such socket
+        (granted("/tmp", Access.READ), ()),
+        (granted("/tmp/tmux-7"), ()),
+    ],
+    ids=["shared", "private", "for reading", "the directory itself"],
+)
+def test_a_socket_that_is_closed_is_not_moved_with_its_directory(
+    writable: Grant, pinned: tuple[str, ...]
+) -> None:
+    """Where a later run would not look for it."""
+    closing = capabilities(writable)._replace(closed_sockets=("/tmp/tmux-7/default",))
+    assert private_view(closing, (), None).pinned == pinned
+
+
 def test_a_command_without_hooks_of_git_has_nothing_pinned() -> None:
     view = private_view(capabilities(granted("/home/me/project")), (), None)
     assert (view.unchanged, view.pinned) == (("/dev",), ())
