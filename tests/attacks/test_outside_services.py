@@ -118,6 +118,23 @@ def test_without_namespaces_they_are_reached_and_the_run_says_so(
 
 
 @pytest.mark.needs("namespaces")
+def test_no_mounts_of_its_own_lead_behind_what_hides_them(sandbox: NonoRun, services: Services) -> None:
+    ways = ("own copy", "own copy of all", "unmounted")
+    hidden = (services.engine, services.bus)
+    command = program(
+        "sockets.unix_sockets", json.dumps([[way, str(path)] for path in hidden for way in ways])
+    )
+    with listening(services) as canary:
+        run = sandbox.run(command, profile=OPEN, flags=[f"--allow={services.engine.parent.parent}"])
+        seen = canary.seen()
+    assert "ok" not in run.outcomes().values()
+    assert seen == {}
+    with listening(services):
+        bare = sandbox.bare(command).outcomes()
+    assert bare[f"own copy {services.engine}"] == bare[f"own copy of all {services.bus}"] == "ok"
+
+
+@pytest.mark.needs("namespaces")
 @each_run
 def test_the_granted_ones_are_reached_and_no_others(
     sandbox: NonoRun, services: Services, profile: Profile, flags: Sequence[str]

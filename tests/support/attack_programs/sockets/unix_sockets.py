@@ -15,7 +15,9 @@ import sys
 import threading
 from collections.abc import Callable
 
-from support.attack_programs.outcome import outcome, report
+from support.attack_programs.outcome import outcome, report, syscall
+
+OPEN_TREE_CLONE, AT_RECURSIVE = 1, 0x8000  # open_tree(2)
 
 
 def connect(path: str, kind: int = socket.SOCK_STREAM) -> None:
@@ -111,6 +113,26 @@ def new_root(path: str) -> Callable[[], None]:
     return prepare
 
 
+def own_copy(path: str, flags: int) -> Callable[[], None]:
+    """Copy the mount that the socket lies in, and go to the directory of the socket there."""
+
+    def prepare() -> None:
+        new_mounts()
+        directory = ctypes.create_string_buffer(os.fsencode(os.path.dirname(path)))
+        os.fchdir(syscall("open_tree", -100, ctypes.addressof(directory), OPEN_TREE_CLONE | flags))
+
+    return prepare
+
+
+def unmounted(path: str) -> Callable[[], None]:
+    def prepare() -> None:
+        new_mounts()
+        covered = ctypes.create_string_buffer(os.fsencode(path))
+        syscall("umount2", ctypes.addressof(covered), 0)
+
+    return prepare
+
+
 def named(attempt: Callable[[], object]) -> object:
     """Return what the attempt returned, "ok", or the name of its error."""
     result: list[object] = []
@@ -129,6 +151,9 @@ ATTEMPTS: dict[str, Callable[[str], object]] = {
     "bind privately": bind_private,
     "in directory": in_directory,
     "new mounts": lambda path: in_child(new_mounts, path),
+    "own copy": lambda path: in_child(own_copy(path, 0), os.path.basename(path)),
+    "own copy of all": lambda path: in_child(own_copy(path, AT_RECURSIVE), os.path.basename(path)),
+    "unmounted": lambda path: in_child(unmounted(path), path),
     "new user namespace": lambda path: in_child(lambda: os.unshare(os.CLONE_NEWUSER), path),
     "new root": lambda path: in_child(new_root(path), "/" + os.path.basename(path)),
 }
