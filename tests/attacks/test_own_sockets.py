@@ -94,6 +94,15 @@ def test_a_socket_of_its_own_is_reached(command: Inside, place: Path, spelled: s
     assert command.denied() == []
 
 
+def test_a_socket_of_its_own_is_reached_as_soon_as_it_listens(command: Inside, place: Path) -> None:
+    """Its client tries again after ECONNREFUSED, and would give up after EACCES."""
+    assert command.asks("bind", place / "own") == "ok"
+    assert command.asks("connect", place / "own") == "ECONNREFUSED"
+    assert command.asks("listen", place / "own") == "ok"
+    assert command.asks("connect", place / "own") == "ok"
+    assert command.denied() == []
+
+
 @pytest.mark.needs("listener")
 def test_a_socket_of_somebody_else_beside_it_is_refused(command: Inside, place: Path) -> None:
     with Canary() as canary:

@@ -75,7 +75,8 @@ class UnixSocketRules(NamedTuple):
 
         is_resolved: False if only its existing part could be resolved, so that nothing can be reached.
         is_own: the sandbox itself has bound the socket.
-        is_dead: nothing is at the path, or a file that no socket is bound to: connect(2) reaches nobody.
+        is_dead: nothing is at the path, or no socket is bound to it, or none that listens: connect(2) reaches
+        nobody.
         """
         denied = self._denied(path)
         if denied is not None:

@@ -41,7 +41,7 @@ class OwnSockets:
             return
         device = os.major(found.st_dev), os.minor(found.st_dev)
         is_there = bound.device == device or bound.device == device_of_mount(descriptor, tid)
-        if is_there and not _may_listen(descriptor, duplicate.type) and self._has_room():
+        if is_there and not may_listen(descriptor, duplicate.type) and self._has_room():
             self._files[key] = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 0)
 
     def holds(self, descriptor: int) -> bool:
@@ -60,7 +60,7 @@ class OwnSockets:
         return len(self._files) < KEPT_MAX
 
 
-def _may_listen(descriptor: int, kind: int) -> bool:
+def may_listen(descriptor: int, kind: int) -> bool:
     """Return False if the socket at a file does not listen, and is of this kind. It does not notice the test.
 
     connect(2) refuses a socket that has a peer, and before that one to which nobody listens (unix(7)).

@@ -17,7 +17,7 @@ from nono.policy.files.unix_sockets import OWN_SOCKET, UnixSocketPolicy
 from nono.policy.path_expansion import is_within
 from nono.supervisor.calls.caller_paths import CallerContextMismatchError, CallerPaths, Named, umask_of
 from nono.supervisor.calls.held_connects import Held, HeldConnects
-from nono.supervisor.calls.own_sockets import OwnSockets
+from nono.supervisor.calls.own_sockets import OwnSockets, may_listen
 from nono.supervisor.calls.trapped_call import (
     Answer,
     HiddenCallerError,
@@ -281,13 +281,12 @@ def _below(directory: str, name: bytes) -> str:
 
 
 def _is_dead(named: Named) -> bool:
-    """Return whether no socket is bound to the file. That cannot change: bind(2) creates a new file.
+    """Return whether no socket is bound to the file, or one that takes connections and does not listen.
 
-    No socket notices the test: connect(2) looks for the socket first, and refuses one of another type
-    (unix(7)). A datagram socket that it finds is told nothing either.
+    Such a one may be the command's own, whose server has bound it and listens next: clients try again after
+    ECONNREFUSED, and give up after EACCES. No socket notices the test.
     """
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as probe:
-        return probe.connect_ex(named.address) == errno.ECONNREFUSED
+    return not all(may_listen(named.descriptor, kind) for kind in _CONNECTION_ORIENTED)
 
 
 def _try_to_connect(duplicate: Socket, connect: Callable[[], int]) -> int:
