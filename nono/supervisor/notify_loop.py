@@ -307,7 +307,7 @@ class NotifyLoop:
                 self._unix.will_listen(call, duplicate, local)
             duplicate.listen(min(unsigned(call.args[1]), 0x7FFFFFFF))
             if self._own is not None and isinstance(verdict, Perform):
-                self._own.add(duplicate)
+                self._own.add(duplicate, call.tid, unsigned(call.args[0]))
         finally:
             release(duplicate)
         return 0

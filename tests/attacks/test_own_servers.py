@@ -79,6 +79,11 @@ def test_a_server_of_its_own_is_reached(command: Inside, host: str) -> None:
 
 
 @pytest.mark.needs("listener")
+def test_a_server_that_accepts_one_connection_and_ends_is_reached(command: Inside) -> None:
+    assert command.asks("once", "", 300)[0] == "ok"
+
+
+@pytest.mark.needs("listener")
 def test_a_server_of_somebody_else_is_refused(command: Inside) -> None:
     with Canary() as canary:
         port = canary.tcp("foreign")

@@ -65,7 +65,8 @@ class OwnServers:
         self._calls = calls
         self._recorder = recorder
         self._watchdog = watchdog
-        self._own: set[tuple[int, int]] = set()  # cookie and inode: see Listener
+        # By cookie and inode (see Listener), the thread that made it listen, and its descriptor there.
+        self._own: dict[tuple[int, int], tuple[int, int]] = {}
         self._prune_at = LISTENERS_MAX
         self._listeners: Listeners | None = None
         self._held = HeldConnects(calls, answer)
@@ -75,11 +76,12 @@ class OwnServers:
         if self._listeners is not None:
             self._listeners.close()
 
-    def add(self, duplicate: Socket) -> None:
-        """Remember a listening socket of the command."""
-        self._own.add((cookie_of(duplicate), os.fstat(duplicate.fileno()).st_ino))
+    def add(self, duplicate: Socket, tid: int, descriptor: int) -> None:
+        """Remember a listening socket of the command, which is `descriptor` of thread `tid` now."""
+        self._own[_key_of(duplicate)] = tid, descriptor
         if len(self._own) > self._prune_at:
-            self._own &= {(each.cookie, each.inode) for each in self._listening(0)}
+            living = {(each.cookie, each.inode) for each in self._listening(0)}
+            self._own = {key: place for key, place in self._own.items() if key in living}
             self._prune_at = max(LISTENERS_MAX, 2 * len(self._own))
 
     def may_listen(self, duplicate: Socket, local: Address) -> bool:
@@ -139,7 +141,17 @@ class OwnServers:
         """Connect, and verify that the command's own server accepted. None: its backlog is full.
 
         No attempt stays pending: the kernel would retry it a second later, with whoever listens by then.
+        The server may close its socket as soon as it has accepted this connection (debuggers, kernels of
+        notebooks), before the second question of who listens. Held here, it listens until then.
         """
+        held = self._hold(connect.address.port)
+        try:
+            return self._try_held(connect)
+        finally:
+            for each in held:
+                each.close()
+
+    def _try_held(self, connect: _Connect) -> Answer:
         if self._standing(connect.address) is not Standing.OWN:
             return errno.ECONNREFUSED
         duplicate, target = connect.duplicate, connect.address.for_family(connect.duplicate.family)
@@ -164,6 +176,19 @@ class OwnServers:
                 duplicate.setblocking(True)
         return errno.EINPROGRESS if result == 0 and not connect.is_blocking else result
 
+    def _hold(self, port: int) -> list[Socket]:
+        """Return duplicates of the command's listening sockets on a port, which the caller closes.
+
+        Those that have moved to another descriptor or process are left out.
+        """
+        held: list[Socket] = []
+        with suppress(OSError):  # without sock_diag no server is known as the command's own
+            for key in {(each.cookie, each.inode) for each in self._listening(port)} & self._own.keys():
+                duplicate = self._calls.socket_at(*self._own[key])
+                if duplicate is not None:
+                    held.append(duplicate) if _key_of(duplicate) == key else release(duplicate)
+        return held
+
     def _standing(self, address: InetAddress) -> Standing:
         try:
             return standing(address, self._listening(address.port), self._is_own)
@@ -177,6 +202,10 @@ class OwnServers:
 
     def _is_own(self, listener: Listener) -> bool:
         return (listener.cookie, listener.inode) in self._own
+
+
+def _key_of(duplicate: Socket) -> tuple[int, int]:
+    return cookie_of(duplicate), os.fstat(duplicate.fileno()).st_ino
 
 
 def _dissolve(duplicate: Socket) -> None:

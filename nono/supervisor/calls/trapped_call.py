@@ -124,6 +124,21 @@ class TrappedCalls:
         release(duplicate)
         return None
 
+    def socket_at(self, tid: int, descriptor: int) -> Socket | None:
+        """Duplicate what a thread has at a descriptor by now, for the caller of this method to close.
+
+        It may be another socket than it was: the caller checks that. None if it is no socket, or not found.
+        """
+        try:
+            copy = self._descriptors.copy(tid, descriptor)
+        except OSError:
+            return None
+        try:
+            return Socket(fileno=copy)
+        except OSError:
+            os.close(copy)
+            return None
+
     def is_valid(self, call: notify.Notification) -> bool:
         """Check that the caller still waits for its answer."""
         return notify.is_valid(self._listener, call.id)

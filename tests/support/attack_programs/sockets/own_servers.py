@@ -9,6 +9,7 @@ import json
 import socket
 import struct
 import sys
+import threading
 from collections.abc import Callable
 
 from support.attack_programs.outcome import outcome, report
@@ -31,6 +32,22 @@ def connect(_: str, host: str, port: int) -> None:
         client.settimeout(5)
         client.connect((host, port))
         client.send(b"reached")
+
+
+def once(_: str, times: int) -> None:
+    """Connect so often, each time to a server that accepts one connection and closes its socket at once."""
+
+    def serve_one(server: socket.socket) -> None:
+        server.accept()
+        server.close()
+
+    for _attempt in range(times):
+        server = socket.create_server(("127.0.0.1", 0))
+        address = server.getsockname()
+        serving = threading.Thread(target=serve_one, args=[server], daemon=True)
+        serving.start()
+        with socket.create_connection(address, timeout=5):
+            serving.join()
 
 
 def begin(_: str, host: str, port: int) -> None:
@@ -64,6 +81,7 @@ def port_of(name: str) -> int:
 ACTIONS: dict[str, Callable[..., None]] = {
     "serve": serve,
     "connect": connect,
+    "once": once,
     "begin": begin,
     "close": close,
     "stop": stop,

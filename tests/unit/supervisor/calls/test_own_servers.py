@@ -28,6 +28,9 @@ class Stub:
     def tcp_socket(self, call: object) -> socket.socket:
         return self._caller.dup()
 
+    def socket_at(self, tid: int, descriptor: int) -> socket.socket | None:
+        return None
+
     def dedup(self, event: object) -> None: ...
 
     def arm(self) -> None: ...
@@ -54,6 +57,51 @@ def test_only_a_server_of_somebody_else_makes_a_connect_a_denial(
             caller.getpeername()
 
 
+class ServesOnce(Stub):
+    """A server that closes its socket once it has a connection; descriptor 1 is that socket, 2 another."""
+
+    def __init__(self, server: socket.socket) -> None:
+        self._server = server
+
+    def tcp_socket(self, call: object) -> socket.socket:
+        return _Caller(self._server)
+
+    def socket_at(self, tid: int, descriptor: int) -> socket.socket | None:
+        if self._server.fileno() < 0:
+            return None
+        return self._server.dup() if descriptor == 1 else socket.socket()
+
+
+class _Caller(socket.socket):
+    def __init__(self, server: socket.socket) -> None:
+        super().__init__()
+        self._server = server
+
+    def connect_ex(self, address: Any) -> int:
+        result = super().connect_ex(address)
+        if self._server.fileno() >= 0:
+            self._server.accept()[0].close()
+            self._server.close()
+        return result
+
+
+@pytest.mark.parametrize(("descriptor", "answer"), [(1, 0), (2, errno.ECONNREFUSED)])
+def test_a_server_that_closes_after_it_accepted_is_reached_while_its_socket_is_known(
+    descriptor: int, answer: int
+) -> None:
+    """Without its socket nobody can tell whether it has accepted, or another that has ended since."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        stub = cast(Any, ServesOnce(server))
+        servers = OwnServers(stub, stub, stub, stub)
+        servers.add(server, os.getpid(), descriptor)
+        port = loopback(server.getsockname()[1])
+        try:
+            assert servers.connect(stub, port, REFUSAL) == answer
+            assert servers.connect(stub, port, REFUSAL) == errno.ECONNREFUSED  # nothing of it is kept
+        finally:
+            servers.close()
+
+
 def test_without_sock_diag_nobodys_server_is_the_commands_own(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(_: int) -> list[Listener]:
         raise OSError(errno.EPERM, "no sock_diag")
@@ -61,7 +109,7 @@ def test_without_sock_diag_nobodys_server_is_the_commands_own(monkeypatch: pytes
     with socket.create_server(("127.0.0.1", 0)) as server, socket.socket() as shared:
         stub = cast(Any, Stub(server))
         servers = OwnServers(stub, stub, stub, stub)
-        servers.add(server)
+        servers.add(server, 0, 0)
         local = loopback(server.getsockname()[1])
         assert servers.may_listen(server, local)
         monkeypatch.setattr(servers, "_listening", fail)
@@ -79,7 +127,7 @@ def test_a_server_is_known_by_cookie_and_inode(
     with socket.create_server(("127.0.0.1", 0)) as server:
         stub = cast(Any, Stub(server))
         servers = OwnServers(stub, stub, stub, stub)
-        servers.add(server)
+        servers.add(server, 0, 0)
         own = cookie_of(server), os.fstat(server.fileno()).st_ino
         found = Listener("127.0.0.1", own[0] + cookie, own[1] + inode, 0)
         monkeypatch.setattr(servers, "_listening", lambda _: [found])
@@ -93,12 +141,12 @@ def test_servers_that_no_longer_listen_are_forgotten(monkeypatch: pytest.MonkeyP
     with socket.create_server(("127.0.0.1", 0)) as living:
         stub = cast(Any, Stub(living))
         servers = OwnServers(stub, stub, stub, stub)
-        servers.add(living)
+        servers.add(living, 0, 0)
         for _ in range(2):
             with socket.create_server(("127.0.0.1", 0)) as ended:
                 found = Listener("127.0.0.1", cookie_of(living), os.fstat(living.fileno()).st_ino, 0)
                 monkeypatch.setattr(servers, "_listening", lambda _, found=found: [found])
-                servers.add(ended)
-        assert servers._own == {(found.cookie, found.inode)}
+                servers.add(ended, 0, 0)
+        assert list(servers._own) == [(found.cookie, found.inode)]
         assert servers.may_listen(living, loopback(living.getsockname()[1]))
         servers.close()
