@@ -154,6 +154,21 @@ def test_a_restore_in_a_repository_says_that_commits_stay(
     assert (said in capsys.readouterr().out.splitlines()) == says
 
 
+@pytest.mark.parametrize("is_dry", [True, False])
+@pytest.mark.parametrize("name", [".git", "git"])
+def test_a_restore_after_commits_alone_were_lost_does_not_say_only_that_nothing_changed(
+    stage: Stage, name: str, is_dry: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (stage.root / ".git").mkdir()
+    (stage.root / ".git/HEAD").write_text("ref: refs/heads/main")
+    stage.run(lambda: (stage.root / ".git/HEAD").unlink())
+    (stage.root / ".git").rename(stage.root / name)
+    restore.run("latest", (), stage.environ, number=0, turn=None, is_dry=is_dry, skips=False, force=False)
+    said = capsys.readouterr().out.splitlines()
+    assert ("Nothing would be restored." if is_dry else "Nothing had to be restored.") in said
+    assert (".git is left out: branch and commits stay as they are." in said) == (name == ".git")
+
+
 def test_a_restore_on_a_full_disk_names_it_before_anything_is_changed(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:

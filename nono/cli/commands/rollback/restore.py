@@ -87,7 +87,7 @@ def preview(prepared: Prepared, *, skips: bool, force: bool) -> int:
     elif not refuses:
         _say("Nothing would be restored.")
     _list(lines)
-    if steps:
+    if steps or not refuses:
         _say_repository(prepared)
     if not refuses:
         _refused("Left as it is:", left)
@@ -117,8 +117,7 @@ def carry_out(session: Kept, prepared: Prepared, *, skips: bool = False, force: 
         if done.done
         else "Nothing had to be restored."
     )
-    if done.done:
-        _say_repository(prepared)
+    _say_repository(prepared)
     _refused("Left as it is:", done.left)
     if done.safety is not None:
         _say(f"To undo this: nono rollback restore {session_id} --snapshot {done.safety}")
