@@ -23,8 +23,9 @@ def home(tmp_path: Path) -> Iterator[Path]:
     (tmp_path / ".docker/run").symlink_to(tmp_path / ".rd")
     (tmp_path / ".1password").mkdir()
     (tmp_path / ".1password/agent.sock").write_text("no socket")
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(tmp_path / ".rd/docker.sock"))
+    with socket.socket(socket.AF_UNIX) as engine, socket.socket(socket.AF_UNIX) as bus:
+        engine.bind(str(tmp_path / ".rd/docker.sock"))
+        bus.bind(str(tmp_path / "run/bus"))
         yield tmp_path
 
 
@@ -37,24 +38,37 @@ def test_the_runtime_directory_and_sockets_that_are_there_are_found(home: Path) 
     found = session_of(environ(home, f"{home}/link"), ())
     assert found.runtime_dir == str(home / "run")
     assert found.sockets.count(str(home / ".rd/docker.sock")) == 1
+    assert [path for path in found.sockets if path.startswith(str(home / "run"))] == [str(home / "run/bus")]
     assert not any("1password" in path or "link" in path or ".docker" in path for path in found.sockets)
 
 
-@pytest.mark.parametrize(("uid", "is_found"), [(7, True), (0, False)])
-def test_one_that_others_may_enter_counts_for_all_but_root(
-    home: Path, uid: int, is_found: bool, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("named_by", ["the variable", "the login"])
+@pytest.mark.parametrize(
+    ("uid", "owner", "mode", "is_found"),
+    [(7, 7, 0o755, True), (7, 8, 0o755, False), (0, 0, 0o700, True), (0, 0, 0o750, False)],
+)
+def test_one_that_others_may_enter_counts_for_its_owner_unless_that_is_root(
+    home: Path,
+    uid: int,
+    owner: int,
+    mode: int,
+    is_found: bool,
+    named_by: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """So it is on WSL2 and in containers; root owns /run and /tmp as well."""
-    (home / "run").chmod(0o755)
+    (home / "run").chmod(mode)
+    (home / str(uid)).symlink_to(home / "run")
     of_anybody = os.stat
 
     def owned(path: str) -> os.stat_result:
         fields = [*of_anybody(path)]
-        return os.stat_result((*fields[:4], uid, *fields[5:]))
+        return os.stat_result((*fields[:4], owner, *fields[5:]))
 
+    monkeypatch.setattr(outside_services, "OF_USERS", str(home))
     monkeypatch.setattr(os, "getuid", lambda: uid)
     monkeypatch.setattr(os, "stat", owned)
-    found = session_of(environ(home, f"{home}/run"), ()).runtime_dir
+    found = session_of(environ(home, f"{home}/run" if named_by == "the variable" else ""), ()).runtime_dir
     monkeypatch.undo()
     assert found == (f"{home}/run" if is_found else None)
 
@@ -64,6 +78,7 @@ def test_sockets_that_variables_name_are_found_and_nothing_else_there(home: Path
         "SSH_AUTH_SOCK": f"{home}/agent",
         "TMUX": f"{home}/none,1,0",
         "DOCKER_HOST": f"unix://{home}/.rd",
+        "CONTAINER_HOST": "tcp://127.0.0.1:2375",
     }
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(f"{home}/agent")
@@ -86,8 +101,9 @@ def test_an_ssh_that_others_share_is_found_and_no_key_beside_it(home: Path) -> N
     assert found == {f"{home}/.ssh/master", f"{home}/.ssh/cm/me@host:22"}
 
 
+@pytest.mark.parametrize("has_link", [False, True], ids=["home", "a link to home"])
 @pytest.mark.parametrize("kind", ["the home", "above the home", "a file", "relative", "none"])
-def test_what_is_no_runtime_directory_is_not_taken_for_one(home: Path, kind: str) -> None:
+def test_what_is_no_runtime_directory_is_not_taken_for_one(home: Path, kind: str, has_link: bool) -> None:
     named = {
         "the home": home,
         "above the home": home.parent,
@@ -96,7 +112,8 @@ def test_what_is_no_runtime_directory_is_not_taken_for_one(home: Path, kind: str
         "none": home / "gone",
     }[kind]
     home.chmod(0o700)
-    found = session_of(environ(home, str(named)), ()).runtime_dir
+    (home / "link").symlink_to(home)
+    found = session_of(environ(home / "link" if has_link else home, str(named)), ()).runtime_dir
     assert not (found or "").startswith(str(home.parent))
 
 

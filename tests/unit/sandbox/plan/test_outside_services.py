@@ -33,6 +33,7 @@ def socket(path: str, scope: SocketScope = SocketScope.FILE) -> SocketGrant:
         (capabilities(), RUN, (DOCKER, LIBVIRT)),
         (capabilities(files(f"{RUN}/doc")), RUN, (DOCKER, LIBVIRT)),
         (capabilities(files("/run", "group:g")), RUN, (DOCKER, LIBVIRT)),
+        (capabilities(files(LIBVIRT, "group:g")), RUN, (DOCKER, LIBVIRT)),
         (capabilities(files(RUN)), None, (DOCKER, LIBVIRT, BUS)),
         (capabilities(files("/run", "profile")), None, (DOCKER, LIBVIRT, BUS)),
         (capabilities(files(LIBVIRT)), RUN, (DOCKER,)),
@@ -82,9 +83,11 @@ def usual(runtime_dir: str | None, environ: dict[str, str]) -> list[str]:
 
 def test_the_usual_sockets_are_absolute_and_stand_once() -> None:
     paths = usual(RUN, {"XDG_CACHE_HOME": "/home/me/.cache", "GNUPGHOME": "keys"})
-    assert {DOCKER, BUS, "/run/WSL", "/home/me/.ssh/agent", "/home/me/.cache/git/credential/socket"} <= {
-        *paths
-    }
+    of_system = {DOCKER, LIBVIRT, "/run/dbus/system_bus_socket", "/run/systemd/private", "/run/WSL"}
+    of_home = {"/home/me/.ssh/agent", "/home/me/.gnupg/S.*", "/home/me/.docker/run/docker.sock"}
+    of_home |= {"/home/me/.cache/git/credential/socket"}
+    of_session = {BUS, *(f"{RUN}/{name}" for name in ("systemd", "podman", "gnupg", "keyring", "emacs"))}
+    assert of_system | of_home | of_session <= {*paths}
     assert len(paths) == len({*paths})
     assert all(path.startswith("/") for path in paths)
     assert not any(path.startswith(RUN) for path in usual(None, {}))
