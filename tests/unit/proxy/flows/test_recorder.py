@@ -209,7 +209,7 @@ def test_no_known_secret_is_anywhere_in_the_file(recording: Path) -> None:
             b'"device_code": "[REDACTED]"}',
         ),
         (
-            b"application/x-www-form-urlencoded",
+            b"application/X-WWW-Form-Urlencoded; charset=utf-8",
             b"device_code=a&user_code=b",
             b"device_code=[REDACTED]&user_code=b",
         ),
@@ -399,16 +399,20 @@ def test_all_recordings_together_keep_little(recording: Path, monkeypatch: pytes
     assert comments == [""] * 3 + [cut] * 5
 
 
+@pytest.mark.parametrize("room", [BEYOND_BYTES + 10, BEYOND_BYTES - 2])
 def test_a_secret_where_memory_ended_does_not_leave_its_beginning(
-    recording: Path, monkeypatch: pytest.MonkeyPatch
+    recording: Path, room: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recorder_module, "MAX_KEPT_IN_ALL_BYTES", BEYOND_BYTES + 10)
+    monkeypatch.setattr(recorder_module, "MAX_KEPT_IN_ALL_BYTES", room)
     with FlowRecorder(str(recording), _mask) as recorder:
         flow = _begin(recorder)
-        flow.request_piece(b"." * BEYOND_BYTES + SECRET)
+        flow.request_piece(b"." * (room - 10) + SECRET)
+        recorder.kept.give_back(100)  # another exchange has ended: nothing goes on behind the gap
+        flow.request_piece(b"after")
         flow.finish()
     assert SECRET[:4] not in recording.read_bytes()
-    assert b".........." in recording.read_bytes()
+    assert b"after" not in recording.read_bytes()
+    assert (b".........." in recording.read_bytes()) is (room > BEYOND_BYTES)
 
 
 def test_the_loop_does_not_wait_for_the_disk(recording: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -421,8 +425,23 @@ def test_the_loop_does_not_wait_for_the_disk(recording: Path, monkeypatch: pytes
 
     with FlowRecorder(str(recording), slow) as recorder:
         for _ in range(8):
-            _begin(recorder).finish()
+            flow = _begin(recorder)
+            flow.request_piece(b"kept")
+            flow.finish()
         assert recorder.problem is not None
         assert "the disk is too slow" in recorder.problem
         goes_on.set()
     assert 3 <= len(_read(recording)) <= 5
+    assert recorder.kept.free == recorder_module.MAX_KEPT_IN_ALL_BYTES
+
+
+def test_the_end_of_a_run_does_not_wait_for_the_disk(
+    recording: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recorder_module, "_ENDING_S", -1.0)
+    with FlowRecorder(str(recording), _mask) as recorder:
+        flows = [_begin(recorder) for _ in range(2)]
+        flows[0].request_piece(b"kept")
+    assert recorder.problem == f"{recording}: not every exchange was recorded: the disk is too slow"
+    assert _read(recording) == []
+    assert recorder.kept.free == recorder_module.MAX_KEPT_IN_ALL_BYTES
