@@ -104,6 +104,20 @@ def test_a_rule_that_is_taken_back_is_in_force_no_longer() -> None:
     with_rules(use)
 
 
+def test_each_part_of_a_run_gets_the_rules_of_its_kind_alone() -> None:
+    async def part() -> None:
+        hosts, sockets = Layer(), Layer()
+        rules = LiveRules({"host": hosts, "socket": sockets}, Log().record)
+        host = made(rules, wanted()).rule
+        socket = made(rules, wanted()._replace(kind="socket", target="/run/a.sock")).rule
+        assert (hosts.rules, sockets.rules) == ((host,), (socket,))
+        rules.take_back(host, "ada")
+        assert (hosts.rules, sockets.rules) == ((), (socket,))
+        rules.close()
+
+    asyncio.run(part())
+
+
 def test_an_equal_rule_replaces_the_first_and_its_end() -> None:
     async def part() -> None:
         layer, log = Layer(), Log()

@@ -50,6 +50,7 @@ def live_ports() -> Ports:
         ("allow", "listen:6999-7001", "nono itself sends a key on port 7000"),
         ("deny", "5000", ""),
         ("deny", "4000", "the proxy of the run listens there"),
+        ("deny", "4000-4009", ""),
         ("deny", "*:4000", ""),
         ("deny", "listen:4000", ""),
     ],
@@ -105,6 +106,7 @@ def test_a_socket_is_allowed_once() -> None:
     assert reason(Sockets(live), "allow", "socket", "/run/a") == ""
     live.put([LiveRule("0", "allow", "socket", "/run/a", Access.READ, "a person", 0, None)])
     assert "is allowed already" in reason(Sockets(live), "allow", "socket", "/run/a")
+    assert Sockets(live).refusal(Wanted("allow", "socket", "/run/a", Access.READWRITE, None)) is None
     live.put([LiveRule("0", "deny", "socket", "/run/a", Access.READ, "a person", 0, None)])
     assert "a denial beats every grant" in reason(Sockets(live), "allow", "socket", "/run/a")
     assert reason(Sockets(live), "deny", "socket", "/run/b") == ""

@@ -56,7 +56,9 @@ def test_what_the_json_package_refuses_is_refused(text: str) -> None:
         assert json_text.parse(text) == expected
 
 
-@pytest.mark.parametrize("text", ["", " ", "{", '{"a":1} {}', "[1] 2", "NaN", "-Infinity", "\ufeff{}", "'a'"])
+@pytest.mark.parametrize(
+    "text", ["", " ", "{", '{"a":1} {}', "[1] 2", "NaN", "-Infinity", "\ufeff{}", "'a'", "\xa01", '"\n"']
+)
 def test_what_is_not_one_json_value_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         json_text.parse(text)

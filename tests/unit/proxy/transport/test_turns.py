@@ -6,6 +6,9 @@ import asyncio
 import time
 from collections.abc import Callable
 
+import pytest
+
+from nono.proxy.transport import turns as turns_module
 from nono.proxy.transport.turns import BUDGET_S, Turns
 
 STEPS = 400
@@ -69,3 +72,28 @@ def test_short_work_is_done_at_once() -> None:
         return Turns().start(lambda until: False)
 
     assert asyncio.run(run()) is False
+
+
+def test_no_work_overtakes_what_waits_or_what_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns_module, "BUDGET_S", 60.0)
+
+    async def run() -> list[str]:
+        done, left = list[str](), [True, False]
+        turns = Turns(lambda: done.append("send what is held"))
+
+        def first(_: float) -> bool:
+            done.append("first")
+            return left.pop(0)
+
+        def second(_: float) -> bool:
+            done.append("second")
+            return False
+
+        for work in (first, second):
+            assert turns.start(work)
+            turns.add(work)
+        for _ in range(3):
+            await asyncio.sleep(0)
+        return done
+
+    assert asyncio.run(run()) == ["send what is held", "first"] * 2 + ["second"]
