@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from nono.cli.commands.profile import write as write_module
 from nono.cli.main import main
 from nono.policy.builtin import shipped
 from nono.policy.schema.profile import Profile
@@ -386,6 +387,21 @@ def test_a_draft_replaces_only_the_profile_it_was_made_from(
     promoted = Asked(capsys, "promote", "mine", "--yes")
     assert (promoted.status, promoted.out.splitlines()[0]) == (0, "Changes to mine:")
     assert json.loads(old.read_text()) == DRAFT
+
+
+def test_a_profile_that_changes_while_a_person_is_asked_is_not_replaced(
+    drafts: Drafts, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = write(drafts.target.parent, "mine", {"meta": {"name": "mine"}})
+    draft = drafts.draft(DRAFT, based_on=old)
+
+    def agrees_late() -> bool:
+        old.write_text("{}")
+        return True
+
+    monkeypatch.setattr(write_module, "_confirmed", agrees_late)
+    assert "has changed since its draft was made" in Asked(capsys, "promote", "mine").err
+    assert (old.read_text(), draft.exists()) == ("{}", True)
 
 
 @pytest.mark.parametrize(

@@ -6,12 +6,13 @@ import json
 import shutil
 import subprocess
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
 from nono.cli.commands.trust import command
-from nono.errors import NonoError
+from nono.errors import NonoError, UsageError
 from nono.trust.policy import FILE
 
 Trust = Callable[..., tuple[int, str]]
@@ -105,6 +106,14 @@ def test_the_list_says_what_each_file_is(trust: Trust, project: Path) -> None:
             "reason": "nobody has signed or approved it",
         },
     ]
+    (project / "CLAUDE.md").write_text("be evil\n")
+    assert json.loads(trust("list", "--json")[1])[0] == {
+        "format": 1,
+        "file": "CLAUDE.md",
+        "status": "failed",
+        "state": "changed",
+        "reason": "it has changed since trust.key signed it",
+    }
 
 
 def test_a_folder_is_signed_as_one(trust: Trust, project: Path) -> None:
@@ -112,13 +121,32 @@ def test_a_folder_is_signed_as_one(trust: Trust, project: Path) -> None:
     skill.mkdir(parents=True)
     for name in ("SKILL.md", "run.py"):
         (skill / name).write_text(name)
-    trust("sign", "skills/pdf")
+    (skill / "__pycache__").mkdir()  # what a later run writes there changes nothing that was signed
+    (skill / "__pycache__/run.pyc").write_text("x")
+    assert trust("sign", "skills/pdf")[1].startswith("Signed 2 files: ")
     states = _states(trust)
     assert (states["skills/pdf/SKILL.md"], states["skills/pdf/run.py"]) == ("verified", "verified")
     (skill / "added.py").write_text("evil")
     (skill / "run.py").write_text("evil")
     states = _states(trust)
     assert (states["skills/pdf/run.py"], states["skills/pdf/added.py"]) == ("changed", "unsigned")
+
+
+def test_a_folder_without_files_is_not_signed(trust: Trust, project: Path) -> None:
+    (project / "skills").mkdir()
+    with pytest.raises(NonoError, match="a manifest has 1 to"):
+        trust("sign", "skills")
+    assert [*(project / "skills").iterdir()] == []
+
+
+@pytest.mark.parametrize(
+    "words", [("sign",), ("sign", "--all", "CLAUDE.md"), ("sign-policy", "--user", FILE)], ids=" ".join
+)
+def test_what_is_to_be_signed_is_said_in_one_way(trust: Trust, project: Path, words: tuple[str, ...]) -> None:
+    there = {*project.iterdir()}
+    with pytest.raises(UsageError):
+        trust(*words)
+    assert {*project.iterdir()} == there
 
 
 def test_many_files_are_signed_in_one_manifest(trust: Trust, project: Path) -> None:
@@ -137,6 +165,17 @@ def test_what_a_person_approved_is_trusted_until_it_changes(trust: Trust, projec
     (project / "CLAUDE.md").write_text("be evil\n")
     assert _states(trust) == {"CLAUDE.md": "changed"}
     assert "-be good\n    +be evil" in trust("approve", "--yes", "CLAUDE.md")[1]
+
+
+def test_a_file_on_the_blocklist_is_not_approved(trust: Trust, project: Path) -> None:
+    policy = json.loads((project / FILE).read_text())
+    digest = sha256(b"be good\n").hexdigest()
+    policy["blocklist"]["digests"] = [{"sha256": digest, "description": "known"}]
+    (project / FILE).write_text(json.dumps(policy))
+    trust("sign-policy")
+    status, said = trust("approve", "--yes")
+    assert (status, said.splitlines()[1:]) == (1, ["Nothing waits for approval."])
+    assert "  CLAUDE.md cannot be approved: its content is on the blocklist" in said
 
 
 def test_a_signature_by_somebody_else_counts_for_nothing(trust: Trust, project: Path) -> None:
@@ -174,6 +213,27 @@ def test_a_signed_policy_verifies_until_it_is_rewritten(trust: Trust, project: P
     assert (status, said.splitlines()[0]) == (1, f"  FAIL   {FILE}: it has changed since you signed it")
 
 
+def test_a_policy_that_is_signed_under_another_name_is_not_this_projects(trust: Trust, project: Path) -> None:
+    loose = (project / FILE).read_text().replace("deny", "audit")
+    (project / "loose.json").write_text(loose)
+    assert trust("sign-policy", "loose.json")[0] == 0
+    (project / FILE).write_text(loose)
+    assert trust("verify", FILE)[0] == 1
+
+
+def test_a_policy_that_cannot_be_read_as_one_is_not_signed(trust: Trust, project: Path) -> None:
+    (project / "other.json").write_text("{}")
+    with pytest.raises(NonoError, match="predicate is not"):
+        trust("sign-policy", "other.json")
+    assert not (project / "other.json.bundle").exists()
+
+
+def test_what_was_never_approved_is_not_forgotten(trust: Trust, project: Path) -> None:
+    assert trust("forget")[0] == 0
+    with pytest.raises(NonoError, match="nothing is remembered about"):
+        trust("forget")
+
+
 def test_an_existing_policy_is_replaced_only_if_asked(trust: Trust) -> None:
     with pytest.raises(NonoError, match="exists"):
         trust("init")
@@ -190,6 +250,7 @@ def test_a_policy_without_a_key_trusts_what_is_approved_alone(
     )
     assert command.run(["init", "--without-key"]) == 0
     assert capsys.readouterr().out.endswith("Next: nono trust approve\n")
+    assert command.run(["verify", FILE]) == 0  # whoever writes a policy has approved it
     assert command.run(["verify", "CLAUDE.md"]) == 1
     assert command.run(["approve", "--yes"]) == 0
     assert command.run(["verify", "CLAUDE.md"]) == 0
