@@ -11,8 +11,9 @@ from io import StringIO
 
 import pytest
 
-from nono.cli.console import Console, agrees, folded
+from nono.cli.console import Console, agrees, can_ask, folded
 from nono.cli.text.summary import RULE
+from nono.typed import line as typed_line
 
 FORGED = "/project/x\n  [nono] all is well\n\x1b[2J"
 SPELLED = "/project/x\\n  [nono] all is well\\n\\x1b[2J"
@@ -157,3 +158,23 @@ def test_only_a_yes_agrees(
     monkeypatch.setattr(sys, "stdin", StringIO(typed))
     assert agrees("Remove all of this?") is is_yes
     assert capsys.readouterr() == ("", "Remove all of this? [y/N] ")
+
+
+@pytest.mark.parametrize(
+    ("terminals", "in_front", "expected"),
+    [
+        ({0, 1, 2}, True, True),
+        ({0, 2}, True, True),
+        ({0, 1}, True, False),
+        ({1, 2}, True, False),
+        ({0, 1, 2}, False, False),
+    ],
+)
+def test_a_person_is_asked_where_the_question_is_seen_and_answered(
+    terminals: set[int], in_front: bool, expected: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "isatty", terminals.__contains__)
+        patched.setattr(typed_line, "in_front", lambda: in_front)
+        can = can_ask()
+    assert can is expected

@@ -56,6 +56,15 @@ def test_only_a_yes_is_one(tmp_path: Path, environ: dict[str, str], memory: Path
     assert wanted(Profile(), cwd, environ, never) == ([RUST] if said is True else [])
 
 
+def test_a_profile_of_that_name_that_is_broken_is_not_offered(
+    tmp_path: Path, environ: dict[str, str]
+) -> None:
+    own = tmp_path / ".config/nono/profiles"
+    own.mkdir(parents=True)
+    (own / f"{RUST}.json").write_text("{")
+    assert wanted(Profile(), project(tmp_path), environ, never) == []
+
+
 def test_of_too_many_projects_the_oldest_are_forgotten(
     tmp_path: Path, environ: dict[str, str], memory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -54,3 +54,9 @@ def test_a_run_counts_once_among_the_other_rules() -> None:
     last = past(denials=denied(range(many.RULES_MAX, many.RULES_MAX + 3)))
     every = {each.rule: each for each in many.total([*first, last], [], "").denials}
     assert (every[many.OTHERS].runs, every[many.OTHERS].times) == (1, 3)
+
+
+def test_a_session_whose_log_cannot_be_read_is_a_run_of_which_nothing_is_known() -> None:
+    found = many.total([past("a.example")], [many.Unread("t", "it is gone")], "")
+    assert (found.runs, found.ends, found.days[0].runs) == (2, (("exited(0)", 1),), 1)
+    assert found.unread == (many.Unread("t", "it is gone"),)

@@ -311,6 +311,10 @@ def test_init_overwrites_only_by_force(
     elsewhere = tmp_path / "new/deep/p.json"
     assert Asked(capsys, "init", "mine", "-o", str(elsewhere)).status == 0
     assert json.loads(elsewhere.read_text())["meta"] == {"name": "mine"}
+    link = tmp_path / "link.json"
+    link.symlink_to(kept.with_suffix(".jsonc"))  # left by a command of an earlier run
+    assert Asked(capsys, "init", "mine", "-o", str(link), "--force").status == 0
+    assert not link.is_symlink()
 
 
 @pytest.mark.parametrize(
@@ -378,7 +382,8 @@ def test_a_draft_replaces_only_the_profile_it_was_made_from(
 ) -> None:
     old = write(drafts.target.parent, "mine", {"meta": {"name": "mine"}})
     drafts.draft(DRAFT)
-    assert "has changed since its draft was made" in Asked(capsys, "promote", "mine", "--yes").err
+    for how in ("--diff", "--yes"):
+        assert "has changed since its draft was made" in Asked(capsys, "promote", "mine", how).err
     drafts.draft(DRAFT, based_on=old)
     old.write_text(old.read_text() + " ")
     assert Asked(capsys, "promote", "mine", "--yes").status == 1

@@ -37,19 +37,25 @@ def write(path: Path, document: object) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("key", "network", "problems"),
+    ("key", "tls", "network", "problems"),
     [
-        ("file:///keys/one", {}, []),
-        ("file:///keys/../one", {}, ["the path must not contain '..'"]),
-        ("cmd://one", {}, ["cmd://one has no entry in credential_capture (there are none)."]),
-        ("file:///keys/../one", {"block": True}, []),
+        ("file:///keys/one", {}, {}, []),
+        ("file:///keys/../one", {}, {}, ["the path must not contain '..'"]),
+        ("cmd://one", {}, {}, ["cmd://one has no entry in credential_capture (there are none)."]),
+        ("file:///keys/one", {"tls_ca": "/no/ca.pem"}, {}, ["No such file or directory"]),
+        ("file:///keys/../one", {}, {"block": True}, []),
     ],
-    ids=["good", "bad path", "no such command", "no run has it"],
+    ids=["good", "bad path", "no such command", "no such certificate", "no run has it"],
 )
 def test_a_service_that_only_an_option_asks_for_is_checked_too(
-    key: str, network: dict[str, object], problems: list[str], home: Path, capsys: pytest.CaptureFixture[str]
+    key: str,
+    tls: dict[str, str],
+    network: dict[str, object],
+    problems: list[str],
+    home: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    service = {"upstream": "https://api.example", "credential_key": key, "env_var": "KEY"}
+    service = {"upstream": "https://api.example", "credential_key": key, "env_var": "KEY", **tls}
     path = write(home / "one.json", {"network": {"custom_credentials": {"svc": service}, **network}})
     status, out, _ = asked(capsys, "profile", "validate", "--json", str(path))
     found = json.loads(out)
