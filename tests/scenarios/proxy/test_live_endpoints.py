@@ -229,6 +229,7 @@ def test_a_denial_cuts_what_is_under_way_to_its_endpoint(asked: bytes, answered:
         assert is_cut(server)
         wait_until(lambda: bool(p.recording.outcomes))
         (outcome,) = p.recording.outcomes
+        assert [event["decision"] for event in p.recording.network] == ["allow"]  # it was carried out
     assert outcome["failure"] == "blocked"
     reason = f"the rules changed: {method} /v1 is denied by endpoint_policy.deny[{method} /v1]"
     assert outcome["reason"] == reason

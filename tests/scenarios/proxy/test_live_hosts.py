@@ -14,6 +14,7 @@ import anyio
 import pytest
 
 from nono.approval.request import Answer, HostRequest, Request
+from nono.policy.endpoints.policy import EndpointPolicy
 from nono.policy.hosts.host_filter import HostFilter, HostRule, Refuse
 from nono.policy.hosts.hostname import IpAddress
 from nono.policy.hosts.live_hosts import LiveHosts
@@ -395,6 +396,30 @@ def test_a_denial_cuts_what_stands_to_its_host(
         assert is_cut()
 
 
+def test_a_request_that_a_person_is_asked_about_is_refused_in_the_log_once_its_host_is_denied() -> None:
+    live, person = hosts(), Person()
+    asking = EndpointPolicy("approve", origin="the test")
+    with (
+        upstream() as server,
+        proxy(
+            a_route(server.port, host="localhost", endpoints=asking),
+            hosts=live,
+            live_hosts=live,
+            approver=person,
+        ) as p,
+        Client(p.port) as client,
+    ):
+        client.send(
+            f"GET /alpha/v1 HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {PHANTOM}\r\n\r\n".encode()
+        )
+        person.asked.get(timeout=TIMEOUT_S)
+        assert changed(p, live, deny=("localhost",)) == 1
+        assert _is_cut(client)
+        (event,) = p.recording.network
+    assert (event["decision"], event["denial_category"]) == ("deny", "host_denied")
+    assert server.requests == []
+
+
 @pytest.mark.parametrize("standing", UNDER_WAY)
 def test_the_outcome_of_a_cut_connection_names_the_denial(
     standing: Callable[[], AbstractContextManager[Standing]],
@@ -450,10 +475,11 @@ def test_no_stream_begins_over_a_connection_to_an_address_that_was_denied() -> N
     assert [stream.path for stream in server.streams] == [b"/before"] * 2
 
 
-def test_a_kept_connection_to_an_upstream_ends_when_rules_change() -> None:
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_a_kept_connection_to_an_upstream_ends_when_rules_change(host: str) -> None:
     live = hosts()
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        route = a_route(listener.getsockname()[1])
+        route = a_route(listener.getsockname()[1], host=host)
         with proxy(route, hosts=live, live_hosts=live) as p, Client(p.port) as client:
             head = b"GET /alpha/ HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer " + PHANTOM.encode()
             client.send(head + b"\r\n\r\n")
@@ -468,7 +494,7 @@ def test_a_kept_connection_to_an_upstream_ends_when_rules_change() -> None:
                 upstream.recv(4096)
                 upstream.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
                 assert client.response().status == 200
-                changed(p, live, deny=("127.0.0.1",))
+                changed(p, live, deny=(host,))
                 assert _is_cut(upstream)
             client.send(head + b"\r\n\r\n")
             assert client.response().status == 403

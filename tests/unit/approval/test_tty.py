@@ -54,6 +54,7 @@ LEFT_BY_A_COMMAND = [
     pytest.param(0, EXTPROC, {}, id="lines edited elsewhere"),
     pytest.param(termios.IXON, 0, {"VSTOP": b"\r", "VSTART": b"\x01"}, id="Enter stops the output"),
     pytest.param(termios.IXON, 0, {"VSTOP": b"y", "VSTART": b"n"}, id="yes stops it"),
+    pytest.param(0, termios.ISIG, {"VINTR": b"y", "VQUIT": b"\r"}, id="yes interrupts nono"),
     pytest.param(
         termios.ISTRIP | termios.IUCLC | termios.PARMRK, termios.IEXTEN, {}, id="letters are changed"
     ),
@@ -142,8 +143,10 @@ if job and asks_above:
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTTOU})
     os.tcsetpgrp(terminal, job)
 if job == 0 or asks_above:
+    before = os.tcgetpgrp(terminal)
     with foreground(terminal) as is_ours:
-        print(os.getpid() == 1, is_ours, os.tcgetpgrp(terminal) == os.getpgrp(), flush=True)
+        is_in_front = os.tcgetpgrp(terminal) == os.getpgrp()
+    print(os.getpid() == 1, is_ours, is_in_front, os.tcgetpgrp(terminal) == before, flush=True)
 if job:
     os.kill(job, signal.SIGKILL) if asks_above else os.waitpid(job, 0)
 """
@@ -153,12 +156,12 @@ AS_PROCESS_1 = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--mo
 @pytest.mark.parametrize(
     ("stage", "who", "told"),
     [
-        pytest.param([], "above", "False True True", id="of its job"),
-        pytest.param([], "below", "False False False", id="of what started it"),
+        pytest.param([], "above", "False True True True", id="of its job"),
+        pytest.param([], "below", "False False False True", id="of what started it"),
         pytest.param(
             AS_PROCESS_1,
             "above",
-            "True True True",
+            "True True True True",
             id="of the job of process 1",
             marks=pytest.mark.needs("mounts", "user namespaces"),
         ),
