@@ -94,7 +94,7 @@ def test_a_large_upload_arrives_whole_in_bounded_memory(framing: str) -> None:
             expected = (BLOCK + BLOCK)[total % len(BLOCK) :][: len(piece)]
             good.append(piece == expected if len(piece) <= len(BLOCK) else True)
             total += len(piece)
-            request.body = request.wire_body = b""
+            request.forget_body()
         request.connection.respond(body=str(total).encode())
 
     with (
@@ -171,7 +171,7 @@ def test_an_upstream_that_does_not_read_stops_the_client() -> None:
     def handler(request: Received) -> None:
         assert proceed.wait(TIMEOUT_S)
         for _ in request.pieces():
-            request.body = request.wire_body = b""
+            request.forget_body()
         request.connection.respond()
 
     length = 256 * len(BLOCK)
@@ -275,7 +275,7 @@ def test_an_early_response_is_relayed_before_the_connection_closes() -> None:
         next(request.pieces())
         request.connection.respond(413, b"too large", reason="Content Too Large")
         for _ in request.pieces():
-            request.body = request.wire_body = b""
+            request.forget_body()
 
     with upstream(handler) as server, proxy(a_route(server.port)) as p, Client(p.port) as client:
         client.send(POST + b"Content-Length: %d\r\n\r\n" % (1 << 30))

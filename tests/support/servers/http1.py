@@ -48,9 +48,24 @@ class Received:
 
     head: bytes  # including the blank line
     connection: Connection = field(repr=False)
-    body: bytes = b""
-    wire_body: bytes = b""  # including its chunk framing
     body_complete: bool = False
+    # In place: bytes would be copied whole for each piece of a large body.
+    _body: bytearray = field(default_factory=bytearray, init=False)
+    _wire_body: bytearray = field(default_factory=bytearray, init=False)
+
+    @property
+    def body(self) -> bytes:
+        return bytes(self._body)
+
+    @property
+    def wire_body(self) -> bytes:
+        """Return the body with its chunk framing."""
+        return bytes(self._wire_body)
+
+    def forget_body(self) -> None:
+        """Drop the part read so far, of a body larger than this process should hold."""
+        self._body.clear()
+        self._wire_body.clear()
 
     @property
     def request_line(self) -> bytes:
@@ -92,27 +107,27 @@ class Received:
             while left:
                 piece = self.connection.read_some(left)
                 left -= len(piece)
-                self.wire_body += piece
-                self.body += piece
+                self._wire_body += piece
+                self._body += piece
                 yield piece
         self.body_complete = True
 
     def _chunks(self) -> Iterator[bytes]:
         while True:
             size_line = self.connection.read_line()
-            self.wire_body += size_line
+            self._wire_body += size_line
             size = int(size_line.split(b";")[0], 16)
             if size == 0:
                 break
             piece = self.connection.read_exactly(size)
             end = self.connection.read_exactly(2)
             assert end == b"\r\n", "a chunk is longer than it says"
-            self.wire_body += piece + end
-            self.body += piece
+            self._wire_body += piece + end
+            self._body += piece
             yield piece
         while (line := self.connection.read_line()) != b"\r\n":
-            self.wire_body += line
-        self.wire_body += line
+            self._wire_body += line
+        self._wire_body += line
 
 
 class Connection:
