@@ -10,6 +10,7 @@ import struct
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from nono.kernel import socket_names
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from nono.kernel.notify import Notification
 
 LISTENERS_MAX = 1024  # sockets remembered; beyond that, sockets that no longer listen are forgotten
+HELD_MAX = 16  # sockets of one port held during a connect: one of more (SO_REUSEPORT) serves many connections
 PATIENCE_S = 130.0  # about what the kernel's own retries take (tcp_syn_retries, tcp(7))
 UNBLOCKED_PATIENCE_S = 0.1  # for a caller that does not want to wait
 _UNSPECIFIED = struct.pack("=H14x", socket.AF_UNSPEC)
@@ -149,7 +151,7 @@ class OwnServers:
             return self._try_held(connect)
         finally:
             for each in held:
-                each.close()
+                release(each)
 
     def _try_held(self, connect: _Connect) -> Answer:
         if self._standing(connect.address) is not Standing.OWN:
@@ -183,7 +185,8 @@ class OwnServers:
         """
         held: list[Socket] = []
         with suppress(OSError):  # without sock_diag no server is known as the command's own
-            for key in {(each.cookie, each.inode) for each in self._listening(port)} & self._own.keys():
+            listening = {(each.cookie, each.inode) for each in self._listening(port)}
+            for key in islice(listening & self._own.keys(), HELD_MAX):
                 duplicate = self._calls.socket_at(*self._own[key])
                 if duplicate is not None:
                     held.append(duplicate) if _key_of(duplicate) == key else release(duplicate)

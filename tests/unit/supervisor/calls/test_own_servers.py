@@ -102,6 +102,22 @@ def test_a_server_that_closes_after_it_accepted_is_reached_while_its_socket_is_k
             servers.close()
 
 
+def test_few_sockets_are_held_of_a_port_on_which_many_listen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An agent that makes thousands of them holds up its own connects alone."""
+    asked: list[int] = []
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.socket() as caller:
+        stub = cast(Any, Stub(caller))
+        monkeypatch.setattr(stub, "socket_at", lambda _tid, descriptor: asked.append(descriptor))
+        servers = OwnServers(stub, stub, stub, stub)
+        sockets = {(cookie, 1): (7, cookie) for cookie in range(1000)}
+        monkeypatch.setattr(servers, "_own", sockets)
+        listening = [Listener("127.0.0.1", *key, 0) for key in sockets]
+        monkeypatch.setattr(servers, "_listening", lambda _: listening)
+        assert servers.connect(stub, loopback(server.getsockname()[1]), REFUSAL) == 0
+        servers.close()
+    assert len(asked) == own_servers.HELD_MAX
+
+
 def test_without_sock_diag_nobodys_server_is_the_commands_own(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(_: int) -> list[Listener]:
         raise OSError(errno.EPERM, "no sock_diag")
