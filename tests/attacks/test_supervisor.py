@@ -9,7 +9,8 @@ import resource
 import signal
 import socket
 import subprocess
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -81,6 +82,47 @@ def test_a_parent_that_is_not_nono_can_be(sandbox: NonoRun) -> None:
     assert {outcomes[name] for name in ("environ", "maps", "cmdline", "auxv", "fd", "mem")} == {"ok"}
     assert {outcomes[name] for name in SIGNALS} == {"ok"}
     assert {outcomes[name] for name in ("process_vm_readv", "pidfd_getfd")} <= LOOKED
+
+
+SERVES = """import socket, sys
+with socket.socket(socket.AF_UNIX) as server:
+    server.bind(sys.argv[1])
+    server.listen()
+    print(flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.mark.needs("pidfd_getfd")
+@pytest.mark.parametrize(
+    ("flags", "signalled"),
+    [
+        pytest.param((), "EINVAL", marks=pytest.mark.needs("namespaces"), id="namespaces"),
+        pytest.param((NO_NAMESPACES,), SIGNALLED, id="none"),
+    ],
+)
+def test_the_pidfd_of_a_granted_service_is_of_no_use(
+    sandbox: NonoRun, flags: Sequence[str], signalled: str
+) -> None:
+    path = sandbox.user.home / "service"
+    argv = sandbox.user.command([sys.executable, "-I", "-c", SERVES, str(path)])
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as service:
+        assert service.stdout is not None
+        service.stdout.readline()
+        ask = program("processes.peer", str(path))
+        try:
+            bare = sandbox.bare(ask)
+            run = sandbox.run(ask, profile={}, flags=[*flags, f"--allow-unix-socket={path}"])
+        finally:
+            service.communicate()
+            path.unlink()
+    if "Protocol not available" in bare.stderr:
+        pytest.skip("this kernel gives no pidfd of a peer")
+    assert bare.outcomes()["signal"] == "ok"
+    assert bare.outcomes()["descriptor"] in LOOKED
+    outcomes = run.outcomes()
+    assert (outcomes["signal"], outcomes["descriptor"]) == (signalled, "EPERM")
+    assert outcomes["network"] != "ok"
 
 
 @RUNS
