@@ -184,6 +184,16 @@ def every(environ: Mapping[str, str]) -> Iterator[list[Kept]]:
         yield sorted(found, key=lambda kept: -kept.info.started_unix_ms)
 
 
+def check_root(environ: Mapping[str, str]) -> None:
+    """Raise NonoError if what is kept is somebody else's or cannot be read; there need not be anything."""
+    try:
+        os.close(open_private_dir(root_of(environ), create=False))
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise NonoError(f"what is kept for undo cannot be used: {in_words(error)}") from error
+
+
 @contextmanager
 def chosen(query: str, environ: Mapping[str, str]) -> Iterator[Kept]:
     """Open the session that a person means: by id, the beginning of an id, a name, or `latest`.
@@ -200,6 +210,7 @@ def chosen(query: str, environ: Mapping[str, str]) -> Iterator[Kept]:
         if query == LATEST:
             some = found[:1]
         if not some:
+            check_root(environ)
             _refuse_damaged(root_of(environ), query)
             names = [LATEST, *(kept.info.name for kept in found if kept.info.name)] if found else []
             hint = did_you_mean(query, names) or "nono rollback list shows what can be undone"

@@ -301,3 +301,20 @@ def test_a_changed_file_is_called_what_the_report_calls_it(
     stage.run(lambda: (stage.root / "a").write_text("new one"))
     show(stage, "list")
     assert "1 modified" in capsys.readouterr().out
+
+
+def test_what_is_kept_by_somebody_else_is_not_called_nothing(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As root with the HOME of another user."""
+
+    def listed() -> int:
+        return look.list_sessions(stage.environ, recent=None, path=None, every=False, as_json=False)
+
+    assert listed() == 0
+    assert capsys.readouterr().out == "Nothing can be undone: no run with --rollback is kept.\n"
+    stage.run(lambda: (stage.root / "a").write_text("new\n"))
+    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+    for asked in (listed, lambda: show(stage, "unified")):
+        with pytest.raises(NonoError, match=r"cannot be used: .*: the directory belongs to uid"):
+            asked()

@@ -26,6 +26,7 @@ def list_sessions(
     environ: Mapping[str, str], *, recent: int | None, path: str | None, every: bool, as_json: bool
 ) -> int:
     """Print the sessions, the newest first."""
+    kept.check_root(environ)
     with kept.every(environ) as found:
         listed = [each for each in found if every or each.is_running or each.info.changed != 0]
         if path is not None:
