@@ -399,22 +399,23 @@ def test_a_state_directory_is_made_only_when_the_command_starts(how: str) -> Non
 
 
 @pytest.mark.parametrize(
-    "login",
+    ("own", "login"),
     [
-        ".augment/session.json",
-        ".cline/data/settings/providers.json",
-        ".kimi/credentials/kimi-code.json",
-        ".openhands/agent_settings.json",
-        ".pi/agent/auth.json",
-        ".vibe/.env",
+        (".augment", "session.json"),
+        (".cline", "data/settings/providers.json"),
+        (".kimi", "credentials/kimi-code.json"),
+        (".local/share/amp", "secrets.json"),
+        (".openhands", "agent_settings.json"),
+        (".pi", "agent/auth.json"),
+        (".vibe", ".env"),
     ],
 )
-def test_a_login_of_an_agent_without_a_profile_is_denied_in_its_own_directory(login: str) -> None:
+def test_a_login_of_an_agent_without_a_profile_is_denied_in_its_own_directory(own: str, login: str) -> None:
     with nono_run() as runner:
-        file = runner.user.home / login
-        state = runner.user.home / Path(login).parts[0]
+        state = runner.user.home / own
+        file = state / login
         for directory in reversed(file.parents):
-            if directory.is_relative_to(state):
+            if not directory.exists():
                 directory.mkdir()
                 runner.give(directory)
         for made, content in ((file, LOGIN), (state / "settings", "settings")):

@@ -158,6 +158,8 @@ GROUPS: tuple[tuple[Any, ...], ...] = (
    '~/.copilot/config.json',
    '~/.aider/oauth-keys.env',
    '~/.augment/session.json',
+   '~/.local/share/amp/secrets.json',
+   '$XDG_DATA_HOME/amp/secrets.json',
    '~/.cline/data/settings/providers.json',
    '~/.local/share/kilo/auth.json',
    '$XDG_DATA_HOME/kilo/auth.json',
