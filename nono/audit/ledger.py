@@ -51,13 +51,13 @@ class AuditLog:
         session_id: str,
         *,
         budget_bytes: int = BUDGET_BYTES,
-        on_full: Callable[[str], None] = lambda sentence: None,
+        warn: Callable[[str], None] = lambda sentence: None,
     ) -> None:
         """Create `<state_root>/audit/<session_id>/audit-events.ndjson`, mode 0600, directories 0700.
 
         budget_bytes: Size at which the log accepts no more actions, unless a tenth of the free disk is less;
           the end of the session is still recorded.
-        on_full: Takes a sentence when that size is reached.
+        warn: Takes a sentence when that size is reached, and at the end if the file is not what was written.
 
         Raises ValueError for a malformed session id. Raises OSError EEXIST if the session id was used before,
         because a second run under it would write a second record 0; other errors like open_private_dir().
@@ -69,7 +69,7 @@ class AuditLog:
         self._state = ChainState()
         self._encoder = Encoder()
         self._size = 0
-        self._on_full = on_full
+        self._warn = warn
         self.bounds: dict[str, Event] = {}  # its session_started and session_ended, once recorded
         self._unrecorded: int | None = None  # refusals beyond the budget; None: it is not reached
         self._dirty = True  # the directory entries themselves are not synced yet
@@ -118,7 +118,7 @@ class AuditLog:
         self.record(audit_budget_reached(self._budget_bytes))
         is_short_of_disk = self._budget_bytes < self._allowed_bytes
         remedy = "free disk space" if is_short_of_disk else "audit.session_max_mb in config.toml"
-        self._on_full(
+        self._warn(
             f"the audit log of this run has reached {self._budget_bytes >> 20} MiB: from now on, what must "
             f"be recorded is refused ({remedy} allows more)"
         )
@@ -194,11 +194,20 @@ class AuditLog:
             if self._failure is None:
                 self.record_unrecorded()
                 self.sync()
+                self._warn_if_changed()
         finally:
             for fd in (self._fd, self._dir_fd, self._root_fd):
                 if fd >= 0:
                     os.close(fd)
             self._fd = self._dir_fd = self._root_fd = -1
+
+    def _warn_if_changed(self) -> None:
+        """Warn of a file that was removed, cut or added to. What else was changed, its chain tells."""
+        found = os.fstat(self._fd)
+        if not found.st_nlink:
+            self._warn(f"somebody has removed the audit log of this run, {self.path}")
+        elif found.st_size != self._size:
+            self._warn(f"somebody has changed the audit log of this run: nono audit verify {self.session_id}")
 
     def __enter__(self) -> Self:
         return self

@@ -62,7 +62,7 @@ def open_log(
     """
     root = paths.state_root(environ)
     try:
-        log = AuditLog(root, session_id, budget_bytes=budget_bytes, on_full=warn)
+        log = AuditLog(root, session_id, budget_bytes=budget_bytes, warn=warn)
     except OSError as error:
         where = root if error.filename is None else os.path.join(root, "audit", error.filename)
         if error.strerror == OTHERS_MAY_WRITE:

@@ -9,6 +9,7 @@ import json
 import os
 import stat
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import cast
@@ -276,7 +277,7 @@ def test_beyond_its_budget_a_log_counts_refusals_and_refuses_actions(state_root:
     said = list[str]()
     allowed, denied = (network(mode="connect", decision=each, target="a.test") for each in ("allow", "deny"))
     fields = cast(dict[str, object], denied["event"])
-    with AuditLog(str(state_root), "s1", budget_bytes=2000, on_full=said.append) as log:
+    with AuditLog(str(state_root), "s1", budget_bytes=2000, warn=said.append) as log:
         for _ in range(20):
             if said:
                 break
@@ -290,6 +291,29 @@ def test_beyond_its_budget_a_log_counts_refusals_and_refuses_actions(state_root:
     *_, reached, unrecorded, ended = (cast(Event, each["event"]) for each in records(log.path))
     assert (reached["type"], ended["type"]) == ("audit_budget_reached", "session_ended")
     assert (unrecorded["type"], unrecorded["refusals"]) == ("audit_unrecorded", 1 + 4)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda path: None, []),
+        (Path.unlink, ["somebody has removed the audit log of this run, PATH"]),
+        (
+            lambda path: path.write_bytes(b""),
+            ["somebody has changed the audit log of this run: nono audit verify s1"],
+        ),
+    ],
+    ids=["nothing", "removed", "emptied"],
+)
+def test_a_log_that_is_not_what_was_written_is_told_of_at_its_end(
+    change: Callable[[Path], object], says: list[str], state_root: Path
+) -> None:
+    said = list[str]()
+    with AuditLog(str(state_root), "s1", warn=said.append) as log:
+        log.record({"type": "x"})
+        change(Path(log.path))
+        log.record(session_ended(0))
+    assert said == [each.replace("PATH", log.path) for each in says]
 
 
 @pytest.mark.parametrize(
@@ -309,7 +333,7 @@ def test_a_log_takes_at_most_a_tenth_of_the_free_disk(
         onto = os.open(state_root, os.O_PATH)
         mounts.attach(mounts.new_file_system("tmpfs", {"size": size, "mode": "0700"}), onto)
         said: list[str] = []
-        with AuditLog(str(state_root), "s1", budget_bytes=4 << 20, on_full=said.append) as log:
+        with AuditLog(str(state_root), "s1", budget_bytes=4 << 20, warn=said.append) as log:
             for _ in range(10_000):
                 try:
                     log.record(request)
