@@ -181,13 +181,15 @@ def test_the_variables_of_a_hook_are_overwritten_when_they_have_been_read(sandbo
 
 
 def test_what_a_failing_hook_says_is_said(sandbox: NonoRun) -> None:
-    failing = hook(sandbox, "failing", "echo no route to the VPN >&2; printf '\\033[2J'; exit 7")
+    said = "echo no route to the VPN >&2; echo OPENAI_API_KEY=canary; printf '\\033[2J'"
+    failing = hook(sandbox, "failing", f"{said}; exit 7")
     run = sandbox.run(["true"], profile=hooked(before=failing))
     assert run.exit_code == 0
     assert "failing failed with exit status 7:\n    no route to the VPN\n" in run.stderr
     assert "\x1b[2J" not in run.stderr
     (event,) = of_hooks(run.events)
     assert (event["exit_status"], event["output"].split("\n")[0]) == (7, "no route to the VPN")
+    assert "canary" not in event["output"]  # though a person at the terminal sees it
 
 
 def test_a_hook_that_hangs_is_ended_with_its_group(sandbox: NonoRun) -> None:
