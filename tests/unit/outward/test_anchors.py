@@ -23,7 +23,9 @@ from nono.outward.rfc3161 import NotStampedError, stamp, verify
 from nono.outward.tail import Tail
 from nono.outward.verification import AnchorVerdict, verify_anchors
 from nono.trust.dsse import PublicKey
+from support.outward.serving import PostHandler, serving
 from support.outward.timestamps import Authority
+from support.ports import unused_port
 from unit.outward.conftest import SESSION
 
 
@@ -216,6 +218,60 @@ def test_an_answer_to_another_request_is_no_stamp(clock: Authority, monkeypatch:
         stamp(clock.url, b"a note", 10)
 
 
+def test_an_answer_about_another_note_is_no_stamp(clock: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor if it answers this very request."""
+    answer = clock.answer
+    digests = [sha256(note).digest() for note in (b"a note", b"a Note")]
+    monkeypatch.setattr(clock, "answer", lambda query: answer(query.replace(*digests)))
+    with pytest.raises(NotStampedError, match="it is about something else"):
+        stamp(clock.url, b"a note", 10)
+
+
+def test_a_stamp_that_the_authority_has_refused_is_none(clock: Authority) -> None:
+    token = stamp(clock.url, b"a note", 10)
+    granted, rejection = b"\x30\x03\x02\x01\x00", b"\x30\x03\x02\x01\x02"  # PKIStatusInfo (RFC 3161 2.4.2)
+    assert token.index(granted) < 10
+    with pytest.raises(NotStampedError, match="the authority has refused it"):
+        verify(token.replace(granted, rejection, 1), b"a note", ())
+
+
+def test_only_the_authority_that_is_named_is_asked() -> None:
+    asked = list[str]()
+
+    class Other(PostHandler):
+        def do_GET(self) -> None:  # noqa: N802  # the name that the library calls
+            asked.append(self.path)
+            self.answer(200, "application/timestamp-reply", b"")
+
+        do_POST = do_GET  # noqa: N815  # as above
+
+    class Front(PostHandler):
+        def post(self, content: bytes) -> None:
+            self.send_response(302)
+            self.send_header("Location", other)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+    with (
+        serving(Other) as other,
+        serving(Front) as front,
+        pytest.raises(NotStampedError, match="the authority has answered 302"),
+    ):
+        stamp(front, b"a note", 10)
+    assert asked == []
+
+
+def test_who_cannot_be_reached_or_is_no_authority_has_stamped_nothing() -> None:
+    class Another(PostHandler):
+        def post(self, content: bytes) -> None:
+            self.wfile.write(b"SSH-2.0-another\r\n")
+
+    with pytest.raises(NotStampedError, match="Connection refused"):
+        stamp(f"http://127.0.0.1:{unused_port()}", b"a note", 10)
+    with serving(Another) as another, pytest.raises(NotStampedError, match="does not speak HTTP"):
+        stamp(another, b"a note", 10)
+
+
 def test_an_answer_with_an_unsorted_chain_is_asked_for_without(
     clock: Authority, roots: list[Certificate], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -244,8 +300,10 @@ def test_a_web_page_is_no_time_stamp(clock: Authority, monkeypatch: pytest.Monke
 def test_a_stamp_is_not_valid_for_another_note(clock: Authority, roots: list[Certificate]) -> None:
     token = stamp(clock.url, b"a note", 10)
     assert verify(token, b"a note", roots).is_trusted
-    with pytest.raises(NotStampedError):
-        verify(token, b"a Note", roots)
+    assert not verify(token, b"a note", ()).is_trusted
+    for trusted in (roots, ()):
+        with pytest.raises(NotStampedError):
+            verify(token, b"a Note", trusted)
 
 
 def test_a_note_is_read_as_it_was_written() -> None:

@@ -263,6 +263,19 @@ def test_a_damaged_cursor_sends_all_again(log: AuditLog, sink: Collector, text: 
     assert sink.numbers() == [0]
 
 
+@pytest.mark.parametrize(
+    ("silent_s", "is_complete"), [(shipping.SILENT_S - 600, False), (shipping.SILENT_S + 600, True)]
+)
+def test_a_session_that_has_not_said_its_end_is_complete_once_it_was_silent_for_a_day(
+    log: AuditLog, sink: Collector, silent_s: float, is_complete: bool
+) -> None:
+    then = time.time() - silent_s
+    with shipped(log, sink.url) as own:
+        os.utime(log.path, (then, then))
+        assert own.finish(Sender(sink.url, 5)) is None
+    assert (cursor(log, sink.url).is_complete, sink.numbers()) == (is_complete, [0])
+
+
 def test_killing_the_sender_anywhere_loses_no_record(tmp_path: Path, sink: Collector) -> None:
     for number in range(LOGS):
         with AuditLog(str(tmp_path), f"log-{number}") as log:

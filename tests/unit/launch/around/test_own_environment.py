@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from nono.launch.around import own_environment as own_environment_module
 from nono.launch.around.own_environment import OwnEnvironment, own_environment
+from nono.policy.capability import Denial
 from nono.policy.files.denials import DenyRules
 from nono.policy.path_expansion import PathContext
 
@@ -36,6 +38,28 @@ def test_a_command_finds_nothing_that_another_run_left_beside_nono(tmp_path: Pat
     assert again == found
     assert [each.name for each in links.iterdir()] == ["nono"]
     assert (links / "nono").readlink() == Path(realpath(dirname(sys.executable)), "nono")
+
+
+@pytest.mark.parametrize(
+    ("root", "denied", "home", "is_granted"),
+    [
+        ("/opt/other", "/opt/other", "/home/me", True),
+        ("/opt/env/state", "/opt/other", "/home/me", False),
+        ("/opt", "/opt/other", "/home/me", False),
+        ("/opt/other", "/opt", "/home/me", False),
+        ("/opt/other", "/opt/env/keys", "/home/me", False),
+        ("/opt/other", "/opt/other", "/opt/env/home", False),
+    ],
+    ids=["beside it", "state in it", "in the state", "denied", "a denial in it", "the home in it"],
+)
+def test_an_installation_is_granted_only_where_nothing_kept_from_the_command_lies_in_it(
+    root: str, denied: str, home: str, is_granted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(own_environment_module, "_installed", lambda: iter(("/opt/env",)))
+    denials = DenyRules((Denial(denied, denied, "group:g"),))
+    context = PathContext(home, "/", "/", {"HOME": home})
+    found = own_environment((), denials, (root,), context, None, makes=False)
+    assert [each.path for each in found.grants] == (["/opt/env"] if is_granted else [])
 
 
 @pytest.mark.parametrize("link", [".cache/nono/bin", ".cache/nono"])
