@@ -16,7 +16,7 @@ UNTOLD = "what the run did cannot be reported"
 
 @pytest.fixture
 def copy(tmp_path: Path) -> InstalledCopy:
-    return install(tmp_path)
+    return install(tmp_path, compiled=True)
 
 
 def ended(

@@ -101,10 +101,15 @@ class InstalledCopy:
         return {"PATH": os.environ["PATH"], "HOME": str(home), "LANG": "C.UTF-8"}
 
 
-def install(directory: Path) -> InstalledCopy:
-    """Copy nono into a directory, without bytecode except what Python writes for one import."""
+def install(directory: Path, *, compiled: bool = False) -> InstalledCopy:
+    """Copy nono into a directory, without the file of bytecode.
+
+    compiled: With the bytecode that Python keeps of each module of this nono, where it has some. Otherwise
+    there is only what it writes for one import.
+    """
     site = directory / "site-packages"
-    shutil.copytree(SOURCE, site / "nono", ignore=shutil.ignore_patterns("__pycache__"))
+    left_out = shutil.ignore_patterns("start.*.bytecode" if compiled else "__pycache__")
+    shutil.copytree(SOURCE, site / "nono", ignore=left_out)
     shutil.copytree(SOURCE.parent / "profiles", site / "nono/profiles", dirs_exist_ok=True)
     os.utime(site, (LONG_AGO, LONG_AGO))  # so that a change in the same second shows
     copy = InstalledCopy(site)
