@@ -72,16 +72,17 @@ def has_account(user: OrdinaryUser) -> bool:
 
 
 def test_clients_of_the_distribution_work_inside(user: OrdinaryUser) -> None:
-    document = doctor(user, "--clients")
-    found = clients_of(document)
-    installed = [
-        client.name
+    installed = {
+        client.name: client.programs
         for client in CLIENTS
         if client.name in PACKAGED and all(shutil.which(each, path=SYSTEM_PATH) for each in client.programs)
-    ]
+    }
+    programs = {program for each in installed.values() for program in each}
+    document = doctor(user, "--clients", path=path_of(user, *programs))
+    found = clients_of(document)
     if not has_account(user):  # without one, ssh ends before it connects
-        installed.remove("git (ssh)")
-    assert {"curl", "git (https)"} <= set(installed)
+        del installed["git (ssh)"]
+    assert {"curl", "git (https)"} <= installed.keys()
     assert {name: found[name]["meaning"] for name in installed} == dict.fromkeys(installed, "works")
     assert {entry["remedy"] for entry in document["clients"] if entry["mark"] == "ok"} == {None}
 

@@ -12,7 +12,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -22,12 +22,27 @@ import pytest
 from nono.sessions.processes import all_processes, below
 from nono.supervisor.child import ORPHAN_GRACE_S
 from support.ladder.launch import INTERPRETER, PYTHON, REPORT, Place, children, wait_until
+from support.running.crossed import crossed
 from support.running.needs import has_datagrams, lacking, require
 from support.terminal import terminal
 
 ALONE, PROXIED, WRAPPED = "alone", "proxied", "wrapped"
 RUNS = pytest.mark.parametrize("mode", [ALONE, PROXIED])
 ALL = pytest.mark.parametrize("mode", [ALONE, PROXIED, WRAPPED])
+
+
+def runs_crossed(argument: str, values: Mapping[str, object]) -> pytest.MarkDecorator:
+    """Try each mode with a supervisor with one value after the other, and the long run all with all."""
+    return crossed("mode", {mode: mode for mode in (ALONE, PROXIED)}, argument, values)
+
+
+def all_crossed(argument: str, values: Mapping[str, object]) -> pytest.MarkDecorator:
+    return crossed("mode", {mode: mode for mode in (ALONE, PROXIED, WRAPPED)}, argument, values)
+
+
+def named(*texts: str) -> dict[str, object]:
+    return {text: text for text in texts}
+
 
 # Signals 32 and 33: glibc's posix_spawn(3) leaves them ignored where clone3(2) is refused, as in a container.
 OF_LIBC = 0b11 << 31
@@ -51,8 +66,7 @@ def ready(process: subprocess.Popen[bytes]) -> None:
 # Exit codes
 
 
-@ALL
-@pytest.mark.parametrize("code", [0, 1, 2, 42, 125, 126, 127, 128, 129, 255])
+@all_crossed("code", {str(code): code for code in (0, 1, 2, 42, 125, 126, 127, 128, 129, 255)})
 def test_the_exit_code_is_the_commands(here: Place, mode: str, code: int) -> None:
     assert here.run(mode, "sh", "-c", f"exit {code}").returncode == code
 
@@ -76,8 +90,7 @@ def test_every_exit_code_is_the_commands(here: Place, mode: str) -> None:
     assert ended == list(codes)
 
 
-@RUNS
-@pytest.mark.parametrize("name", ["SIGHUP", "SIGINT", "SIGKILL", "SIGPIPE", "SIGSEGV", "SIGTERM", "SIGUSR1"])
+@runs_crossed("name", named("SIGHUP", "SIGINT", "SIGKILL", "SIGPIPE", "SIGSEGV", "SIGTERM", "SIGUSR1"))
 def test_a_command_that_a_signal_killed_gives_128_plus_its_number(here: Place, mode: str, name: str) -> None:
     number = signal.Signals[name].value
     assert here.run(mode, "sh", "-c", f"kill -{number} $$").returncode == 128 + number
@@ -87,24 +100,23 @@ def test_a_wrapped_command_that_a_signal_killed_is_killed_by_it(here: Place) -> 
     assert here.run(WRAPPED, "sh", "-c", "kill -9 $$").returncode == -signal.SIGKILL
 
 
-@ALL
-@pytest.mark.parametrize(
-    ("content", "reason", "why"),
-    [
-        (
-            b"\x7fnot a program",
-            "Exec format error",
-            "it is neither a program nor a script with a #! line.\nhint: nono run -- sh {}",
-        ),
-        (
-            b"#!/nonexistent/sh\n",
-            "No such file or directory",
-            "its interpreter /nonexistent/sh does not exist.",
-        ),
-    ],
-    ids=["not-a-format", "no-interpreter"],
-)
-def test_what_execve_refuses_gives_127(here: Place, mode: str, content: bytes, reason: str, why: str) -> None:
+REFUSED_BY_EXECVE = {
+    "not-a-format": (
+        b"\x7fnot a program",
+        "Exec format error",
+        "it is neither a program nor a script with a #! line.\nhint: nono run -- sh {}",
+    ),
+    "no-interpreter": (
+        b"#!/nonexistent/sh\n",
+        "No such file or directory",
+        "its interpreter /nonexistent/sh does not exist.",
+    ),
+}
+
+
+@all_crossed("case", REFUSED_BY_EXECVE)
+def test_what_execve_refuses_gives_127(here: Place, mode: str, case: tuple[bytes, str, str]) -> None:
+    content, reason, why = case
     program = here.project / "program"
     program.write_bytes(content)
     program.chmod(0o755)
@@ -131,19 +143,18 @@ def test_a_program_outside_every_grant_gives_127(here: Place, mode: str) -> None
     assert granted.returncode == 3
 
 
-@ALL
-@pytest.mark.parametrize(
-    ("name", "where"),
-    [
-        ("no-such-program", "not found on PATH"),
-        ("./no-such-program", "no such file"),
-        (".", "not found on PATH"),
-        ("/", "it is a directory"),
-        ("", "not found on PATH"),
-    ],
-    ids=["name", "path", "dot", "directory", "empty"],
-)
-def test_a_program_that_is_not_there_gives_1(here: Place, mode: str, name: str, where: str) -> None:
+MISSING = {
+    "name": ("no-such-program", "not found on PATH"),
+    "path": ("./no-such-program", "no such file"),
+    "dot": (".", "not found on PATH"),
+    "directory": ("/", "it is a directory"),
+    "empty": ("", "not found on PATH"),
+}
+
+
+@all_crossed("case", MISSING)
+def test_a_program_that_is_not_there_gives_1(here: Place, mode: str, case: tuple[str, str]) -> None:
+    name, where = case
     missing = here.run(mode, name)
     assert missing.returncode == 1
     assert missing.stderr.decode() == f"nono: Command execution failed: {name}: {where}\n"
@@ -276,8 +287,7 @@ def test_the_supervisor_leaves_no_core_file(here: Place, mode: str) -> None:
 # Signals
 
 
-@RUNS
-@pytest.mark.parametrize("name", ["SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM", "SIGUSR1", "SIGUSR2"])
+@runs_crossed("name", named("SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM", "SIGUSR1", "SIGUSR2"))
 def test_a_signal_sent_to_nono_reaches_the_command(here: Place, mode: str, name: str) -> None:
     with here.started(mode, *PYTHON, WAIT_FOR_SIGNAL) as process:
         ready(process)
@@ -287,8 +297,7 @@ def test_a_signal_sent_to_nono_reaches_the_command(here: Place, mode: str, name:
     assert process.returncode == 7
 
 
-@RUNS
-@pytest.mark.parametrize("name", ["SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM", "SIGUSR1"])
+@runs_crossed("name", named("SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM", "SIGUSR1"))
 def test_a_signal_that_ends_the_command_is_in_the_exit_code(here: Place, mode: str, name: str) -> None:
     number = signal.Signals[name]
     with here.started(mode, "sh", "-c", "echo ready; exec sleep 60") as process:
@@ -331,8 +340,7 @@ def test_no_signal_is_ignored_or_blocked_in_the_command(here: Place, mode: str) 
     }
 
 
-@ALL
-@pytest.mark.parametrize("name", ["SIGHUP", "SIGINT", "SIGUSR1"])
+@all_crossed("name", named("SIGHUP", "SIGINT", "SIGUSR1"))
 def test_what_the_caller_ignores_the_command_ignores(here: Place, mode: str, name: str) -> None:
     """As nohup(1) does, and a shell for the commands it puts into the background."""
     number = signal.Signals[name]
@@ -398,8 +406,7 @@ def test_a_pipe_can_be_opened_once_more_by_its_name_in_dev(here: Place, mode: st
     assert result.stdout == b"out\nerr\n"
 
 
-@ALL
-@pytest.mark.parametrize("closed", [[0], [1], [0, 1, 2]], ids=["stdin", "stdout", "all"])
+@all_crossed("closed", {"stdin": [0], "stdout": [1], "all": [0, 1, 2]})
 def test_a_closed_standard_stream_is_dev_null_in_the_command(
     here: Place, mode: str, closed: list[int]
 ) -> None:
@@ -776,8 +783,7 @@ def test_orphans_are_reaped_while_the_command_runs(here: Place, mode: str) -> No
     assert process.returncode == 0
 
 
-@RUNS
-@pytest.mark.parametrize("daemon", ["sleep 60 &", "(setsid sleep 60 &);"], ids=["child", "daemon"])
+@runs_crossed("daemon", {"child": "sleep 60 &", "daemon": "(setsid sleep 60 &);"})
 def test_what_the_command_left_running_ends_with_the_run(here: Place, mode: str, daemon: str) -> None:
     script = f"{daemon} exit 5"
     result = here.run(mode, "sh", "-c", script.replace("sleep 60", "sleep 60 > /dev/null 2>&1"))
@@ -882,8 +888,7 @@ def account_home(uid: int) -> str | None:
         return None
 
 
-@ALL
-@pytest.mark.parametrize("home", ["", "relative/home"], ids=["empty", "relative"])
+@all_crossed("home", {"empty": "", "relative": "relative/home"})
 def test_without_a_home_nothing_starts(here: Place, mode: str, home: str) -> None:
     result = here.run(mode, "sh", "-c", "echo started", environment={"HOME": home})
     assert (result.returncode, result.stdout) == (1, b"")
@@ -908,8 +913,7 @@ ENDINGS: dict[str, Callable[[Place, str], object]] = {
 }
 
 
-@ALL
-@pytest.mark.parametrize("ending", ENDINGS.values(), ids=ENDINGS)
+@all_crossed("ending", ENDINGS)
 def test_nothing_is_left_behind_in_the_temporary_directories(
     here: Place, mode: str, ending: Callable[[Place, str], object]
 ) -> None:
