@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 import pytest
 
@@ -30,6 +32,31 @@ def told(person: NonoRun, script: str, profile: Mapping[str, object] = PROFILE) 
     return [line for line in ended.stderr.splitlines() if "an agent outside" in line]
 
 
+def laid(files: Mapping[str, object], content: str = "echo x") -> str:
+    """Return a script that writes what the command `content` prints into each of the files."""
+    return "\n".join(f"mkdir -p {Path(file).parent}; {content} > {file}" for file in files)
+
+
+def named(lines: Sequence[str], what: str, directory: Path) -> dict[str, bool]:
+    """Return the files below the directory that the lines say were changed, or `what` was set in."""
+    found: dict[str, bool] = {}
+    for line in lines:
+        said = re.search(r"this run (changed|set) (.+) in (/.+?): an agent outside", line)
+        assert said is not None, line
+        assert said[1] == what.partition(" ")[0], line
+        where = Path(said[3]).relative_to(directory)
+        if said[1] == "set":
+            assert said[2] == what.partition(" ")[2], line
+            found[str(where)] = True
+        else:
+            found |= {str(where / name): True for name in said[2].split(", ")}
+    return found
+
+
+def only_told(files: Mapping[str, bool]) -> dict[str, bool]:
+    return {file: True for file, is_told in files.items() if is_told}
+
+
 @pytest.mark.parametrize(
     "where", ["~/.claude/settings.json", "~/.claude/remote-settings.json", ".claude/settings.local.json"]
 )
@@ -53,45 +80,35 @@ def test_hooks_are_told_wherever_an_agent_may_be_started(person: NonoRun, where:
     assert where.removeprefix("..") in line
 
 
-@pytest.mark.parametrize(
-    ("where", "is_told"),
-    [
-        (".github/copilot/settings.json", True),
-        (".github/copilot/settings.local.json", True),
-        (".github/copilot/other.json", False),
-        (".github/mcp.json", True),
-        (".github/lsp.json", True),
-    ],
-)
-def test_what_copilot_cli_outside_runs_in_a_project_is_told(
-    person: NonoRun, where: str, is_told: bool
-) -> None:
-    script = f"mkdir -p .github/copilot; echo H | sed s/hooks/lspServers/ > {where}"
-    lines = told(person, script)
-    assert ["this run set lspServers in" in line for line in lines] == ([True] if is_told else [])
+def test_what_copilot_cli_outside_runs_in_a_project_is_told(person: NonoRun) -> None:
+    files = {
+        ".github/copilot/settings.json": True,
+        ".github/copilot/settings.local.json": True,
+        ".github/copilot/other.json": False,
+        ".github/mcp.json": True,
+        ".github/lsp.json": True,
+    }
+    lines = told(person, laid(files, "echo H | sed s/hooks/lspServers/"))
+    assert named(lines, "set lspServers", person.project) == only_told(files)
 
 
-@pytest.mark.parametrize(
-    ("where", "is_told"),
-    [
-        (".agents/plugins/x/hooks/hooks.json", True),
-        (".agents/skills/x/hooks.json", False),
-        (".codex/rules/any.rules", True),
-        (".github/hooks/below/any.json", True),
-        (".github/workflows/any.json", False),
-        (".opencode/plugin/any.js", True),
-        (".opencode/tools/any.js", True),
-        (".opencode/agent/any.md", False),
-        (".opencode/node_modules/@opencode-ai/plugin/index.js", True),
-    ],
-)
-def test_what_a_project_adds_to_an_agent_outside_is_told(person: NonoRun, where: str, is_told: bool) -> None:
+def test_what_a_project_adds_to_an_agent_outside_is_told(person: NonoRun) -> None:
     """Copilot CLI and goose run the hooks in each file there, and opencode imports it, with the real key.
 
     By a rule, Codex runs a command outside its own sandbox and asks nobody.
     """
-    lines = told(person, f"mkdir -p {where.rpartition('/')[0]}; echo x > {where}")
-    assert ["this run changed" in line for line in lines] == ([True] if is_told else [])
+    files = {
+        ".agents/plugins/x/hooks/hooks.json": True,
+        ".agents/skills/x/hooks.json": False,
+        ".codex/rules/any.rules": True,
+        ".github/hooks/below/any.json": True,
+        ".github/workflows/any.json": False,
+        ".opencode/plugin/any.js": True,
+        ".opencode/tools/any.js": True,
+        ".opencode/agent/any.md": False,
+        ".opencode/node_modules/@opencode-ai/plugin/index.js": True,
+    }
+    assert named(told(person, laid(files)), "changed", person.project) == only_told(files)
 
 
 @pytest.mark.parametrize(
@@ -127,31 +144,31 @@ def test_a_file_by_which_claude_code_outside_leaves_its_own_is_told(
     assert [word for line in lines for word in line.split() if word == "everything"] == told_of
 
 
-@pytest.mark.parametrize(("name", "is_told"), [(".env", True), ("env", False)])
 @pytest.mark.parametrize("agent", [".codex", ".gemini", ".qwen", ".openclaw"])
-def test_variables_that_a_run_gives_an_agent_outside_are_told(
-    person: NonoRun, agent: str, name: str, is_told: bool
-) -> None:
+def test_variables_that_a_run_gives_an_agent_outside_are_told(person: NonoRun, agent: str) -> None:
     """By PATH Codex outside starts another git; by GOOGLE_GEMINI_BASE_URL Gemini CLI sends its key away."""
+    files = {f"{agent}/.env": True, f"{agent}/env": False}
     profile = {"filesystem": {"state_dir": [f"~/{agent}"]}}
-    lines = told(person, f"echo NODE_OPTIONS=x > ~/{agent}/{name}", profile)
-    assert ["this run set NODE_OPTIONS in" in line for line in lines] == ([True] if is_told else [])
+    lines = told(person, f"cd; {laid(files, 'echo NODE_OPTIONS=x')}", profile)
+    assert named(lines, "set NODE_OPTIONS", person.user.home) == only_told(files)
 
 
-@pytest.mark.parametrize(("name", "read"), [(".env", ""), ("env", "KEY=canary\n")])
 @pytest.mark.parametrize("agent", [".codex", ".gemini", ".qwen", ".openclaw"])
 def test_the_keys_that_a_person_keeps_in_variables_of_an_agent_are_not_read(
-    person: NonoRun, agent: str, name: str, read: str
+    person: NonoRun, agent: str
 ) -> None:
-    file = person.user.home / agent / name
-    file.parent.mkdir()
-    file.write_text("KEY=canary\n")
-    for path in (file.parent, file):
-        person.give(path)
+    directory = person.user.home / agent
+    directory.mkdir()
+    person.give(directory)
+    for name in (".env", "env"):
+        (directory / name).write_text(f"KEY=canary of {name}\n")
+        person.give(directory / name)
     profile = {"filesystem": {"state_dir": [f"~/{agent}"]}}
-    ended = person.run(["sh", "-c", f"cat {file}; echo KEY=x > {file}"], profile=profile, flags=["-s"])
-    assert ended.stdout == read
-    assert file.read_text() == ("KEY=x\n" if read else "KEY=canary\n")
+    script = f"cd {directory}; for file in .env env; do cat $file; echo KEY=x > $file; done"
+    ended = person.run(["sh", "-c", script], profile=profile, flags=["-s"])
+    assert ended.stdout == "KEY=canary of env\n"
+    assert (directory / ".env").read_text() == "KEY=canary of .env\n"
+    assert (directory / "env").read_text() == "KEY=x\n"
 
 
 @pytest.mark.parametrize(("name", "is_told"), [("oauth-keys.env", True), ("installs.env", False)])
@@ -268,26 +285,21 @@ def test_what_the_service_of_claude_code_outside_does_is_told(person: NonoRun) -
     assert "/.claude/daemon.json" in line
 
 
-@pytest.mark.parametrize(
-    ("name", "is_told"),
-    [
-        ("tmp/another/scheduled_tasks.json", True),
-        ("tmp/another/logs.json", False),
-        ("channels/cron.json", True),
-        ("channels/daemon/another/cron.json", True),
-        ("channels/daemon/another/jobs.json", False),
-    ],
-)
-def test_what_qwen_code_outside_does_in_another_project_with_nobody_there_is_told(
-    person: NonoRun, name: str, is_told: bool
-) -> None:
+def test_what_qwen_code_outside_does_in_another_project_with_nobody_there_is_told(person: NonoRun) -> None:
     """It keeps that by project, in the home: a run in one writes it for all others."""
     state = person.user.home / ".qwen"
-    state.mkdir(exist_ok=True)
+    state.mkdir()
     person.give(state)
-    script = f"mkdir -p ~/.qwen/{name.rpartition('/')[0]}; echo '[{TASK}]' > ~/.qwen/{name}"
+    files = {
+        "tmp/another/scheduled_tasks.json": True,
+        "tmp/another/logs.json": False,
+        "channels/cron.json": True,
+        "channels/daemon/another/cron.json": True,
+        "channels/daemon/another/jobs.json": False,
+    }
+    script = f"cd {state}\n{laid(files, f"echo '[{TASK}]'")}"
     lines = told(person, script, {"filesystem": {"allow": ["~/.qwen"]}})
-    assert ["this run set 'task 1' in" in line and name in line for line in lines] == [True] * is_told
+    assert named(lines, "set 'task 1'", state) == only_told(files)
 
 
 def test_settings_that_run_nothing_are_not_told(person: NonoRun) -> None:
@@ -346,46 +358,62 @@ def test_a_program_that_an_agent_runs_outside_is_told_once_a_run_has_replaced_it
     assert told(person, f"sh {program}; echo x > ~/.codex/history", profile) == []
 
 
-@pytest.mark.parametrize(
-    ("state", "file", "is_told"),
-    [
-        (".gemini", "extensions/x/gemini-extension.json", True),
-        (".gemini", "history/x/gemini-extension.json", False),
-        (".qwen", "extensions/x/qwen-extension.json", True),
-        (".qwen", "updates/npm/x/active.json", True),
-        (".qwen", "debug/npm/x/active.json", False),
-        (".config/opencode", "plugin/x.js", True),
-        (".config/opencode", "tools/x.js", True),
-        (".config/opencode", "themes/x.js", False),
-        (".config/opencode", "node_modules/@opencode-ai/plugin/index.js", True),
-        (".config/goose", "custom_providers/openai.json", True),
-        (".config/goose", "memory/openai.json", False),
-        (".claude", "plugins/cache/x/y/1/hooks/hooks.json", True),
-        (".claude", "plugins/data/x/hooks.json", False),
-        (".claude", "chrome/chrome-native-host", True),
-        (".claude", "dev-mods/x/index.js", True),
-        (".claude", "plugins/marketplaces/mk/plugins/x/hooks/hooks.json", True),
-        (".claude", "plugins/marketplaces/mk/plugins/.git/x", True),
-        (".claude", "plugins/marketplaces/mk/.git/logs/x", False),
-        (".codex", "plugins/cache/x/plugin.json", True),
-        (".codex", "rules/any.rules", True),
-        (".codex", ".tmp/marketplaces/mk/plugins/x/.mcp.json", True),
-        (".codex", ".tmp/marketplaces/mk/.git/logs/x", False),
-        (".gemini", "policies/any.toml", True),
-        (".copilot", "hooks/x/any.json", True),
-        (".copilot", "logs/x/any.json", False),
-        (".copilot", "pkg/linux-x64/9.9.9/app.js", True),
-        (".agents", "plugins/x/.mcp.json", True),
-        (".agents", "skills/x/.mcp.json", False),
-        (".openclaw", "extensions/x/index.js", True),
-        (".openclaw", "hooks/x/handler.js", True),
-        (".openclaw", "npm/projects/x/node_modules/x/index.js", True),
-        (".openclaw", "logs/x/handler.js", False),
-    ],
-)
-def test_what_extends_an_agent_outside_is_told_once_a_run_has_laid_it(
-    person: NonoRun, state: str, file: str, is_told: bool
-) -> None:
+EXTENSIONS = {
+    ".gemini": {
+        "extensions/x/gemini-extension.json": True,
+        "history/x/gemini-extension.json": False,
+        "policies/any.toml": True,
+    },
+    ".qwen": {
+        "extensions/x/qwen-extension.json": True,
+        "updates/npm/x/active.json": True,
+        "debug/npm/x/active.json": False,
+    },
+    ".config/opencode": {
+        "plugin/x.js": True,
+        "tools/x.js": True,
+        "themes/x.js": False,
+        "node_modules/@opencode-ai/plugin/index.js": True,
+    },
+    ".config/goose": {
+        "custom_providers/openai.json": True,
+        "memory/openai.json": False,
+    },
+    ".claude": {
+        "plugins/cache/x/y/1/hooks/hooks.json": True,
+        "plugins/data/x/hooks.json": False,
+        "chrome/chrome-native-host": True,
+        "dev-mods/x/index.js": True,
+        "plugins/marketplaces/mk/plugins/x/hooks/hooks.json": True,
+        "plugins/marketplaces/mk/plugins/.git/x": True,
+        "plugins/marketplaces/mk/.git/logs/x": False,
+    },
+    ".codex": {
+        "plugins/cache/x/plugin.json": True,
+        "rules/any.rules": True,
+        ".tmp/marketplaces/mk/plugins/x/.mcp.json": True,
+        ".tmp/marketplaces/mk/.git/logs/x": False,
+    },
+    ".copilot": {
+        "hooks/x/any.json": True,
+        "logs/x/any.json": False,
+        "pkg/linux-x64/9.9.9/app.js": True,
+    },
+    ".agents": {
+        "plugins/x/.mcp.json": True,
+        "skills/x/.mcp.json": False,
+    },
+    ".openclaw": {
+        "extensions/x/index.js": True,
+        "hooks/x/handler.js": True,
+        "npm/projects/x/node_modules/x/index.js": True,
+        "logs/x/handler.js": False,
+    },
+}
+
+
+@pytest.mark.parametrize("state", EXTENSIONS)
+def test_what_extends_an_agent_outside_is_told_once_a_run_has_laid_it(person: NonoRun, state: str) -> None:
     """Gemini CLI and Qwen Code start what an extension names, opencode imports what it finds there.
 
     By a rule, Codex runs a command outside its own sandbox, and Gemini CLI any command; they ask nobody.
@@ -394,9 +422,8 @@ def test_what_extends_an_agent_outside_is_told_once_a_run_has_laid_it(
     it talks to Claude Code.
     """
     profile = {"filesystem": {"state_dir": [f"~/{state}"]}}
-    script = f"cd ~/{state}; mkdir -p {file.rpartition('/')[0]}; echo x > {file}"
-    lines = told(person, script, profile)
-    assert ["this run changed" in line for line in lines] == ([True] if is_told else [])
+    lines = told(person, f"cd ~/{state}\n{laid(EXTENSIONS[state])}", profile)
+    assert named(lines, "changed", person.user.home / state) == only_told(EXTENSIONS[state])
 
 
 @pytest.mark.parametrize(
@@ -464,17 +491,19 @@ def test_a_worktree_of_opencode_that_leads_elsewhere_is_told(
     assert (f"this run made {file} lead git to another repository" in ended.stderr) is is_told
 
 
+# It makes a server in each directory, after trying to put others in place of all.
 SERVES = """
 import os, socket, sys
-for path in (sys.argv[1], os.path.dirname(sys.argv[1])):
+for path in (*sys.argv[1:], *dict.fromkeys(map(os.path.dirname, sys.argv[1:]))):
     try:
         os.rename(path, path + "-away")
     except OSError:
         continue
     os.mkdir(path)
-server = socket.socket(socket.AF_UNIX)
-server.bind(sys.argv[1] + "/x.sock")
-server.listen()
+for path in sys.argv[1:]:
+    server = socket.socket(socket.AF_UNIX)
+    server.bind(path + "/x.sock")
+    server.listen()
 """
 
 
@@ -491,27 +520,45 @@ def test_the_keys_to_a_running_claude_code_are_not_read(person: NonoRun, directo
     assert key.read_text() == "canary\n"
 
 
-@pytest.mark.parametrize(
-    ("state", "where", "left"),
-    [
-        (".codex", "app-server-control", []),
-        (".codex", "beside", ["x.sock"]),
-        (".codex", "shell_snapshots", []),
-        (".codex", "tmp", []),
-        (".claude", "ide", []),
-        (".claude", "beside", ["x.sock"]),
-        (".claude", "shell-snapshots", []),
-        (".claude", "session-env", []),
-        (".claude", "daemon", []),
-        (".claude", "jobs", []),
-        (".claude", "sessions", []),
-        (".claude", "teams", []),
-        (".qwen", "ide", []),
-        (".qwen", "beside", ["x.sock"]),
-    ],
-)
+# By the state of an agent: the directories below it, and if what a run makes there is the person's to see.
+OBEYED = {
+    ".codex": {"app-server-control": False, "beside": True, "shell_snapshots": False, "tmp": False},
+    ".claude": {
+        "ide": False,
+        "beside": True,
+        "shell-snapshots": False,
+        "session-env": False,
+        "daemon": False,
+        "jobs": False,
+        "sessions": False,
+        "teams": False,
+    },
+    ".qwen": {"ide": False, "beside": True},
+}
+
+
+def served(person: NonoRun, directories: Sequence[Path], **variables: str) -> list[bool]:
+    """Run what serves in each directory, of granted ones. Return if a server is left there for the person."""
+    for directory in directories:
+        directory.mkdir(parents=True)
+        person.give(directory)
+        person.give(directory.parent)
+    states = [f"~/{state.relative_to(person.user.home)}" for state in {each.parent for each in directories}]
+    ended = person.run(
+        ["python3", "-c", SERVES, *map(str, directories)],
+        profile={"filesystem": {"allow" if variables else "state_dir": states}},
+        flags=["--block-net"],
+        environment=variables,
+    )
+    assert (ended.exit_code, ended.stdout) == (0, ""), ended.stderr
+    left = [[path.name for path in directory.iterdir()] for directory in directories]
+    assert all(names in ([], ["x.sock"]) for names in left)
+    return [bool(names) for names in left]
+
+
+@pytest.mark.parametrize("state", OBEYED)
 def test_a_run_has_its_own_directory_where_an_agent_outside_finds_what_it_obeys(
-    person: NonoRun, state: str, where: str, left: list[str]
+    person: NonoRun, state: str
 ) -> None:
     """Codex has the person log in at the server that it finds there, and Claude Code has an editor answer.
 
@@ -519,46 +566,24 @@ def test_a_run_has_its_own_directory_where_an_agent_outside_finds_what_it_obeys(
     Code and Codex read the scripts there, and a team of Claude Code its leader's answers. Codex starts git
     and its own sandbox from a directory below tmp. Claude Code writes to other sessions that it finds there.
     """
-    directory = person.user.home / state / where
-    directory.mkdir(parents=True, exist_ok=True)
-    person.give(directory.parent)
-    person.give(directory)
-    ended = person.run(
-        ["python3", "-c", SERVES, str(directory)],
-        profile={"filesystem": {"state_dir": [f"~/{state}"]}},
-        flags=["--block-net"],
-    )
-    assert (ended.exit_code, ended.stdout) == (0, ""), ended.stderr
-    assert [path.name for path in directory.iterdir()] == left
+    found = served(person, [person.user.home / state / where for where in OBEYED[state]])
+    assert dict(zip(OBEYED[state], found, strict=True)) == OBEYED[state]
 
 
-@pytest.mark.parametrize(
-    ("variable", "where", "left"),
-    [
-        ("CODEX_HOME", "app-server-control", []),
-        ("CODEX_HOME", "shell_snapshots", []),
-        ("CODEX_HOME", "tmp", []),
-        ("CODEX_HOME", "ide", ["x.sock"]),
-        ("CLAUDE_CONFIG_DIR", "daemon", []),
-        ("QWEN_HOME", "ide", []),
-        ("OTHER_HOME", "ide", ["x.sock"]),
-    ],
-)
-def test_a_run_has_its_own_directory_where_a_person_has_moved_what_an_agent_obeys(
-    person: NonoRun, variable: str, where: str, left: list[str]
-) -> None:
-    directory = person.user.home / "moved" / where
-    directory.mkdir(parents=True)
-    for path in (directory.parent, directory):
-        person.give(path)
-    ended = person.run(
-        ["python3", "-c", SERVES, str(directory)],
-        profile={"filesystem": {"allow": [str(directory.parent)]}},
-        flags=["--block-net"],
-        environment={variable: str(directory.parent)},
-    )
-    assert (ended.exit_code, ended.stdout) == (0, ""), ended.stderr
-    assert [path.name for path in directory.iterdir()] == left
+def test_a_run_has_its_own_directory_where_a_person_has_moved_what_an_agent_obeys(person: NonoRun) -> None:
+    moved = {
+        ("CODEX_HOME", "app-server-control"): False,
+        ("CODEX_HOME", "shell_snapshots"): False,
+        ("CODEX_HOME", "tmp"): False,
+        ("CODEX_HOME", "ide"): True,
+        ("CLAUDE_CONFIG_DIR", "daemon"): False,
+        ("QWEN_HOME", "ide"): False,
+        ("OTHER_HOME", "ide"): True,
+    }
+    home = {variable: person.user.home / f"moved-{variable}" for variable, _ in moved}
+    directories = [home[variable] / where for variable, where in moved]
+    found = served(person, directories, **{variable: str(path) for variable, path in home.items()})
+    assert dict(zip(moved, found, strict=True)) == moved
 
 
 @pytest.mark.parametrize(
