@@ -80,6 +80,11 @@ for _ in $(seq 200); do [ -s answer ] && break; sleep 0.05; done
 cat answer
 tmux -S ./tmux.sock kill-server
 """
+SOCAT = """
+socat -u TCP-LISTEN:PORT,bind=127.0.0.1 CREATE:said & server=$!
+echo served | socat -u - TCP:127.0.0.1:PORT,retry=40,interval=0.1
+wait $server; cat said
+"""
 # libxcb tries the abstract name first, and the path only if nobody listens on that name (_xcb_open).
 X_CLIENT = """
 import errno, os, socket, threading
@@ -102,6 +107,7 @@ except OSError as error:
     client.connect(path)
 print(client.recv(9).decode())
 """
+UNIX_DATAGRAMS = "its server has a pair of Unix datagram sockets, which could send past the judge of connects"
 INTERFACES = 'console.log(Object.keys(require("os").networkInterfaces()).sort().join())'
 
 
@@ -131,9 +137,10 @@ CASES = {
     "gpg-agent": Case(shell(GPG_AGENT), "BEGIN PGP SIGNED MESSAGE"),
     "a client of X11": Case(("python3", "-c", X_CLIENT), "served"),
     "tmux": Case(shell(TMUX), "42", {"none": "a terminal of its own takes namespaces"}),
+    "socat": Case(shell(SOCAT), "served", {"namespaces": UNIX_DATAGRAMS, "none": UNIX_DATAGRAMS}),
     "node, interfaces": Case(("node", "-e", INTERFACES), "lo"),
 }
-NEEDED = {"ssh-agent": "ssh-agent", "gpg-agent": "gpg", "tmux": "tmux"}
+NEEDED = {"ssh-agent": "ssh-agent", "gpg-agent": "gpg", "tmux": "tmux", "socat": "socat"}
 
 
 @pytest.fixture(scope="module", name="person")
