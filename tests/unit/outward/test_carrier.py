@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -18,9 +18,11 @@ from nono.audit import event
 from nono.audit.ledger import AuditLog
 from nono.kernel import inotify
 from nono.outward import carrier as module
-from nono.outward import events
+from nono.outward import events, spool
 from nono.outward.carrier import Carrier
 from nono.outward.orders import Orders
+from nono.outward.otlp import Sender
+from nono.outward.shipment import Pumped, Shipment
 from support.outward.collector import Collector, collector
 from support.outward.timestamps import Authority
 from support.ports import unused_port
@@ -116,6 +118,36 @@ def test_a_collector_that_comes_back_gets_what_it_missed(
         log.record(event.limit_reached("memory", 1))
         with collector(port) as back:
             back.wait(lambda: back.numbers() == [0, 1])
+
+
+class Shipped:
+    """A shipment that goes as it is told."""
+
+    cursor = spool.Cursor("http://a.example")
+
+    def __init__(self, *ways: Pumped | OSError) -> None:
+        self._ways = [*ways]
+
+    def pump(self, sender: Sender, *, is_over: bool = False) -> Pumped:
+        way = self._ways.pop(0)
+        if isinstance(way, OSError):
+            raise way
+        return way
+
+
+def test_a_collector_that_takes_nothing_is_told_of_once_until_it_has_taken_something() -> None:
+    """Each telling is a record of that very log, which would be sent as well."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours.setblocking(False)
+    carrier = Carrier(Orders(), -1, SESSION, theirs, {})
+    own = Shipped(Pumped("away"), Pumped("away"), OSError(errno.ENOSPC, "full"), Pumped(), Pumped("away"))
+    with ours, theirs:
+        went = [carrier._pump(cast(Sender, None), cast(Shipment, own)) for _ in range(5)]
+        told = [said(ours) for _ in range(2)]
+        with pytest.raises(BlockingIOError):
+            ours.recv(1)
+    assert went == [False, False, False, True, False]
+    assert told == [{"not_sent": "http://a.example", "records": 0, "why": "away"}] * 2
 
 
 def test_a_token_that_cannot_be_kept_is_no_anchor(log: AuditLog, clock: Authority) -> None:
