@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import re
 import shutil
@@ -10,7 +9,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -75,6 +73,7 @@ class Client:
     argv: tuple[str, ...]
     streams: bool = True
     forks: bool = False  # makes several attempts in one start
+    tells_default: bool = False  # of its base URL
 
     @property
     def sdk(self) -> str:
@@ -82,7 +81,8 @@ class Client:
 
     @property
     def ways(self) -> tuple[str, ...]:
-        return ("whole", "streamed") if self.streams else ("whole",)
+        ways = ("whole", "streamed") if self.streams else ("whole",)
+        return (*ways, "default") if self.tells_default else ways
 
     @property
     def key_variable(self) -> str:
@@ -111,8 +111,10 @@ class Client:
         return [], [KEYS["REAL_ANTHROPIC"].encode()]
 
 
-def python_client(name: str, service: str = "openai", *, streams: bool = True) -> Client:
-    return Client(name, service, (*PYTHON, str(PROGRAMS), name), streams, forks=True)
+def python_client(
+    name: str, service: str = "openai", *, streams: bool = True, tells_default: bool = False
+) -> Client:
+    return Client(name, service, (*PYTHON, str(PROGRAMS), name), streams, True, tells_default)
 
 
 CLIENTS = [
@@ -120,8 +122,8 @@ CLIENTS = [
     Client("node", "openai", ("node", "--input-type=module", "--eval", NODE)),
     # From this version on fetch obeys the proxy variables, and asks for a tunnel for plain http as well.
     Client("node24", "openai", ("node24", "--input-type=module", "--eval", NODE)),
-    python_client("openai"),
-    python_client("anthropic", "anthropic"),
+    python_client("openai", tells_default=True),
+    python_client("anthropic", "anthropic", tells_default=True),
     python_client("anthropic-bearer", "anthropic", streams=False),
     python_client("httpx"),
     python_client("requests"),
@@ -180,7 +182,8 @@ def scene_of(made: Stage) -> Iterator[Scene]:
         yield Scene(made, provider, elsewhere)
 
 
-REQUESTS = {"whole": 1, "streamed": 2}  # of an answer: a streamed one asks for the models as well
+# Of an answer: a streamed one asks for the models as well.
+REQUESTS = {"whole": 1, "streamed": 2, "default": 0}
 
 
 @dataclass(frozen=True)
@@ -191,72 +194,14 @@ class Answer:
     stdout: str
     seen: list[tuple[list[bytes], list[bytes]]]
     let_through: list[Decision]
+    refused: list[Decision]
     run: Ended
 
 
 def answer_of(scene: Scene, client: Client, how: str) -> Answer:
     run = scene.run(client, how)
     seen = [client.sees(request) for request in scene.provider.requests]
-    return Answer(run.exit_code, run.stdout, seen, let_through(run), run)
-
-
-def answers_of(scene: Scene, asked: list[tuple[Client, str]]) -> list[Answer]:
-    """Ask one after the other in one run, in forks of a process that has imported their SDK."""
-    attempts = [(f"{client} {how}", dict[str, str]()) for client, how in asked]
-    run = scene.nono(*asked[0][0].argv, "each", json.dumps(attempts))
-    assert run.exit_code == 0, run
-    requests, passed = list(scene.provider.requests), let_through(run)
-    assert len(requests) == len(passed) == sum(REQUESTS[how] for _, how in asked), run
-    answers = []
-    for (client, how), (exit_code, stdout, _) in zip(asked, json.loads(run.stdout), strict=True):
-        count = REQUESTS[how]
-        seen = [client.sees(request) for request in requests[:count]]
-        answers.append(Answer(exit_code, stdout, seen, passed[:count], run))
-        del requests[:count], passed[:count]
-    return answers
-
-
-class Answers:
-    """Those of each client; of those with one SDK they are asked for together."""
-
-    def __init__(self, made: Stage) -> None:
-        self._made = made
-        self._known: dict[tuple[Client, str], Answer] = {}
-
-    def of(self, client: Client, how: str) -> Answer:
-        if (client, how) not in self._known:
-            with scene_of(self._made) as scene:
-                if client.forks:
-                    together = [each for each in CLIENTS if each.sdk == client.sdk and each.forks]
-                    asked = [(each, way) for each in together for way in each.ways]
-                    self._known.update(zip(asked, answers_of(scene, asked), strict=True))
-                else:
-                    self._known[client, how] = answer_of(scene, client, how)
-        return self._known[client, how]
-
-
-@pytest.fixture(scope="module")
-def answers(made: Stage) -> Answers:
-    return Answers(made)
-
-
-@pytest.mark.parametrize("client", CLIENTS, ids=str)
-def test_the_phantom_becomes_the_key_of_an_answered_call(answers: Answers, client: Client) -> None:
-    answer = answers.of(client, "whole")
-    assert (answer.exit_code, answer.stdout.strip()) == (0, WHOLE), answer.run
-    assert answer.seen == [client.injected]
-    assert answer.let_through == [("reverse", client.service)]
-    assert refused_by_proxy(answer.run) == []
-
-
-@pytest.mark.parametrize("client", [client for client in CLIENTS if client.streams], ids=str)
-def test_the_first_event_of_a_stream_arrives_before_the_last_is_sent(
-    answers: Answers, client: Client
-) -> None:
-    answer = answers.of(client, "streamed")
-    assert (answer.exit_code, answer.stdout.strip()) == (0, STREAMED), answer.run
-    assert answer.seen == [client.injected] * 2
-    assert answer.let_through == [("reverse", client.service)] * 2
+    return Answer(run.exit_code, run.stdout, seen, let_through(run), refused_by_proxy(run), run)
 
 
 # By the name of an attempt: how it changes the variables of a client.
@@ -272,11 +217,16 @@ CHANGES: dict[str, Callable[[Client, Scene], dict[str, str]]] = {
 
 @dataclass(frozen=True)
 class Attempt:
-    """An attempt that has to fail, in a run whose servers are gone. Its other attempts have to fail too."""
+    """An attempt that has to fail, in a run whose servers are gone.
+
+    arrived, let_through: Upstream, and by nono, in this and the other attempts, which have to fail too.
+    """
 
     exit_code: int
     stderr: str
     refused: list[Decision]
+    arrived: list[Received]
+    let_through: list[Decision]
     run: Ended
     scene: Scene
 
@@ -284,83 +234,119 @@ class Attempt:
 def attempt_of(scene: Scene, client: Client, name: str) -> Attempt:
     ((variable, value),) = CHANGES[name](client, scene).items()
     run = scene.run(client, "whole", "sh", "-c", f'{variable}="{value}" exec "$@"', "sh")
-    return Attempt(run.exit_code, run.stderr, refused_by_proxy(run), run, scene)
+    arrived = list(scene.provider.requests)
+    return Attempt(run.exit_code, run.stderr, refused_by_proxy(run), arrived, let_through(run), run, scene)
 
 
-def attempts_of(scene: Scene, client: Client) -> dict[str, Attempt]:
-    """Try all of CHANGES, one after the other in one run."""
-    attempts = [(f"{client} whole", change(client, scene)) for change in CHANGES.values()]
-    run = scene.nono(*client.argv, "each", json.dumps(attempts))
-    assert run.exit_code == 0, run
-    ended, refused = json.loads(run.stdout), refused_by_proxy(run)
-    assert len(ended) == len(refused) == len(CHANGES), run
-    return {
-        name: Attempt(exit_code, stderr, [decision], run, scene)
-        for name, (exit_code, _, stderr), decision in zip(CHANGES, ended, refused, strict=True)
-    }
-
-
-class Attempts:
-    """Those of each client; of one that forks they are made together."""
+class Outcomes:
+    """The answers and attempts of each client: those with one SDK in one run, which imports it once."""
 
     def __init__(self, made: Stage) -> None:
         self._made = made
-        self._together: dict[str, dict[str, Attempt]] = {}
+        self._answers: dict[tuple[Client, str], Answer] = {}
+        self._attempts: dict[tuple[Client, str], Attempt] = {}
 
-    def of(self, client: Client, name: str) -> Attempt:
-        if client.name in self._together:
-            return self._together[client.name][name]
-        with scene_of(self._made) as scene:
-            if not client.forks:
-                return attempt_of(scene, client, name)
-            self._together[client.name] = attempts_of(scene, client)
-        return self._together[client.name][name]
+    def answer(self, client: Client, how: str) -> Answer:
+        if (client, how) not in self._answers:
+            with scene_of(self._made) as scene:
+                if client.forks:
+                    self._make(scene, client.sdk)
+                else:
+                    self._answers[client, how] = answer_of(scene, client, how)
+        return self._answers[client, how]
+
+    def attempt(self, client: Client, name: str) -> Attempt:
+        if (client, name) not in self._attempts:
+            with scene_of(self._made) as scene:
+                if client.forks:
+                    self._make(scene, client.sdk)
+                else:
+                    self._attempts[client, name] = attempt_of(scene, client, name)
+        return self._attempts[client, name]
+
+    def _make(self, scene: Scene, sdk: str) -> None:
+        """Ask for all answers, then make the attempts of the first client, in forks of one process."""
+        together = [each for each in CLIENTS if each.sdk == sdk and each.forks]
+        first = together[0]
+        asked = [(each, way) for each in together for way in each.ways]
+        programs = [(f"{client} {how}", dict[str, str]()) for client, how in asked]
+        programs += [(f"{first} whole", change(first, scene)) for change in CHANGES.values()]
+        run = scene.nono(*first.argv, "each", json.dumps(programs))
+        assert run.exit_code == 0, run
+        ended = json.loads(run.stdout)
+        requests, passed, refused = list(scene.provider.requests), let_through(run), refused_by_proxy(run)
+        assert len(refused) == len(CHANGES), run  # none is of an answer
+        for (client, how), (exit_code, stdout, _) in zip(asked, ended, strict=False):
+            count = REQUESTS[how]
+            seen = [client.sees(request) for request in requests[:count]]
+            self._answers[client, how] = Answer(exit_code, stdout, seen, passed[:count], [], run)
+            del requests[:count], passed[:count]
+        attempts = zip(CHANGES, ended[len(asked) :], refused, strict=True)
+        for name, (exit_code, _, stderr), decision in attempts:
+            self._attempts[first, name] = Attempt(exit_code, stderr, [decision], requests, passed, run, scene)
 
 
 @pytest.fixture(scope="module")
-def attempts_to_fail(made: Stage) -> Attempts:
-    return Attempts(made)
+def outcomes(made: Stage) -> Outcomes:
+    return Outcomes(made)
+
+
+@pytest.mark.parametrize("client", CLIENTS, ids=str)
+def test_the_phantom_becomes_the_key_of_an_answered_call(outcomes: Outcomes, client: Client) -> None:
+    answer = outcomes.answer(client, "whole")
+    assert (answer.exit_code, answer.stdout.strip()) == (0, WHOLE), answer.run
+    assert answer.seen == [client.injected]
+    assert answer.let_through == [("reverse", client.service)]
+    assert answer.refused == []
+
+
+@pytest.mark.parametrize("client", [client for client in CLIENTS if client.streams], ids=str)
+def test_the_first_event_of_a_stream_arrives_before_the_last_is_sent(
+    outcomes: Outcomes, client: Client
+) -> None:
+    answer = outcomes.answer(client, "streamed")
+    assert (answer.exit_code, answer.stdout.strip()) == (0, STREAMED), answer.run
+    assert answer.seen == [client.injected] * 2
+    assert answer.let_through == [("reverse", client.service)] * 2
+    assert answer.refused == []
 
 
 @pytest.mark.parametrize("client", FEW, ids=str)
 @pytest.mark.parametrize("key", ["wrong", "missing"])
-def test_without_the_phantom_nothing_goes_upstream(
-    attempts_to_fail: Attempts, client: Client, key: str
-) -> None:
-    attempt = attempts_to_fail.of(client, f"{key} key")
+def test_without_the_phantom_nothing_goes_upstream(outcomes: Outcomes, client: Client, key: str) -> None:
+    attempt = outcomes.attempt(client, f"{key} key")
     assert attempt.exit_code == 1
     assert re.search("(refused|error:) 401", attempt.stderr)
-    assert attempt.scene.provider.requests == []
+    assert attempt.arrived == []
     assert attempt.refused == [("authentication_failed", client.service)]
 
 
 @pytest.mark.parametrize("client", FEW, ids=str)
-def test_the_phantom_of_another_service_is_refused(attempts_to_fail: Attempts, client: Client) -> None:
-    attempt = attempts_to_fail.of(client, "key of another service")
+def test_the_phantom_of_another_service_is_refused(outcomes: Outcomes, client: Client) -> None:
+    attempt = outcomes.attempt(client, "key of another service")
     assert attempt.exit_code == 1
     assert re.search("(refused|error:) 403", attempt.stderr)
-    assert attempt.scene.provider.requests == []
+    assert attempt.arrived == []
     assert attempt.refused == [("authentication_failed", client.service)]
 
 
 @pytest.mark.parametrize("client", BY_LIBRARY, ids=str)
-def test_the_phantom_does_not_leave_to_another_host(attempts_to_fail: Attempts, client: Client) -> None:
+def test_the_phantom_does_not_leave_to_another_host(outcomes: Outcomes, client: Client) -> None:
     """The host is one the run may reach, so it is the phantom and not the host that is refused."""
-    attempt = attempts_to_fail.of(client, "other host")
-    run, elsewhere = attempt.run, attempt.scene.elsewhere
+    attempt = outcomes.attempt(client, "other host")
+    elsewhere = attempt.scene.elsewhere
     assert attempt.exit_code == 1
     assert elsewhere.requests == []
     assert b"".join(each.raw for each in elsewhere.connections) == b""
     if client.name == "node24":  # it asks for a tunnel, in which plain http is nothing that passes
-        assert let_through(run) == [("connect", "localhost")]
+        assert attempt.let_through == [("connect", "localhost")]
         assert attempt.refused == [("host_denied", "localhost")]
         return
     assert elsewhere.connections == []
-    assert let_through(run) == []
-    if client.name == "node" and refused_connects(
-        run
-    ):  # before Node 24 fetch goes past the proxy, and the kernel refuses
-        assert refused_connects(run) <= {("127.0.0.1", elsewhere.port), ("::1", elsewhere.port)}
+    assert attempt.let_through == []
+    refused = refused_connects(attempt.run)
+    if client.name == "node" and refused:  # before Node 24 fetch goes past the proxy, and the kernel refuses
+        assert refused <= {("127.0.0.1", elsewhere.port), ("::1", elsewhere.port)}
     else:
         assert attempt.refused == [("authentication_failed", "localhost")]
 
@@ -372,15 +358,11 @@ def test_the_other_host_can_be_reached_without_the_phantom(scene: Scene) -> None
     assert len(scene.elsewhere.requests) == 1
 
 
-@pytest.mark.parametrize("name", ["openai", "anthropic"])
-def test_a_built_in_route_stands_for_the_base_url_of_its_sdk(
-    name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize("client", [client for client in CLIENTS if client.tells_default], ids=str)
+def test_a_built_in_route_stands_for_the_base_url_of_its_sdk(outcomes: Outcomes, client: Client) -> None:
     """With or without /v1: what an SDK appends to its own default, it appends to the route."""
-    monkeypatch.delenv(f"{name.upper()}_BASE_URL", raising=False)
-    sdk: Any = importlib.import_module(name)
-    with getattr(sdk, {"openai": "OpenAI", "anthropic": "Anthropic"}[name])(api_key="k") as client:
-        assert str(client.base_url).rstrip("/") == network_policy().services[name]["upstream"]
+    answer = outcomes.answer(client, "default")
+    assert answer.stdout.strip().rstrip("/") == network_policy().services[client.service]["upstream"]
 
 
 def test_the_environment_inside_holds_no_key(scene: Scene) -> None:

@@ -1,8 +1,9 @@
 """Python clients beside those of programs, which find the service under its own name.
 
-    python intercept_programs.py CLIENT whole|streamed
+    python intercept_programs.py CLIENT whole|streamed ...
 
-Prints the answer's text. Exit 1 says on stderr what the client made of a refusal: its status, or the error.
+Prints the text of each answer. Exit 1 says on stderr what the client made of a refusal: its status, or the
+error.
 """
 
 from __future__ import annotations
@@ -127,8 +128,10 @@ PROGRAMS = {
 
 
 def main() -> int:
+    client, *hows = sys.argv[1:]
     try:
-        print(PROGRAMS[" ".join(sys.argv[1:])]())
+        for how in hows:
+            print(PROGRAMS[f"{client} {how}"]())
     except Exception as error:  # each client has its own, with the status in one of four places
         response = getattr(error, "response", None)
         places = [(response, "status_code"), (error, "status"), (error, "code")]

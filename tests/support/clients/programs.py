@@ -1,9 +1,10 @@
 """The Python clients the tests run inside the sandbox, told where to go by the environment alone.
 
-    python programs.py CLIENT whole|streamed
+    python programs.py CLIENT whole|streamed ...
     python programs.py CLIENT each ATTEMPTS
 
-Prints the answer's text. Exit 1 says on stderr what the client made of a refusal: its status, or the error.
+Prints the text of each answer. Exit 1 says on stderr what the client made of a refusal: its status, or the
+error.
 `each` makes ATTEMPTS one after the other, a JSON list of [a name in PROGRAMS, other values of variables], and
 prints the list of what came of them, each [exit code, stdout, stderr]. A fork asks, so that an SDK is
 imported once: that takes seconds.
@@ -36,6 +37,14 @@ def openai_streamed() -> str:
     return joined(texts, client.models.list)
 
 
+def openai_default() -> str:
+    """Return the base URL of a client that is told none."""
+    import openai
+
+    os.environ.pop("OPENAI_BASE_URL")
+    return str(openai.OpenAI(api_key="k").base_url)
+
+
 def _openai() -> Any:
     import openai
 
@@ -57,6 +66,13 @@ def anthropic_bearer_whole() -> str:
     """Send the key in Authorization, as ANTHROPIC_AUTH_TOKEN does."""
     os.environ["ANTHROPIC_AUTH_TOKEN"] = os.environ.pop("ANTHROPIC_API_KEY")
     return _anthropic_whole(_anthropic())
+
+
+def anthropic_default() -> str:
+    import anthropic
+
+    os.environ.pop("ANTHROPIC_BASE_URL")
+    return str(anthropic.Anthropic(api_key="k").base_url)
 
 
 def _anthropic() -> Any:
@@ -152,8 +168,10 @@ def _deltas(lines: Iterable[str]) -> Iterable[str]:
 PROGRAMS = {
     "openai whole": openai_whole,
     "openai streamed": openai_streamed,
+    "openai default": openai_default,
     "anthropic whole": anthropic_whole,
     "anthropic streamed": anthropic_streamed,
+    "anthropic default": anthropic_default,
     "anthropic-bearer whole": anthropic_bearer_whole,
     "httpx whole": httpx_whole,
     "httpx streamed": httpx_streamed,
@@ -186,15 +204,18 @@ def in_a_fork(program: Callable[[], str], changes: dict[str, str]) -> list[objec
 
 
 def main() -> int:
-    client, how, *more = sys.argv[1:]
-    if how == "each":
+    client, *hows = sys.argv[1:]
+    if hows[0] == "each":
         importlib.import_module(client.partition("-")[0])
-        print(json.dumps([in_a_fork(PROGRAMS[name], changes) for name, changes in json.loads(more[0])]))
+        print(json.dumps([in_a_fork(PROGRAMS[name], changes) for name, changes in json.loads(hows[1])]))
         return 0
-    exit_code, stdout, stderr = ended(PROGRAMS[f"{client} {how}"])
-    print(stdout, end="")
-    print(stderr, end="", file=sys.stderr)
-    return exit_code
+    for how in hows:
+        exit_code, stdout, stderr = ended(PROGRAMS[f"{client} {how}"])
+        print(stdout, end="")
+        print(stderr, end="", file=sys.stderr)
+        if exit_code:
+            return exit_code
+    return 0
 
 
 if __name__ == "__main__":
