@@ -97,12 +97,16 @@ def _redact_argument(argument: str, flags: Set[str], redaction: Redaction) -> st
 
 
 def redact_text(text: str, redaction: Redaction = USUAL) -> str:
-    """Redact free text: providers' tokens, URLs, `Name: value` headers, `NAME=value` assignments, flags."""
+    """Redact free text: providers' tokens, URLs, `Name: value` headers, `NAME=value` assignments, flags.
+
+    What is assigned to a name that suggests a secret is redacted too, unless a person has removed that name.
+    """
     text = without_tokens(text, REDACTED)
     # Most arguments end here: importing re and compiling the patterns takes longer than many commands.
     if not any(mark in text for mark in _MARKS):
         return text
     text = _without_secret_options(text)
+    text = _without_secret_assignments(text, redaction)
     if not _holds_name(text, redaction):
         return text
     # Imported here, as below: most runs type nothing that is searched.
@@ -112,6 +116,28 @@ def redact_text(text: str, redaction: Redaction = USUAL) -> str:
     for pattern in _patterns(redaction):
         text = re.sub(pattern, rf"\g<1>{REDACTED}", text, flags=re.IGNORECASE)
     return text
+
+
+def _without_secret_assignments(text: str, redaction: Redaction) -> str:
+    if "=" not in text:
+        return text
+    from nono.policy.environment.secret_assignments import secret_assignments
+
+    kept, at = [], 0
+    for start, end in secret_assignments(text, _removed_from(redaction)):
+        kept.append(text[at:start])
+        at = end
+    return REDACTED.join((*kept, text[at:]))
+
+
+def _removed_from(redaction: Redaction) -> set[str]:
+    """Return the usual names of any kind that a person has taken away, as `plain` spells them."""
+    if redaction == USUAL:
+        return set()
+    from nono.policy.environment.secret_assignments import plain
+
+    kinds = zip(USUAL, redaction, strict=True)
+    return {name for usual, names in kinds for name in {*map(plain, usual)}.difference(map(plain, names))}
 
 
 def _without_secret_options(text: str) -> str:

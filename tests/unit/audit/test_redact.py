@@ -51,7 +51,7 @@ JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl"
         pytest.param(["https://h/#access_token=abc"], [f"https://h/#access_token={R}"], id="URL, fragment"),
         pytest.param(["OPENAI_API_KEY=abc", "x"], [f"OPENAI_API_KEY={R}", "x"], id="assignment"),
         pytest.param(["openai_api_key='a b' c"], [f"openai_api_key={R} c"], id="assignment, quoted"),
-        pytest.param(["MY_OPENAI_API_KEY=abc"], ["MY_OPENAI_API_KEY=abc"], id="another variable"),
+        pytest.param(["MY_OPENAI_API_KEYS_URL=abc"], ["MY_OPENAI_API_KEYS_URL=abc"], id="another variable"),
         pytest.param(
             ["sh", "-c", 'GH_TOKEN="a b" curl -H "Cookie: x y" https://u:p@h --auth z && echo ok'],
             ["sh", "-c", f'GH_TOKEN={R} curl -H "Cookie: {R}" https://{R}@h --auth {R} && echo ok'],
@@ -151,6 +151,25 @@ def test_no_listed_carrier_keeps_its_value(carrier: list[str], upper: bool, befo
 )
 def test_the_key_of_a_shipped_service_is_not_kept(variable: str) -> None:
     assert redact_text(f"env {variable}={CANARY} MODEL=m agent") == f"env {variable}={R} MODEL=m agent"
+
+
+def test_a_variable_that_is_listed_nowhere_is_redacted_by_what_its_name_says() -> None:
+    argv = ["env", "DB_PASSWORD=hunter2", "sh", "-c", "PGPASSWORD='a b' psql --x=y", "--npm-token=c"]
+    assert redact_argv(argv) == [
+        "env",
+        f"DB_PASSWORD={R}",
+        "sh",
+        "-c",
+        f"PGPASSWORD={R} psql --x=y",
+        f"--npm-token={R}",
+    ]
+    assert redact_text(f"export MY_SECRET={CANARY}\nMODEL=m") == f"export MY_SECRET={R}\nMODEL=m"
+
+
+def test_a_name_that_a_person_has_removed_is_kept_though_it_says_secret() -> None:
+    less = redaction_of(RedactionNames(remove_env_names=("GITHUB_TOKEN",), remove_flags=("--password",)))
+    argv = ["GITHUB_TOKEN=a", "--password=b", "GITLAB_TOKEN=c", "--db-password=d"]
+    assert redact_argv(argv, less) == [*argv[:2], f"GITLAB_TOKEN={R}", f"--db-password={R}"]
 
 
 @given(st.lists(st.text()))
