@@ -353,6 +353,8 @@ def test_the_windows_of_a_shared_tmp_stay_closed(sandbox: NonoRun) -> None:
             moving = sandbox.run(move, profile=OPEN, flags=["--allow=/tmp"])
             named = f"--allow-unix-socket={window}"
             granted = sandbox.run(asking(window), profile=OPEN, flags=["--allow=/tmp", named])
+        # Its server has ended: one of the command's own may take the name.
+        removed = sandbox.run(["sh", "-c", f"rm {window}"], profile=OPEN, flags=["--allow=/tmp"])
     finally:
         window.unlink(missing_ok=True)
         window.parent.rmdir()
@@ -363,3 +365,4 @@ def test_the_windows_of_a_shared_tmp_stay_closed(sandbox: NonoRun) -> None:
     assert f"{window.parent}' to '{moved}': Device or resource busy" in moving.stderr
     assert run.outcomes() == {f"connect {window}": "ECONNREFUSED", f"connect {database}": "ok"}
     assert granted.outcomes() == {f"connect {window}": "ok"}
+    assert removed.exit_code == 0, removed.stderr

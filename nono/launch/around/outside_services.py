@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
+from _socket import AF_UNIX, SOCK_DGRAM, socket  # see nono.sandbox.launcher
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from nono import paths
 from nono.disk import json_text
 from nono.disk.regular_file import read_regular_file
+from nono.kernel.open_path import path_to
 from nono.policy.environment.authority import POINTERS, SOCKET, targets
 from nono.policy.host_filesystem import HostFilesystem
 from nono.policy.path_expansion import is_within
@@ -153,5 +156,29 @@ def _there(candidates: Iterable[str], *, and_directories: bool) -> Iterator[str]
             mode = os.stat(path).st_mode
         except (OSError, ValueError):
             continue
-        if stat.S_ISSOCK(mode) or (and_directories and stat.S_ISDIR(mode)):
+        if stat.S_ISSOCK(mode):
+            if _is_bound(path):
+                yield os.path.realpath(path)
+        elif and_directories and stat.S_ISDIR(mode):
             yield os.path.realpath(path)
+
+
+def _is_bound(path: str) -> bool:
+    """Return False if the server of a socket has ended. No server notices the test.
+
+    Nobody can listen at that file again: the next server removes it first, as the command's own must be able
+    to. connect(2) tells a socket of another type (EPROTOTYPE) from none (unix_find_bsd in
+    net/unix/af_unix.c).
+    """
+    descriptor = probe = None
+    try:
+        descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
+        probe = socket(AF_UNIX, SOCK_DGRAM)
+        return probe.connect_ex(path_to(descriptor)) != errno.ECONNREFUSED
+    except OSError:
+        return True
+    finally:
+        if probe is not None:
+            probe.close()
+        if descriptor is not None:
+            os.close(descriptor)

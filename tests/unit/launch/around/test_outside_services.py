@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, chdir, contextmanager
@@ -195,6 +196,21 @@ def test_sockets_of_other_people_in_a_temporary_directory_are_passed_over(
         monkeypatch.setattr(os, "getuid", lambda: os.stat(theirs).st_uid + 1)
         found = session_of(environ(home, ""), [str(home / "tmp")]).sockets
     assert str(theirs) not in found
+
+
+@pytest.mark.parametrize("kind", [socket.SOCK_STREAM, socket.SOCK_SEQPACKET, socket.SOCK_DGRAM])
+def test_a_socket_whose_server_has_ended_is_left(home: Path, kind: socket.SocketKind) -> None:
+    """A server of the command's own removes it first, and would find it busy."""
+    path = home / ".git-credential-cache/socket"
+    path.parent.mkdir()
+    with chdir(path.parent), socket.socket(socket.AF_UNIX, kind) as server:
+        server.bind(path.name)
+        if kind != socket.SOCK_DGRAM:
+            server.listen()
+        served = session_of(environ(home, ""), ()).sockets
+        assert select.select([server], [], [], 0) == ([], [], [])  # it was not noticed
+    left = session_of(environ(home, ""), ()).sockets
+    assert (str(path) in served, str(path) in left) == (True, False)
 
 
 @pytest.mark.parametrize(
