@@ -80,8 +80,8 @@ class Hunt:
         return ways(as_root=as_root, lacks=lacks or ())
 
     def _users(self) -> list[bool]:
-        """Return the users to hunt as: True for root."""
-        confines_root = self.host is None or self.host.root is not None
+        """Return the users to hunt as: True for root. What is planted shows whether the machine sees it."""
+        confines_root = (self.host is None or self.host.root is not None) and not self.is_planted
         return [False, True] if os.geteuid() == 0 and confines_root else [False]
 
     def _is_wanted(self, way: Way) -> bool:
