@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pytest
@@ -67,6 +68,20 @@ class Scene:
 
 @pytest.fixture
 def scene() -> Iterator[Scene]:
+    with scene_of_gh() as scene:
+        yield scene
+
+
+@pytest.fixture(scope="module")
+def logged_in() -> Iterator[Scene]:
+    """Yield a scene with a login of gh made inside, for tests that leave it as it is."""
+    with scene_of_gh() as scene:
+        scene.log_in()
+        yield scene
+
+
+@contextmanager
+def scene_of_gh() -> Iterator[Scene]:
     github = GitHub(FakeOpenAi("", {}))
     with agent_stage(github.hosts, github, mounts={}, login=".config/gh/hosts.yml") as stage:
         yield Scene(stage, github)
@@ -86,31 +101,28 @@ def test_a_login_of_gh_made_inside_is_the_key_of_later_runs(scene: Scene) -> Non
     assert scene.github.seen.count("api.github.com/user") == 1
 
 
-def test_a_later_run_with_the_profile_uses_the_placeholder_in_the_file_of_gh(scene: Scene) -> None:
-    scene.log_in()
-    run = scene.with_profile("cd / && gh api user --jq .login")
+def test_a_later_run_with_the_profile_uses_the_placeholder_in_the_file_of_gh(logged_in: Scene) -> None:
+    run = logged_in.with_profile("cd / && gh api user --jq .login")
     assert run.stdout == "somebody\n", run.stderr
 
 
-def test_the_key_and_the_placeholder_of_gh_work_in_one_run(scene: Scene) -> None:
-    scene.log_in()
+def test_the_key_and_the_placeholder_of_gh_work_in_one_run(logged_in: Scene) -> None:
     nono = (*NONO, "run", "--profile", "gh", "--credential", "github", "--allow-cwd", "--")
     ask = "gh api user --jq .login"
-    run = scene.stage.person([*nono, "sh", "-c", f"{ask}; unset GH_TOKEN GITHUB_TOKEN; {ask}"])
+    run = logged_in.stage.person([*nono, "sh", "-c", f"{ask}; unset GH_TOKEN GITHUB_TOKEN; {ask}"])
     assert run.stdout == "somebody\nsomebody\n", run.stderr
     assert CANARY not in run.stdout + run.stderr
 
 
-def test_the_placeholder_of_gh_is_of_no_use_at_another_host(scene: Scene) -> None:
-    scene.log_in()
-    run = scene.with_profile(
+def test_the_placeholder_of_gh_is_of_no_use_at_another_host(logged_in: Scene) -> None:
+    run = logged_in.with_profile(
         "token=$(sed -n 's/.*oauth_token: //p' \"$GH_CONFIG_DIR/hosts.yml\" | head -1)\n"
         "for host in api.github.com github.com; do\n"
         "    curl -s -o /dev/null -w '%{http_code}\\n' -H \"Authorization: token $token\" https://$host/user\n"
         "done"
     )
     assert run.stdout.split() == ["200", "403"], run.stdout + run.stderr
-    assert "github.com/user" not in scene.github.seen
+    assert "github.com/user" not in logged_in.github.seen
 
 
 @pytest.mark.parametrize("profile", ["gh", "copilot-github"])
