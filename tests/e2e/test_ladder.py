@@ -432,7 +432,16 @@ def test_only_external_leaves_a_blocked_network_open(ladder_stage: Stage, policy
         assert old.stderr.splitlines()[0] == NO_TCP_RULES
 
 
-@pytest.mark.parametrize("policy", [LANDLOCK, EXTERNAL, NETNS])
+def profile_with(ladder_stage: Stage, policy: str) -> list[str]:
+    profile = ladder_stage.user.home / "policy.json"
+    profile.write_text(json.dumps({"linux": {"sandbox_policy": policy}}))
+    profile.chmod(0o644)
+    return ["-p", str(profile)]
+
+
+POLICIES_OF_RUN = (LANDLOCK, EXTERNAL, NETNS)
+
+
 @pytest.mark.parametrize(
     "command",
     [
@@ -442,17 +451,20 @@ def test_only_external_leaves_a_blocked_network_open(ladder_stage: Stage, policy
     ],
 )
 def test_only_run_takes_a_profile_with_a_sandbox_policy(
-    ladder_stage: Stage, command: tuple[str, ...], policy: str
+    ladder_stage: Stage, command: tuple[str, ...]
 ) -> None:
-    profile = ladder_stage.user.home / "policy.json"
-    profile.write_text(json.dumps({"linux": {"sandbox_policy": "auto"}}))
-    profile.chmod(0o644)
-    assert ladder_stage.nono(command[0], "-p", str(profile), *command[1:]).returncode == 0
-    profile.write_text(json.dumps({"linux": {"sandbox_policy": policy}}))
-    refused = ladder_stage.nono(command[0], "-p", str(profile), *command[1:])
-    assert (refused.returncode, refused.stdout) == (1, "")
-    assert "which is only supported by `nono run`" in refused.stderr
-    assert ladder_stage.nono("run", "-p", str(profile), "--", "echo", "started").stdout == "started\n"
+    auto = profile_with(ladder_stage, "auto")
+    assert ladder_stage.nono(command[0], *auto, *command[1:]).returncode == 0
+    for policy in POLICIES_OF_RUN:
+        refused = ladder_stage.nono(command[0], *profile_with(ladder_stage, policy), *command[1:])
+        assert (refused.returncode, refused.stdout) == (1, ""), policy
+        assert "which is only supported by `nono run`" in refused.stderr
+
+
+@pytest.mark.parametrize("policy", POLICIES_OF_RUN)
+def test_run_takes_a_profile_with_a_sandbox_policy(ladder_stage: Stage, policy: str) -> None:
+    started = ladder_stage.nono("run", *profile_with(ladder_stage, policy), "--", "echo", "started")
+    assert started.stdout == "started\n", started.stderr
 
 
 ELEVATION_NOTE = (
