@@ -146,9 +146,10 @@ GIT = Tool(
 GH_TOOL = Tool("gh", GH, github, f"token {KEY}", "canary", "github", {"credential_format": "token {}"})
 NPM_TOOL = Tool("npm", NPM, index(npm_pages, f"Bearer {KEY}"), f"Bearer {KEY}")
 CARGO_TOOL = Tool("cargo", CARGO, index(cargo_pages, KEY), KEY, entry={"credential_format": "{}"})
+WITH_HELPER = replace(GIT, name="git with a credential helper", script=PUSH)
 TOOLS = [
     GIT,
-    replace(GIT, name="git with a credential helper", script=PUSH),
+    WITH_HELPER,
     GH_TOOL,
     Tool("pip", PIP, index(python_pages, basic(BASIC_KEY)), basic(BASIC_KEY), entry=BASIC, key=BASIC_KEY),
     Tool("uv", UV, index(python_pages, basic(BASIC_KEY)), basic(BASIC_KEY), entry=BASIC, key=BASIC_KEY),
@@ -157,7 +158,18 @@ TOOLS = [
 ]
 
 
-each_tool = pytest.mark.parametrize("tool", TOOLS, ids=str)
+def each_tool(*daily: Tool) -> pytest.MarkDecorator:
+    """Try every tool; those beside `daily` differ from one of them in nothing that matters, and are slow."""
+    tools = [
+        pytest.param(tool, id=str(tool), marks=() if tool in daily else pytest.mark.slow) for tool in TOOLS
+    ]
+    return pytest.mark.parametrize("tool", tools)
+
+
+# One for each form of a key. Which keys pass is decided from the head alone (tests/unit/proxy/verdict).
+BY_FORM = [GIT, GH_TOOL, NPM_TOOL, CARGO_TOOL]
+# One for each library of TLS.
+BY_LIBRARY = [tool for tool in TOOLS if tool != WITH_HELPER]
 FEW_TOOLS = [GIT, GH_TOOL, CARGO_TOOL]
 few_tools = pytest.mark.parametrize("tool", FEW_TOOLS, ids=str)
 
@@ -198,7 +210,7 @@ def test_the_phantom_of_a_tool_becomes_the_key(scene: Scene) -> None:
 
 
 @as_ordinary_user
-@each_tool
+@each_tool(*BY_FORM)
 def test_with_a_key_of_its_own_nothing_goes_upstream(scene: Scene) -> None:
     run = scene.run("env", "TOKEN=ghp_made_up")
     assert run.exit_code != 0
@@ -228,7 +240,7 @@ def test_a_slash_that_is_encoded_is_refused_where_paths_have_rules(scene: Scene)
 
 
 @as_ordinary_user
-@each_tool
+@each_tool(*BY_LIBRARY)
 def test_without_the_trust_variables_it_does_not_speak_to_nono(scene: Scene) -> None:
     run = scene.run(*WITHOUT_TRUST)
     assert run.exit_code != 0
