@@ -15,14 +15,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from support import private_mounts
 from support.ordinary_user import OrdinaryUser
 from support.ports import unused_port
 from support.servers.git import git
 from support.servers.process import listening
 
 SSHD = shutil.which("sshd", path="/usr/sbin:/usr/local/sbin")
-# Runs a program that sees another /etc/passwd: this, the file, and the program's argv.
-_OTHER_PASSWD = ("unshare", "--mount", "sh", "-c", 'mount --bind "$0" /etc/passwd && exec "$@"')
 
 _CONFIGURATION = """
 ListenAddress 127.0.0.1
@@ -64,7 +63,7 @@ def _account(user: OrdinaryUser, directory: Path) -> tuple[str, Sequence[str]]:
         f"git:x:{user.uid}:{user.gid}::{user.home}:/bin/sh\n"
     )
     passwd.chmod(0o644)
-    return "git", (*_OTHER_PASSWD, str(passwd))
+    return "git", private_mounts.stage({"/etc/passwd": passwd})  # a start of nono with it can be forked
 
 
 @contextmanager
