@@ -104,8 +104,8 @@ class NotifyLoop:
         self._arch = uapi_seccomp.AUDIT_ARCH[machine]
         self._names = {number: name for name, number in uapi_seccomp.SYSCALL_NUMBERS[machine].items()}
         self._answers = Answers(listener)
-        self._calls = TrappedCalls(listener)
         self._watchdog = BlockingCallWatchdog()
+        self._calls = TrappedCalls(listener, self._watchdog)
         self._handover = Handover(listener, self._watchdog, self._answers.fail)
         # Where only Unix sockets are judged, the network is the command's or blocked.
         self._lists_network = grants.proxy is not None

@@ -285,6 +285,7 @@ class InetCalls:
         asyncio.get_running_loop().remove_writer(pending.duplicate.fileno())
         with suppress(OSError):
             pending.duplicate.setblocking(True)
+        self._watchdog.arm()
         release(pending.duplicate)
 
     def _sweep(self) -> None:

@@ -135,9 +135,12 @@ class OwnServers:
         if connect.is_blocking:
             patience_s, too_late = send_timeout_s(connect.duplicate) or PATIENCE_S, errno.ETIMEDOUT
         deadline_s = asyncio.get_running_loop().time() + patience_s
-        return Held(
-            call, partial(self._try, connect), partial(release, connect.duplicate), deadline_s, too_late
-        )
+
+        def give_up() -> None:
+            self._watchdog.arm()
+            release(connect.duplicate)
+
+        return Held(call, partial(self._try, connect), give_up, deadline_s, too_late)
 
     def _try(self, connect: _Connect) -> Answer:
         """Connect, and verify that the command's own server accepted. None: its backlog is full.

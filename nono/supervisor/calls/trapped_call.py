@@ -11,11 +11,15 @@ import os
 import socket
 import struct
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from nono.kernel import notify, threads
 from nono.kernel.uapi.inet_diag import SO_COOKIE
 from nono.supervisor.verdict.adjudicator import Refuse
 from nono.supervisor.verdict.syscall_args import SOCKADDR_STORAGE_BYTES, unsigned
+
+if TYPE_CHECKING:
+    from nono.supervisor.calls.watchdog import BlockingCallWatchdog
 
 # The base class of socket.socket: socket.socket turns each look at the family into an enum look-up, and every
 # connection passes through here.
@@ -62,7 +66,7 @@ def release(duplicate: Socket) -> None:
     If the caller was killed, the duplicate is the last descriptor. With SO_LINGER set, close(2) would then
     wait, as long as the caller chose, until the proxy reads the unsent bytes, and the proxy runs on the same
     loop. So SO_LINGER is cleared, which a living caller may notice; a setting that resets the connection (0
-    seconds) stays.
+    seconds) stays. The command can set it again at once: arm the watchdog in this turn of the loop.
     """
     with suppress(OSError):
         found = duplicate.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER.size)
@@ -76,10 +80,14 @@ class HiddenCallerError(Exception):
 
 
 class TrappedCalls:
-    """Look-ups for one listener, which the caller continues to own; close() ends them."""
+    """Look-ups for one listener, which the caller continues to own; close() ends them.
 
-    def __init__(self, listener: int) -> None:
+    A duplicate that is handed out may be released in this turn of the loop: the watchdog is armed.
+    """
+
+    def __init__(self, listener: int, watchdog: BlockingCallWatchdog) -> None:
         self._listener = listener
+        self._watchdog = watchdog
         self._memory = threads.MemoryReader(SOCKADDR_STORAGE_BYTES)
         self._descriptors = threads.DescriptorCopier()
 
@@ -108,6 +116,7 @@ class TrappedCalls:
         Returns None if the trapped thread is gone, since its tid may have been reused. Raises
         HiddenCallerError, or OSError EBADF or ENOTSOCK as the kernel itself would answer.
         """
+        self._watchdog.arm()
         try:
             descriptor = self._descriptors.copy(call.tid, unsigned(call.args[0]))
         except PermissionError as error:
@@ -129,6 +138,7 @@ class TrappedCalls:
 
         It may be another socket than it was: the caller checks that. None if it is no socket, or not found.
         """
+        self._watchdog.arm()
         try:
             copy = self._descriptors.copy(tid, descriptor)
         except OSError:

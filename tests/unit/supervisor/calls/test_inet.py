@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import socket
 import struct
@@ -129,3 +130,25 @@ def test_a_connect_to_a_name_server_is_led_to_the_supervisors_own(stands: bool) 
         assert (answered == 0) is stands
         assert told == ([caller.getsockname()] if stands else [])
         assert isinstance(calls.connect(stub, to("10.0.0.54", 53)), Refuse)
+
+
+def test_the_socket_of_a_connect_that_waits_is_closed_under_the_watchdog(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    armed: list[bool] = []
+
+    async def give_up() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as server, socket.socket() as caller:
+            stub = cast(Any, Stub(caller))
+            stub.id = 7
+            monkeypatch.setattr(stub, "arm", lambda: armed.append(True))
+            port = server.getsockname()[1]
+            calls = InetCalls(
+                NetworkGrants(loopback(1), PortGrants(connect=united([port]))), stub, stub, stub, stub, stub
+            )
+            assert calls._start_connect(stub, caller.dup(), lambda: errno.EINPROGRESS, None) is None
+            armed.clear()
+            calls.close()
+
+    asyncio.run(give_up())
+    assert armed

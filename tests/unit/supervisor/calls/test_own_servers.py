@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import socket
@@ -166,3 +167,25 @@ def test_servers_that_no_longer_listen_are_forgotten(monkeypatch: pytest.MonkeyP
         assert list(servers._own) == [(found.cookie, found.inode)]
         assert servers.may_listen(living, loopback(living.getsockname()[1]))
         servers.close()
+
+
+@pytest.mark.parametrize("waits", [True, False])
+def test_the_socket_of_a_caller_that_has_gone_is_closed_under_the_watchdog(
+    waits: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    armed: list[bool] = []
+
+    async def give_up() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as server, socket.socket() as caller:
+            stub = cast(Any, Stub(caller))
+            stub.id = 7
+            monkeypatch.setattr(stub, "arm", lambda: armed.append(True))
+            servers = OwnServers(stub, stub, stub, stub)
+            monkeypatch.setattr(servers, "_standing", lambda _: Standing.OWN)
+            monkeypatch.setattr(servers, "_try", lambda _: None if waits else 0)
+            assert servers.connect(stub, loopback(server.getsockname()[1]), REFUSAL) == (None if waits else 0)
+            assert not armed
+            servers.close()
+
+    asyncio.run(give_up())
+    assert bool(armed) is waits

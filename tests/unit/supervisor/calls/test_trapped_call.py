@@ -2,24 +2,44 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import signal
 import socket
 import struct
-from contextlib import closing
+import time
+from collections.abc import Callable
+from contextlib import closing, suppress
+from typing import Any, cast
 
 import pytest
 
 from nono.kernel import notify
 from nono.supervisor.calls.trapped_call import TrappedCalls, release
+from nono.supervisor.calls.watchdog import BlockingCallWatchdog
 
 LISTENER = -1  # never used: whether the notification still stands is the test's to say
+LINGER = struct.Struct("@ii")
+
+
+class Stub:
+    """In place of the watchdog."""
+
+    def arm(self) -> None: ...
+
+
+UNWATCHED = cast(Any, Stub())
+
+
+def call_with(descriptor: int) -> notify.Notification:
+    """Return a call of this very process, whose first argument is descriptor."""
+    return notify.Notification(id=7, tid=os.getpid(), flags=0, nr=0, arch=0, args=(descriptor, 0, 0, 0, 0, 0))
 
 
 def fetch(descriptor: int) -> socket.SocketType | None:
-    """Look up a call of this very process, whose first argument is descriptor."""
-    call = notify.Notification(id=7, tid=os.getpid(), flags=0, nr=0, arch=0, args=(descriptor, 0, 0, 0, 0, 0))
-    with closing(TrappedCalls(LISTENER)) as calls:
-        return calls.socket(call)
+    """Look up the socket of such a call."""
+    with closing(TrappedCalls(LISTENER, UNWATCHED)) as calls:
+        return calls.socket(call_with(descriptor))
 
 
 def open_descriptors() -> set[str]:
@@ -59,12 +79,56 @@ def test_a_descriptor_that_is_no_socket_is_not_kept(monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.parametrize(("seconds", "left"), [(5, (0, 5)), (0, (1, 0))])
 def test_a_duplicate_is_closed_without_waiting_for_its_peer(seconds: int, left: tuple[int, int]) -> None:
-    linger = struct.Struct("@ii")
     with socket.socket() as of_the_caller:
-        of_the_caller.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger.pack(1, seconds))
+        of_the_caller.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER.pack(1, seconds))
         release(of_the_caller.dup())
-        raw = of_the_caller.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger.size)
-    assert linger.unpack(raw) == left
+        raw = of_the_caller.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER.size)
+    assert LINGER.unpack(raw) == left
+
+
+class SetAgain(socket.socket):
+    """A socket whose SO_LINGER another thread of the command sets again as soon as it was cleared."""
+
+    def setsockopt(self, *_: object) -> None: ...
+
+
+@pytest.mark.parametrize(
+    "look_up",
+    [
+        lambda calls, number: calls.socket(call_with(number)),
+        lambda calls, number: calls.socket_at(os.getpid(), number),
+    ],
+    ids=["of the call", "of a server"],
+)
+def test_no_command_makes_the_close_of_a_duplicate_wait(
+    monkeypatch: pytest.MonkeyPatch, look_up: Callable[[TrappedCalls, int], socket.SocketType]
+) -> None:
+    monkeypatch.setattr(notify, "is_valid", lambda *_: True)
+    before, waits_s = signal.getsignal(signal.SIGALRM), 20
+
+    async def close_last() -> float:
+        watchdog = BlockingCallWatchdog()
+        watchdog.start()
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            of_the_caller = socket.create_connection(server.getsockname())
+            of_the_caller.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER.pack(1, waits_s))
+            of_the_caller.setblocking(False)
+            with suppress(BlockingIOError):
+                while True:  # nobody reads this
+                    of_the_caller.send(bytes(1 << 20))
+            with closing(TrappedCalls(LISTENER, watchdog)) as calls:
+                duplicate = look_up(calls, of_the_caller.fileno())
+            of_the_caller.close()
+            began = time.monotonic()
+            release(SetAgain(fileno=duplicate.detach()))
+            took_s = time.monotonic() - began
+        watchdog.close()
+        return took_s
+
+    try:
+        assert asyncio.run(close_last()) < waits_s / 2
+    finally:
+        signal.signal(signal.SIGALRM, before)
 
 
 IPPROTO_MPTCP = 262  # <linux/in.h>
@@ -95,10 +159,8 @@ def test_a_call_for_tcp_is_made_on_a_socket_of_tcp(
         pytest.skip(f"no such socket here: {error}")
     with of_the_caller:
         before = open_descriptors()
-        with closing(TrappedCalls(LISTENER)) as calls:
-            args = (of_the_caller.fileno(), 0, 0, 0, 0, 0)
-            call = notify.Notification(id=7, tid=os.getpid(), flags=0, nr=0, arch=0, args=args)
-            duplicate = calls.tcp_socket(call)
+        with closing(TrappedCalls(LISTENER, UNWATCHED)) as calls:
+            duplicate = calls.tcp_socket(call_with(of_the_caller.fileno()))
         assert (duplicate is not None) == is_tcp
         if duplicate is not None:
             duplicate.close()
