@@ -6,7 +6,7 @@ import errno
 import os
 import stat
 from _socket import AF_UNIX, SOCK_DGRAM, socket  # see nono.sandbox.launcher
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
 from nono import paths
 from nono.disk import json_text
@@ -34,8 +34,7 @@ def session_of(environ: Mapping[str, str], shared: Collection[str]) -> Session:
     first = runtime_dirs[0] if runtime_dirs else None
     usual = _spelled(usual_sockets(home, first, environ))
     in_temporary = temporary_sockets((*shared, *_moved_temporary(environ)))
-    # Other people's are passed over: they may put any number of sockets there.
-    temporary = (path for path in _spelled(in_temporary) if _is_own(path))
+    temporary = _spelled(in_temporary, is_meant=_is_own)
     others = _there((*_named(environ), *_of_contexts(environ, home)), and_directories=False)
     found = dict.fromkeys((*runtime_dirs, *_of_others(), *usual, *temporary, *others))
     fs = HostFilesystem()
@@ -103,8 +102,13 @@ def _of_contexts(environ: Mapping[str, str], home: str) -> Iterator[str]:
         yield from targets("DOCKER_HOST", str(host)) or ()
 
 
-def _spelled(patterns: Iterable[Patterns]) -> Iterator[str]:
-    """Yield canonically what the patterns name: sockets, and directories where no "*" is in the last name."""
+def _spelled(
+    patterns: Iterable[Patterns], is_meant: Callable[[str], bool] = lambda path: True
+) -> Iterator[str]:
+    """Yield canonically what the patterns name: sockets, and directories where no "*" is in the last name.
+
+    is_meant: Returns False for what is passed over, and is not looked into.
+    """
     for directory, below in patterns:
         names = frozenset(_entries(directory))  # most of what is usual is not there
         for pattern in below:
@@ -116,9 +120,10 @@ def _spelled(patterns: Iterable[Patterns]) -> Iterator[str]:
                 paths = [
                     f"{path}/{name}"
                     for path in paths
+                    if is_meant(path)
                     for name in _like(part, _entries(path) if "*" in part else ())
                 ]
-            yield from _there(paths, and_directories="*" not in pattern.rpartition("/")[2])
+            yield from _there(filter(is_meant, paths), and_directories="*" not in pattern.rpartition("/")[2])
 
 
 def _like(part: str, names: Iterable[str]) -> Iterable[str]:
@@ -142,11 +147,18 @@ def _entries(directory: str) -> Sequence[str]:
 
 
 def _is_own(path: str) -> bool:
-    """Return True if the file is this person's, or root asks."""
+    """Return False for what another person has put in a directory of temporary files.
+
+    There may be any number of sockets, and links to sockets that the command needs. Root's command may
+    connect to everybody's sockets, so for root only links count as another's.
+    """
     try:
-        return os.getuid() in (0, os.stat(path).st_uid)
+        status = os.lstat(path)
     except OSError:
         return False
+    if os.getuid() == 0 and not stat.S_ISLNK(status.st_mode):
+        return True
+    return status.st_uid in (0, os.getuid())
 
 
 def _there(candidates: Iterable[str], *, and_directories: bool) -> Iterator[str]:

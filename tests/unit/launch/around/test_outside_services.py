@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import select
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, chdir, contextmanager
 from pathlib import Path
 
@@ -187,15 +187,38 @@ def test_temporary_directories_are_searched_where_they_are_shared_or_elsewhere(
     assert not any(path.startswith((str(shared), str(moved))) for path in private)
 
 
-def test_sockets_of_other_people_in_a_temporary_directory_are_passed_over(
-    home: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("uid", "others", "found"),
+    [
+        (7, (), ["mine/default", "tmux-7/default"]),
+        (7, ("tmux-7/default",), ["mine/default"]),
+        (7, ("tmux-7/link",), ["tmux-7/default"]),
+        (7, ("tmux-7",), []),
+        (0, ("tmux-7", "tmux-7/default", "tmux-7/link"), ["tmux-7/default"]),
+    ],
+    ids=["own", "a socket", "a link", "a directory", "to root"],
+)
+def test_what_other_people_put_in_a_temporary_directory_is_passed_over(
+    home: Path, uid: int, others: Sequence[str], found: Sequence[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """They could be any number, and a mount is made over each."""
-    theirs = home / "tmp/tmux-7/default"
-    with listening(theirs):
-        monkeypatch.setattr(os, "getuid", lambda: os.stat(theirs).st_uid + 1)
-        found = session_of(environ(home, ""), [str(home / "tmp")]).sockets
-    assert str(theirs) not in found
+    """They could be any number, and a mount is made over each; a link would hide what the command needs."""
+    shared = home / "tmp"
+    of_anybody = os.lstat
+
+    def owned(path: str) -> os.stat_result:
+        fields = [*of_anybody(path)]
+        owner = 8 if any(path == f"{shared}/{each}" for each in others) else uid
+        return os.stat_result((*fields[:4], owner, *fields[5:]))
+
+    with listening(shared / "mine/default", shared / "tmux-7/default"):
+        (shared / "tmux-7/link").symlink_to("../mine/default")
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "getuid", lambda: uid)
+            patched.setattr(os, "lstat", owned)
+            sockets = session_of(environ(home, ""), [str(shared)]).sockets
+    assert sorted(path for path in sockets if path.startswith(f"{shared}/")) == [
+        f"{shared}/{each}" for each in found
+    ]
 
 
 @pytest.mark.parametrize("kind", [socket.SOCK_STREAM, socket.SOCK_SEQPACKET, socket.SOCK_DGRAM])
