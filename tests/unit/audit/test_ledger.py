@@ -293,17 +293,18 @@ def test_beyond_its_budget_a_log_counts_refusals_and_refuses_actions(state_root:
     assert (unrecorded["type"], unrecorded["refusals"]) == ("audit_unrecorded", 1 + 4)
 
 
+CHANGED = "somebody has changed the audit log of this run: nono audit verify s1"
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [
         (lambda path: None, []),
         (Path.unlink, ["somebody has removed the audit log of this run, PATH"]),
-        (
-            lambda path: path.write_bytes(b""),
-            ["somebody has changed the audit log of this run: nono audit verify s1"],
-        ),
+        (lambda path: path.write_bytes(b""), [CHANGED]),
+        (lambda path: path.write_bytes(path.read_bytes() + b"\n"), [CHANGED]),
     ],
-    ids=["nothing", "removed", "emptied"],
+    ids=["nothing", "removed", "emptied", "added to"],
 )
 def test_a_log_that_is_not_what_was_written_is_told_of_at_its_end(
     change: Callable[[Path], object], says: list[str], state_root: Path
