@@ -108,8 +108,9 @@ def install(directory: Path, *, compiled: bool = False) -> InstalledCopy:
     there is only what it writes for one import.
     """
     site = directory / "site-packages"
-    left_out = shutil.ignore_patterns("start.*.bytecode" if compiled else "__pycache__")
-    shutil.copytree(SOURCE, site / "nono", ignore=left_out)
+    # What another process is writing has a name that may be gone before it is copied: .x.tmp, x.pyc.123.
+    left_out = ("start.*.bytecode", ".*.tmp", "*.pyc.*") if compiled else ("__pycache__",)
+    shutil.copytree(SOURCE, site / "nono", ignore=shutil.ignore_patterns(*left_out))
     shutil.copytree(SOURCE.parent / "profiles", site / "nono/profiles", dirs_exist_ok=True)
     os.utime(site, (LONG_AGO, LONG_AGO))  # so that a change in the same second shows
     copy = InstalledCopy(site)
