@@ -117,7 +117,7 @@ def test_without_namespaces_they_are_reached_and_the_run_says_so(
     assert any("the command reaches every service of this user" in gap for gap in said(run))
 
 
-@pytest.mark.needs("namespaces")
+@pytest.mark.needs("namespaces", "user namespaces")
 def test_no_mounts_of_its_own_lead_behind_what_hides_them(sandbox: NonoRun, services: Services) -> None:
     ways = ("own copy", "own copy of all", "unmounted")
     hidden = (services.engine, services.bus)
