@@ -56,11 +56,21 @@ def _apply_landlock(plan: SandboxPlan) -> None:
         for rule in plan.path_rules:
             _add_path_rule(paths, rules, rule, plan)
         _add_port_rules(ruleset, plan)
-        landlock.restrict_self(ruleset, landlock_rights.RESTRICT_FLAGS[plan.landlock_abi])
+        _restrict_self(ruleset, plan)
     except OSError as error:
         raise SandboxError(f"Landlock error: {error}") from error
     finally:
         os.close(ruleset)
+
+
+def _restrict_self(ruleset: int, plan: SandboxPlan) -> None:
+    try:
+        landlock.restrict_self(ruleset, landlock_rights.RESTRICT_FLAGS[plan.landlock_abi])
+    except OSError as error:
+        if error.errno != errno.E2BIG:
+            raise
+        reason = "it holds 16 sandboxes inside each other and no more (nono within nono, for example)"
+        raise SandboxError(f"Landlock error: {reason}") from error
 
 
 def _hold_to_own_root(plan: SandboxPlan) -> None:
@@ -85,7 +95,7 @@ def _hold_to_own_root(plan: SandboxPlan) -> None:
             _add_stream_rule(ruleset, descriptor, plan)
         if not plan.refuses_sysv_ipc:
             _add_queue_rule(ruleset, plan)
-        landlock.restrict_self(ruleset, landlock_rights.RESTRICT_FLAGS[plan.landlock_abi])
+        _restrict_self(ruleset, plan)
     except OSError as error:
         raise SandboxError(f"Landlock error: {error}") from error
     finally:

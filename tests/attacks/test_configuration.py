@@ -23,6 +23,15 @@ NAMES = (
 )
 WIDE = {"filesystem": {"allow": ["~/outside"]}, "network": {"allow_domain": ["*"]}}
 WRITE = 'for each in "$@"; do (: >> "$each"); done; echo ended'
+# Landlock keeps this program and what it executes from making device nodes, and from that alone.
+INSIDE = """
+import os, sys
+from nono.kernel import landlock
+from nono.kernel.uapi.landlock import LANDLOCK_ACCESS_FS_MAKE_BLOCK
+for _ in range(int(sys.argv[1])):
+    landlock.restrict_self(landlock.create_ruleset(LANDLOCK_ACCESS_FS_MAKE_BLOCK))
+os.execvp(sys.argv[2], sys.argv[2:])
+"""
 WITHOUT = "import sys; sys.modules[sys.argv.pop(1)] = None;from nono.__main__ import main; sys.exit(main())"
 
 
@@ -127,6 +136,17 @@ def test_without_what_it_needs_nothing_is_started(sandbox: NonoRun) -> None:
         is_needed = module != "nobody_needs_this"
         assert (ended.exit_code != 0) == is_needed
         assert ended.stdout == ("" if is_needed else "started\n")
+
+
+@pytest.mark.parametrize("around", [15, 16])
+def test_inside_as_many_sandboxes_as_the_kernel_takes_nothing_is_started(
+    around: int, sandbox: NonoRun
+) -> None:
+    wrapper = [sys.executable, "-I", "-c", INSIDE, str(around)]
+    run = sandbox.run(["echo", "started"], profile={}, flags=("--block-net",), wrapper=wrapper)
+    fits = around < 16
+    assert (run.exit_code, run.stdout) == ((0, "started\n") if fits else (126, ""))
+    assert ("it holds 16 sandboxes inside each other and no more" in run.stderr) is not fits
 
 
 @pytest.fixture
