@@ -18,7 +18,11 @@ _OPEN = frozenset((uapi.TCP_ESTABLISHED, uapi.TCP_CLOSE_WAIT))
 _SAID_ALL = frozenset((uapi.TCP_FIN_WAIT1, uapi.TCP_FIN_WAIT2))
 
 
+# Of TIME_WAIT nothing is sent any more: the other end may have its number from another connection.
+_CONNECTED = _OPEN | _SAID_ALL | {uapi.TCP_SYN_RECV}
+
 _EVERY_ADDRESS = ("0.0.0.0", "::")
+_MAPPED = "::ffff:"
 
 
 class Listener(NamedTuple):
@@ -141,6 +145,18 @@ class SocketOwners:
         """
         found = self._look_up(peer, local, _OPEN | _SAID_ALL)
         return None if found is None else found.cookie
+
+    def is_here(self, peer: Address, local: Address) -> bool:
+        """Return True if a socket of this network namespace is bound to `peer` and connected to `local`.
+
+        Its program need not have accepted the connection, and may have closed it. IPv4 addresses are those of
+        a socket of IPv6 too.
+        """
+        for prefix in ("",) if ":" in peer[0] else ("", _MAPPED):
+            ends = (prefix + peer[0], peer[1]), (prefix + local[0], local[1])
+            if self._look_up(*ends, _CONNECTED) is not None:
+                return True
+        return False
 
     def _look_up(self, peer: Address, local: Address, states: Set[int]) -> _Found | None:
         family = socket.AF_INET6 if ":" in peer[0] else socket.AF_INET

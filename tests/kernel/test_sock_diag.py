@@ -47,6 +47,23 @@ def test_a_connection_of_ours_is_ours(address: str) -> None:
         assert is_ours(accepted.getpeername()[:2], accepted.getsockname()[:2]) is True
 
 
+@FAMILIES
+def test_an_end_is_here_until_both_have_closed(address: str) -> None:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with (
+        closing(SocketOwners()) as owners,
+        socket.create_server((address, 0), family=family) as listener,
+        socket.create_connection(listener.getsockname()[:2]) as client,
+    ):
+        server, ours = listener.getsockname()[:2], client.getsockname()[:2]
+        assert owners.is_here(server, ours)  # nobody has accepted it
+        assert not owners.is_here((server[0], ours[1]), ours)
+        listener.accept()[0].close()
+        assert owners.is_here(server, ours)
+        client.close()
+        assert not owners.is_here(server, ours)
+
+
 @pytest.mark.root
 @FAMILIES
 def test_a_connection_of_another_user_is_not_ours(address: str) -> None:

@@ -30,6 +30,8 @@ SO_NETNS_COOKIE = 71  # of the socket's network namespace; since 5.14, read only
 
 # include/net/tcp_states.h
 TCP_ESTABLISHED = 1
+TCP_SYN_RECV = 3
 TCP_FIN_WAIT1, TCP_FIN_WAIT2 = 4, 5
+TCP_CLOSE = 7
 TCP_CLOSE_WAIT = 8
 TCP_LISTEN = 10

@@ -14,7 +14,8 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from nono.kernel import socket_names
-from nono.kernel.sock_diag import Listener, Listeners
+from nono.kernel.sock_diag import Listener, Listeners, SocketOwners
+from nono.kernel.uapi.inet_diag import TCP_CLOSE
 from nono.named_tuple import NamedTuple
 from nono.supervisor.calls.held_connects import Held, HeldConnects
 from nono.supervisor.calls.trapped_call import (
@@ -71,12 +72,15 @@ class OwnServers:
         self._own: dict[tuple[int, int], tuple[int, int]] = {}
         self._prune_at = LISTENERS_MAX
         self._listeners: Listeners | None = None
+        self._ends: SocketOwners | None = None
         self._held = HeldConnects(calls, answer)
 
     def close(self) -> None:
         self._held.close()
         if self._listeners is not None:
             self._listeners.close()
+        if self._ends is not None:
+            self._ends.close()
 
     def add(self, duplicate: Socket, tid: int, descriptor: int) -> None:
         """Remember a listening socket of the command, which is `descriptor` of thread `tid` now."""
@@ -176,10 +180,27 @@ class OwnServers:
                 _dissolve(duplicate)
                 # A server that ends meanwhile is no denial: some connect to themselves in order to end.
                 return errno.ECONNREFUSED if found is Standing.NOBODY else connect.refusal
+            if result == 0 and self._leads_elsewhere(connect):
+                _dissolve(duplicate)
+                return connect.refusal
         finally:
             if connect.is_blocking:
                 duplicate.setblocking(True)
         return errno.EINPROGRESS if result == 0 and not connect.is_blocking else result
+
+    def _leads_elsewhere(self, connect: _Connect) -> bool:
+        """Return True if the other end is at another port, address or network than was asked for.
+
+        Rules of NAT and programs of BPF can lead a port of loopback elsewhere, whoever listens there.
+        """
+        local = connect.duplicate.getsockname()[:2]
+        client = local[0].removeprefix("::ffff:"), local[1]
+        if self._ends is None:
+            self._ends = SocketOwners()
+        if self._ends.is_here((str(connect.address.host), connect.address.port), client):
+            return False
+        # A server that has reset the connection has no end of it, and nor do we.
+        return connect.duplicate.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] != TCP_CLOSE
 
     def _hold(self, port: int) -> list[Socket]:
         """Return duplicates of the command's listening sockets on a port, which the caller closes.

@@ -6,16 +6,20 @@ import asyncio
 import errno
 import os
 import socket
+import struct
+from ipaddress import ip_address
 from typing import Any, cast
 
 import pytest
 
 from nono.kernel.sock_diag import Listener
+from nono.kernel.uapi.inet_diag import TCP_ESTABLISHED
 from nono.supervisor.calls import own_servers
 from nono.supervisor.calls.own_servers import OwnServers
 from nono.supervisor.calls.trapped_call import cookie_of
 from nono.supervisor.verdict.adjudicator import Refuse, loopback
 from nono.supervisor.verdict.own_servers import Standing
+from nono.supervisor.verdict.syscall_args import InetAddress
 
 REFUSAL = Refuse(errno.EACCES, "127.0.0.1", 1, "only the proxy can be reached", "network.proxy_only", None)
 
@@ -101,6 +105,78 @@ def test_a_server_that_closes_after_it_accepted_is_reached_while_its_socket_is_k
             assert servers.connect(stub, port, REFUSAL) == errno.ECONNREFUSED  # nothing of it is kept
         finally:
             servers.close()
+
+
+class Led(socket.socket):
+    """A socket whose connects lead to another server than they name, as rules of NAT would have it."""
+
+    goal: tuple[str, int] | None = None
+
+    def connect_ex(self, address: Any) -> int:
+        return super().connect_ex(self.goal or address)
+
+
+@pytest.mark.parametrize("is_led", [False, True])
+@pytest.mark.parametrize(
+    ("bound", "family", "asked"),
+    [
+        ("127.0.0.1", socket.AF_INET, "127.0.0.1"),
+        ("127.0.0.1", socket.AF_INET6, "127.0.0.1"),
+        ("::", socket.AF_INET, "127.0.0.1"),
+        ("::", socket.AF_INET6, "::1"),
+    ],
+)
+def test_a_port_of_its_own_that_leads_elsewhere_is_refused(
+    bound: str, family: int, asked: str, is_led: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_dual = bound == "::"
+    kind = socket.AF_INET6 if is_dual else socket.AF_INET
+    with (
+        socket.create_server((bound, 0), family=kind, dualstack_ipv6=is_dual) as own,
+        socket.create_server((bound, 0), family=kind, dualstack_ipv6=is_dual) as foreign,
+        Led(family) as caller,
+    ):
+        address = InetAddress(ip_address(asked), own.getsockname()[1])
+        if is_led:
+            goal = InetAddress(address.host, foreign.getsockname()[1])
+            monkeypatch.setattr(caller, "goal", goal.for_family(family))
+        stub = cast(Any, Stub(caller))
+        monkeypatch.setattr(caller, "dup", lambda: caller)
+        monkeypatch.setattr(caller, "close", lambda: None)
+        servers = OwnServers(stub, stub, stub, stub)
+        servers.add(own, os.getpid(), own.fileno())
+        assert servers.connect(stub, address, REFUSAL) == (REFUSAL if is_led else 0)
+        servers.close()
+        monkeypatch.undo()
+        is_connected = caller.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == TCP_ESTABLISHED
+        assert is_connected is not is_led
+
+
+def test_a_server_that_resets_what_it_accepted_is_no_denial() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server, Resets(server) as caller:
+        stub = cast(Any, Stub(caller))
+        servers = OwnServers(stub, stub, stub, stub)
+        servers.add(server, os.getpid(), server.fileno())
+        stub.tcp_socket = lambda _: caller
+        assert servers.connect(stub, loopback(server.getsockname()[1]), REFUSAL) == 0
+        servers.close()
+
+
+class Resets(socket.socket):
+    """A socket to whose connects the server answers at once, with a reset."""
+
+    def __init__(self, server: socket.socket) -> None:
+        super().__init__()
+        self._server = server
+
+    def connect_ex(self, address: Any) -> int:
+        result = super().connect_ex(address)
+        if result:
+            return result
+        accepted = self._server.accept()[0]
+        accepted.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("@ii", 1, 0))
+        accepted.close()
+        return result
 
 
 def test_few_sockets_are_held_of_a_port_on_which_many_listen(monkeypatch: pytest.MonkeyPatch) -> None:
