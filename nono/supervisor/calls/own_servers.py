@@ -212,8 +212,12 @@ class OwnServers:
             listening = {(each.cookie, each.inode) for each in self._listening(port)}
             for key in islice(listening & self._own.keys(), HELD_MAX):
                 duplicate = self._calls.socket_at(*self._own[key])
-                if duplicate is not None:
-                    held.append(duplicate) if _key_of(duplicate) == key else release(duplicate)
+                if duplicate is None:
+                    continue
+                if _key_of(duplicate) == key:
+                    held.append(duplicate)
+                else:  # of another connection, or by now of another program: its options stay as they are
+                    duplicate.close()
         return held
 
     def _standing(self, address: InetAddress) -> Standing:

@@ -107,6 +107,25 @@ def test_a_server_that_closes_after_it_accepted_is_reached_while_its_socket_is_k
             servers.close()
 
 
+def test_a_socket_that_has_taken_the_place_of_a_server_keeps_its_options(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lingers = struct.pack("@ii", 1, 5)
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        socket.socket() as other,
+        socket.socket() as caller,
+    ):
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, lingers)
+        stub = cast(Any, Stub(caller))
+        monkeypatch.setattr(stub, "socket_at", lambda *_: other.dup())
+        servers = OwnServers(stub, stub, stub, stub)
+        servers.add(server, os.getpid(), other.fileno())
+        assert servers.connect(stub, loopback(server.getsockname()[1]), REFUSAL) == 0
+        servers.close()
+        assert other.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, len(lingers)) == lingers
+
+
 class Led(socket.socket):
     """A socket whose connects lead to another server than they name, as rules of NAT would have it."""
 
