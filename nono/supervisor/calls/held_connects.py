@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 # Nothing reports that a full backlog has room: poll(2) calls an unconnected socket writable.
 RETRY_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05)  # the last one repeats
 HELD_MAX = 256  # of one kind; each keeps descriptors open
+SHARE = 4  # attempts together take one part in so many of the loop's time
 
 
 class Held(NamedTuple):
@@ -48,10 +49,9 @@ class HeldConnects:
         return len(self._timers) >= HELD_MAX
 
     def hold(self, held: Held) -> None:
-        self._wait(held, 0)
+        self._wait(held, RETRY_S[0], 0)
 
-    def _wait(self, held: Held, tries: int) -> None:
-        pause_s = RETRY_S[min(tries, len(RETRY_S) - 1)]
+    def _wait(self, held: Held, pause_s: float, tries: int) -> None:
         timer = asyncio.get_running_loop().call_later(pause_s, self._try_again, held, tries + 1)
         self._timers[held.call.id] = held, timer
 
@@ -59,13 +59,19 @@ class HeldConnects:
         if not self._calls.is_valid(held.call):  # the caller was killed
             self._forget(held)
             return
+        loop = asyncio.get_running_loop()
+        began_s = loop.time()
         try:
             result = held.attempt()
         except OSError as error:
             result = error.errno or errno.EACCES
-        is_late = held.deadline_s is not None and asyncio.get_running_loop().time() >= held.deadline_s
+        now_s = loop.time()
+        is_late = held.deadline_s is not None and now_s >= held.deadline_s
         if result is None and not is_late:
-            self._wait(held, tries)
+            wait_s = pause_s(tries, len(self._timers), now_s - began_s)
+            if held.deadline_s is not None:
+                wait_s = min(wait_s, held.deadline_s - now_s)
+            self._wait(held, wait_s, tries)
             return
         self._forget(held)
         self._answer(held.call, held.too_late if result is None else result)
@@ -73,3 +79,12 @@ class HeldConnects:
     def _forget(self, held: Held) -> None:
         self._timers.pop(held.call.id, None)
         held.release()
+
+
+def pause_s(tries: int, waiting: int, took_s: float) -> float:
+    """Return how long a connect waits for its next attempt, the last of which took `took_s`.
+
+    A command decides how long an attempt takes, by how many of its sockets listen on the port. Retried at a
+    fixed time, all `waiting` ones would come due in one turn of the loop, without a turn for others.
+    """
+    return max(RETRY_S[min(tries, len(RETRY_S) - 1)], SHARE * waiting * took_s)

@@ -125,3 +125,38 @@ def test_so_many_wait_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
         assert [*are_full, waiting.connects.is_full] == [False, True, False]
 
     asyncio.run(part())
+
+
+@pytest.mark.parametrize(
+    ("tries", "waiting", "took_s", "expected_s"),
+    [
+        pytest.param(0, 1, 0.0001, 0.001, id="the first"),
+        pytest.param(9, 1, 0.0001, 0.05, id="a later one"),
+        pytest.param(9, 256, 0.00001, 0.05, id="many that take no time"),
+        pytest.param(9, 256, 0.01, 10.24, id="many for which many sockets listen"),
+        pytest.param(0, 1, 0.01, 0.04, id="one that takes long"),
+    ],
+)
+def test_attempts_leave_most_of_the_loop_to_others(
+    tries: int, waiting: int, took_s: float, expected_s: float
+) -> None:
+    assert held_connects.pause_s(tries, waiting, took_s) == pytest.approx(expected_s)
+
+
+def test_no_pause_outlasts_the_patience_of_a_caller(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    def for_ever(_tries: int, waiting: int, _took_s: float) -> float:
+        asked.append(waiting)
+        return 1e6
+
+    monkeypatch.setattr(held_connects, "pause_s", for_ever)
+
+    async def part() -> None:
+        waiting = Waiting()
+        waiting.hold(1, full, asyncio.get_running_loop().time() + 0.1)
+        await waiting.until_released()
+        assert waiting.answers == [(1, errno.ETIMEDOUT)]
+
+    asyncio.run(part())
+    assert set(asked) == {1}
