@@ -16,8 +16,6 @@ Address = tuple[str, int]
 _OPEN = frozenset((uapi.TCP_ESTABLISHED, uapi.TCP_CLOSE_WAIT))
 # Its program may have sent all it has to say and wait for the answer, or have closed it.
 _SAID_ALL = frozenset((uapi.TCP_FIN_WAIT1, uapi.TCP_FIN_WAIT2))
-
-
 # Of TIME_WAIT nothing is sent any more: the other end may have its number from another connection.
 _CONNECTED = _OPEN | _SAID_ALL | {uapi.TCP_SYN_RECV}
 

@@ -115,15 +115,15 @@ def _spelled(
             first, *rest = pattern.split("/")
             if names and "*" not in first and first not in names:
                 continue
-            paths = [f"{directory}/{name}" for name in _like(first, names)]
+            found = [f"{directory}/{name}" for name in _like(first, names)]
             for part in rest:
-                paths = [
+                found = [
                     f"{path}/{name}"
-                    for path in paths
+                    for path in found
                     if is_meant(path)
                     for name in _like(part, _entries(path) if "*" in part else ())
                 ]
-            yield from _there(filter(is_meant, paths), and_directories="*" not in pattern.rpartition("/")[2])
+            yield from _there(filter(is_meant, found), and_directories="*" not in pattern.rpartition("/")[2])
 
 
 def _like(part: str, names: Iterable[str]) -> Iterable[str]:

@@ -51,8 +51,8 @@ class HeldConnects:
     def hold(self, held: Held) -> None:
         self._wait(held, RETRY_S[0], 0)
 
-    def _wait(self, held: Held, pause_s: float, tries: int) -> None:
-        timer = asyncio.get_running_loop().call_later(pause_s, self._try_again, held, tries + 1)
+    def _wait(self, held: Held, wait_s: float, tries: int) -> None:
+        timer = asyncio.get_running_loop().call_later(wait_s, self._try_again, held, tries + 1)
         self._timers[held.call.id] = held, timer
 
     def _try_again(self, held: Held, tries: int) -> None:
