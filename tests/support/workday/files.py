@@ -11,7 +11,8 @@ GO += "printf 'package main\\nfunc main() { println(F()) }\\nfunc F() int { retu
 GO_TEST = 'printf \'package main\\nimport "testing"\\n'
 GO_TEST += 'func TestF(t *testing.T) { if F() != 1 || t.TempDir() == "" { t.Fatal() } }\\n\' > a_test.go; '
 JAVA = "printf 'class A { public static void main(String[] a) throws Exception {"
-JAVA += ' java.nio.file.Files.createTempFile("a", "b"); System.out.println(1); } }\' > A.java; '
+JAVA += ' java.nio.file.Files.delete(java.nio.file.Files.createTempFile("a", "b"));'
+JAVA += " System.out.println(1); } }' > A.java; "
 CRATE = 'mkdir -p src; printf \'[package]\\nname="m"\\nversion="0.1.0"\\nedition="2021"\\n\' > Cargo.toml; '
 CRATE += "printf 'fn main() { println!(\"{}\", 1) }\\n#[test]\\nfn t() { assert!(true) }\\n' > src/main.rs; "
 REPOSITORY = "git init -q .; echo 1 > f; git add f; git commit -qm one; "
@@ -39,7 +40,7 @@ CASES = [
     ),
     Case(
         "a literal /tmp is written and read",
-        "echo 'print(1)' > /tmp/x$$.py; python3 /tmp/x$$.py; rm /tmp/x$$.py",
+        "trap 'rm /tmp/x$$.py' EXIT; echo 'print(1)' > /tmp/x$$.py; python3 /tmp/x$$.py",
         profile="coding-agent",
         unshared=TEMPORARY,
     ),
