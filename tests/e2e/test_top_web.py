@@ -8,7 +8,8 @@ import socket
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from tempfile import TemporaryFile
+from typing import IO, Any
 
 import pytest
 
@@ -21,7 +22,9 @@ from support.sessions.records import record_of
 class Web:
     """A running `nono top --web`."""
 
-    def __init__(self, link: str) -> None:
+    def __init__(self, link: str, errors: IO[bytes]) -> None:
+        """errors: what the terminal it was started from shows."""
+        self.errors = errors
         self.origin, _, self.token = link.strip().partition("/#")
         self.host = self.origin.removeprefix("http://")
         self.key = ""
@@ -50,15 +53,19 @@ class Web:
 @contextmanager
 def web(sandbox: NonoRun) -> Iterator[Web]:
     """Yield the page, opened once."""
-    with fork_server.start(
-        sandbox.user.command([*NONO, "top", "--web", "--silent"]),
-        env=sandbox.user.environment(),
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
+    with (
+        TemporaryFile() as errors,
+        fork_server.start(
+            sandbox.user.command([*NONO, "top", "--web", "--silent"]),
+            env=sandbox.user.environment(),
+            stdout=subprocess.PIPE,
+            stderr=errors.fileno(),
+            text=True,
+        ) as process,
+    ):
         try:
             assert process.stdout is not None
-            page = Web(process.stdout.readline())
+            page = Web(process.stdout.readline(), errors)
             status, _, text = page.ask("POST", "/v1/open", page.token)
             assert status == 200, text
             page.key = json.loads(text)["key"]
@@ -152,3 +159,16 @@ def test_the_page_itself_holds_nothing_of_a_session(page: Web) -> None:
         assert status == 200
         assert page.key not in text
         assert "http" not in text.replace("http-equiv", "")
+
+
+@pytest.mark.parametrize(
+    "request_line", [b"GET /\x1b[2J HTTP/1.1", b"GET / HTTP/1.1\r\nX: " + b"a" * 10_000, b"\x16\x03\x01"]
+)
+def test_a_request_that_is_none_is_not_told_to_the_terminal(request_line: bytes, page: Web) -> None:
+    """Any user of this machine can send it, and send it without end."""
+    address, _, port = page.host.partition(":")
+    with socket.create_connection((address, int(port)), timeout=20) as client:
+        client.sendall(request_line + b"\r\n\r\n")
+        assert client.recv(1024).startswith(b"HTTP/1.0 400 ")
+    page.errors.seek(0)
+    assert page.errors.read() == b""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import logging
 import secrets
 import sys
 import time
@@ -18,6 +19,7 @@ from contextlib import suppress
 from importlib.resources import files
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler
 
 from nono.cli.commands.top import acts
@@ -72,7 +74,7 @@ async def _serve(
     is_silent: bool,
 ) -> None:
     page = Page(look, environ, has_all=has_all)
-    runner = web.AppRunner(page.application(), access_log=None, shutdown_timeout=1.0)
+    runner = web.AppRunner(page.application(), access_log=None, logger=_logger(), shutdown_timeout=1.0)
     await runner.setup()
     try:
         try:
@@ -89,6 +91,16 @@ async def _serve(
         await asyncio.Event().wait()
     finally:
         await runner.cleanup()
+
+
+def _logger() -> logging.Logger:
+    """Return a logger for mistakes of this program alone: what is no HTTP, any user of this machine sends."""
+    logger = logging.Logger("nono.top")  # standard error is a person's terminal
+    logger.addHandler(logging.StreamHandler())
+    logger.addFilter(
+        lambda record: not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
+    )
+    return logger
 
 
 class Page:
