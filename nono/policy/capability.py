@@ -185,6 +185,7 @@ class CapabilitySet(NamedTuple):
     hooks: str | None = None  # the git repository's hooks directory, unless granted by name
     runtime_dir: str | None = None  # XDG_RUNTIME_DIR of this person, of which the command has another
     closed_sockets: tuple[str, ...] = ()  # of services outside, or their directories: nobody is there for it
+    fixed_sockets: tuple[str, ...] = ()  # the same where connects are judged: they stay where they are
 
     @property
     def mediates_unix_sockets(self) -> bool:

@@ -133,8 +133,10 @@ def _close(paths: Iterable[str]) -> None:
     for path in paths:
         # A socket may have gone since it was found, and one in a closed directory is hidden already.
         with suppress(FileNotFoundError), _opened(path) as onto:
-            if stat.S_ISDIR(os.fstat(onto).st_mode):
-                _mount("tmpfs", {"mode": "0555"}, NO_DEVICES | uapi.MOUNT_ATTR_RDONLY, path)
+            mode = os.fstat(onto).st_mode
+            if stat.S_ISDIR(mode):
+                # git refuses a directory for its cache that others may enter.
+                _mount("tmpfs", {"mode": f"{mode & 0o555:04o}"}, NO_DEVICES | uapi.MOUNT_ATTR_RDONLY, path)
                 continue
             with _opened(os.devnull) as file:
                 mount = mounts.copy(file)
@@ -150,13 +152,13 @@ def _protect(path: str) -> None:
         _attach_copy(directory, is_read_only=True)
 
 
-def _attach_copy(directory: int, *, is_read_only: bool = False) -> None:
-    """Mount an open directory over itself, so that it cannot be renamed."""
-    mount = mounts.copy(directory, with_submounts=True)
+def _attach_copy(opened: int, *, is_read_only: bool = False) -> None:
+    """Mount an open file or directory over itself, so that it cannot be renamed."""
+    mount = mounts.copy(opened, with_submounts=True)
     try:
         if is_read_only:
             mounts.make_read_only(mount, with_submounts=False)
-        mounts.attach(mount, directory)
+        mounts.attach(mount, opened)
     finally:
         os.close(mount)
 

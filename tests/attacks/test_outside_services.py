@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,7 +15,7 @@ import pytest
 
 from support.canary import Canary
 from support.ladder.launch import wait_until
-from support.nono_run import NO_NAMESPACES, PROXY_ONLY, Ended, NonoRun, program
+from support.nono_run import NO_NAMESPACES, PROXY_ONLY, TIMEOUT_S, Ended, NonoRun, program
 from support.private_mounts import stage
 
 Profile = Mapping[str, object]
@@ -295,18 +296,29 @@ def test_no_program_is_started_outside_by_way_of_a_real_bus(sandbox: NonoRun, se
 
 @pytest.mark.needs("namespaces")
 def test_no_login_is_shared_that_an_ssh_outside_has(sandbox: NonoRun) -> None:
+    """Nor one that it makes while the command runs, unless something in its directory is granted."""
     ssh = sandbox.make(sandbox.user.home / ".ssh")
     master = sandbox.make(ssh / "cm") / "me@host:22"
+    hosts = ssh / "known_hosts"
+    hosts.write_text("")
+    sandbox.give(hosts)
+    later = ["sh", "-c", f"echo begun; read line; exec {shlex.join(asking(master))}"]
     try:
         with Canary() as canary:
-            canary.unix("master", master)
-            canary.start()
-            run = sandbox.run(asking(master), profile=OPEN)
+            with sandbox.started(later, profile=OPEN) as run:
+                assert run.stdout is not None
+                assert run.stdout.readline() == "begun\n"
+                canary.unix("master", master)
+                canary.start()
+                said, _ = run.communicate("go\n", timeout=TIMEOUT_S)
+            reading = [f"--read-file={hosts}", f"--bypass-protection={hosts}"]
+            beside = sandbox.run(asking(master), profile=OPEN, flags=reading)
             lifted = [f"--allow-unix-socket={master}", f"--bypass-protection={master}"]
             granted = sandbox.run(asking(master), profile=OPEN, flags=lifted)
     finally:
         shutil.rmtree(ssh)
-    assert run.outcomes() == {f"connect {master}": "ECONNREFUSED"}
+    assert json.loads(said) == {f"connect {master}": "ENOENT"}
+    assert beside.outcomes() == {f"connect {master}": "ECONNREFUSED"}
     assert granted.outcomes() == {f"connect {master}": "ok"}
 
 
@@ -366,3 +378,37 @@ def test_the_windows_of_a_shared_tmp_stay_closed(sandbox: NonoRun) -> None:
     assert run.outcomes() == {f"connect {window}": "ECONNREFUSED", f"connect {database}": "ok"}
     assert granted.outcomes() == {f"connect {window}": "ok"}
     assert removed.exit_code == 0, removed.stderr
+
+
+@pytest.mark.needs("namespaces", "listener")
+def test_no_command_moves_them_to_where_a_later_run_would_not_look(sandbox: NonoRun) -> None:
+    """A listener judges its connects, so nothing is hidden from it. A run with an open network has none."""
+    window = Path(f"/tmp/tmux-nono-{os.getpid()}/default")
+    moved = window.parent.with_name(f"nono-moved-{os.getpid()}")
+    database = window.parent.with_name(f"nono-database-{os.getpid()}")
+    sandbox.make(window.parent)
+    attempts = (f"mv -T {window.parent} {moved}", f"ln {window} {moved}", f"rm {window}")
+    try:
+        with Canary() as canary:
+            for path in (window, database):
+                canary.unix(path.name, path)
+                sandbox.give(path)
+            canary.start()
+            script = "; ".join((*attempts, f"mv {database} {moved}"))
+            run = sandbox.run(["sh", "-c", script], profile=PROXY_ONLY, flags=["--allow=/tmp"])
+            named = ["--allow=/tmp", f"--allow-unix-socket={window}"]
+            granted = sandbox.run(asking(window), profile=PROXY_ONLY, flags=named)
+            was_there = window.is_socket()
+    finally:
+        was_moved = moved.is_socket()
+        for path in (window, moved, database, moved / window.name):
+            if path.is_socket():
+                path.unlink()
+        for path in (window.parent, moved):
+            if path.is_dir():
+                path.rmdir()
+    assert was_there, run.stderr
+    assert was_moved, run.stderr
+    refusals = [run.stderr.count(each) for each in ("Device or resource busy", "Invalid cross-device link")]
+    assert refusals == [2, 1], run.stderr
+    assert granted.outcomes() == {f"connect {window}": "ok"}

@@ -15,7 +15,13 @@ from nono.kernel.open_path import path_to
 from nono.policy.environment.authority import POINTERS, SOCKET, targets
 from nono.policy.host_filesystem import HostFilesystem
 from nono.policy.path_expansion import is_within
-from nono.sandbox.plan.outside_services import Patterns, Session, temporary_sockets, usual_sockets
+from nono.sandbox.plan.outside_services import (
+    Patterns,
+    Session,
+    directories_of_keys,
+    temporary_sockets,
+    usual_sockets,
+)
 from nono.sandbox.plan.private_view import DIRECTORIES
 
 OF_USERS = "/run/user"  # pam_systemd(8)
@@ -41,7 +47,10 @@ def session_of(environ: Mapping[str, str], shared: Collection[str]) -> Session:
     # What is mounted twice, such as /run in a toolbox (/run/host/run), is reached at both places.
     twins = _there((alias for path in found for alias in fs.aliases(path)), and_directories=True)
     there = dict.fromkeys((*found, *twins))
-    return Session(first, tuple(path for path in there if path != first))
+    of_keys = (each for each in directories_of_keys(home, environ) if os.path.isdir(each))
+    return Session(
+        first, tuple(path for path in there if path != first), tuple(map(os.path.realpath, of_keys))
+    )
 
 
 def _runtime_dirs(environ: Mapping[str, str], home: str) -> Iterator[str]:

@@ -30,6 +30,13 @@ from nono.sandbox.plan.private_view import TERMINALS, PrivateView
 
 PTMX = "/dev/ptmx"
 SHARED_TMP, VAR_TMP = "/tmp", "/var/tmp"
+BASES = (  # below which services have directories of their own
+    ("XDG_CACHE_HOME", ".cache"),
+    ("XDG_CONFIG_HOME", ".config"),
+    ("XDG_DATA_HOME", ".local/share"),
+    ("XDG_STATE_HOME", ".local/state"),
+    (RUNTIME_DIRECTORY, ".cache"),  # where there is none
+)
 # Firefox gives up where it may not map ids in a user namespace. With this it makes none, and seccomp alone
 # confines its processes, beside nono.
 WITHOUT_USER_NAMESPACE = ("MOZ_ASSUME_USER_NS", "0")
@@ -159,6 +166,23 @@ def _without_services(resolved: Resolved, environ: Mapping[str, str]) -> Resolve
     return resolved._replace(capabilities=capabilities, environment=rules)
 
 
+def _with_services_fixed(capabilities: CapabilitySet, environ: Mapping[str, str]) -> CapabilitySet:
+    """Return the capabilities of a command whose connects are judged, and which moves no services outside.
+
+    A later run whose connects nobody judges would not find them.
+    """
+    shared = tuple(private_view.shared(capabilities, _protected(environ)))
+    places = [os.path.realpath(paths.xdg(environ, *each)) for each in BASES]
+    written = [grant.path for grant in capabilities.grants if grant.access.writes]
+    if not shared and not any(is_within(place, path) for place in places for path in written):
+        return capabilities
+    # Imported here: few commands may write so much.
+    from nono.launch.around.outside_services import session_of
+    from nono.sandbox.plan.outside_services import fixed
+
+    return fixed(session_of(environ, shared), capabilities)
+
+
 def _rendezvous(capabilities: CapabilitySet, paths: PathContext) -> list[Grant]:
     """Return where agents outside find what they obey, and the run could put something of its own."""
     writing = [grant for grant in capabilities.grants if grant.access.writes]
@@ -190,6 +214,9 @@ def starting(resolved: Resolved, environ: Mapping[str, str], enforcement: Enforc
     """
     if hides_services(enforcement):
         resolved = _without_services(resolved, environ)
+    elif enforcement.namespaces:
+        capabilities = _with_services_fixed(resolved.capabilities, environ)
+        resolved = resolved._replace(capabilities=capabilities)
     namespaces, capabilities = enforcement.namespaces, resolved.capabilities
     resolved = resolved._replace(
         insisted=(

@@ -54,7 +54,7 @@ _OF_HOME = (
     ".bitwarden-ssh-agent.sock",
     ".var/app/com.bitwarden.desktop/data/.bitwarden-ssh-agent.sock",
     "snap/bitwarden/current/.bitwarden-ssh-agent.sock",
-    ".git-credential-cache/socket",  # git-credential-cache(1): it tells passwords
+    ".git-credential-cache",  # git-credential-cache(1): it tells passwords, and ends when it has none
     ".gnupg/S.*",
     ".emacs.d/server/*",
 )
@@ -72,7 +72,7 @@ _EDITORS = (
 )
 # Below the base directories of the person (XDG base directory spec).
 _OF_BASES = {
-    ("XDG_CACHE_HOME", ".cache"): ("git/credential/socket", "JetBrains/*/.port", "nvim/*"),
+    ("XDG_CACHE_HOME", ".cache"): ("git/credential", "JetBrains/*/.port", "nvim/*"),
     ("XDG_CONFIG_HOME", ".config"): ("colima/*/docker.sock", *(f"{each}/*.sock" for each in _EDITORS)),
     ("XDG_DATA_HOME", ".local/share"): (
         "containers/podman/machine/*/podman.sock",
@@ -128,6 +128,8 @@ _OF_VARIABLES = {
     "GNUPGHOME": ("S.*",),
 }
 _SCREENS = "/run/screen"
+# Each login of ssh may make a socket there while the command runs, and each start of gpg-agent.
+_OF_KEYS = (".ssh", ".gnupg")
 Patterns = tuple[str, Sequence[str]]  # below a directory
 
 
@@ -136,6 +138,7 @@ class Session(NamedTuple):
 
     runtime_dir: str | None  # the person's XDG_RUNTIME_DIR, if there is one
     sockets: tuple[str, ...]  # sockets, and directories of sockets, elsewhere
+    of_keys: tuple[str, ...] = ()  # directories of keys, where sockets are made as well
 
 
 def usual_sockets(home: str, runtime_dir: str | None, environ: Mapping[str, str]) -> Iterator[Patterns]:
@@ -150,6 +153,13 @@ def usual_sockets(home: str, runtime_dir: str | None, environ: Mapping[str, str]
     for name, below in _OF_VARIABLES.items():
         if environ.get(name, "").startswith("/"):
             yield environ[name], below
+
+
+def directories_of_keys(home: str, environ: Mapping[str, str]) -> Iterator[str]:
+    """Yield where keys and sockets usually lie together."""
+    yield from (f"{home}/{each}" for each in _OF_KEYS)
+    if environ.get("GNUPGHOME", "").startswith("/"):
+        yield environ["GNUPGHOME"]
 
 
 def temporary_sockets(directories: Iterable[str]) -> Iterator[Patterns]:
@@ -168,9 +178,19 @@ def kept_from(session: Session, capabilities: CapabilitySet, roots: Collection[s
         _is_granted_whole(runtime_dir, capabilities) or is_held_otherwise(runtime_dir, capabilities, roots)
     ):
         runtime_dir = None
-    elsewhere = (path for path in session.sockets if runtime_dir is None or not is_within(path, runtime_dir))
-    closed = tuple(path for path in elsewhere if not _is_asked(path, capabilities))
-    return capabilities._replace(runtime_dir=runtime_dir, closed_sockets=closed)
+    unused = (path for path in session.of_keys if not _is_touched(path, capabilities))
+    closed: list[str] = []
+    for path in (*unused, *session.sockets):
+        is_hidden = any(is_within(path, each) for each in (*closed, runtime_dir) if each is not None)
+        if not is_hidden and not _is_asked(path, capabilities):
+            closed.append(path)
+    return capabilities._replace(runtime_dir=runtime_dir, closed_sockets=tuple(closed))
+
+
+def fixed(session: Session, capabilities: CapabilitySet) -> CapabilitySet:
+    """Return the capabilities of a command that cannot move the services to where no later run looks."""
+    found = (session.runtime_dir, *session.sockets)
+    return capabilities._replace(fixed_sockets=tuple(path for path in found if path is not None))
 
 
 def _is_granted_whole(directory: str, capabilities: CapabilitySet) -> bool:
@@ -179,6 +199,13 @@ def _is_granted_whole(directory: str, capabilities: CapabilitySet) -> bool:
         return True
     whole = [grant for grant in capabilities.sockets if grant.scope is not SocketScope.FILE]
     return any(grant.covers(f"{directory}/bus") for grant in whole)
+
+
+def _is_touched(directory: str, capabilities: CapabilitySet) -> bool:
+    """Return True if anything in the directory, or around it, is granted by anybody."""
+    granted = [grant.path for grant in capabilities.grants]
+    granted += [grant.path for grant in capabilities.sockets]
+    return any(is_within(path, directory) or is_within(directory, path) for path in granted)
 
 
 def _is_asked(path: str, capabilities: CapabilitySet) -> bool:

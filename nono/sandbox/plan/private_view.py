@@ -35,7 +35,7 @@ class PrivateView(NamedTuple):
     shown: tuple[Shown, ...] = ()  # a path within another follows it
     terminal: str | None = None  # the caller's terminal, below /dev/pts
     unchanged: tuple[str, ...] = ()  # read-only mounts: Landlock does not restrict modes, times, attributes
-    pinned: tuple[str, ...] = ()  # directories above those that must not be renamed, outermost first
+    pinned: tuple[str, ...] = ()  # what must not be renamed, and the directories above it, outermost first
     closed: tuple[str, ...] = ()  # sockets, and directories of sockets, where the command finds nobody
 
     def to_message(self) -> dict[str, object]:
@@ -89,13 +89,15 @@ def private_view(capabilities: CapabilitySet, roots: Collection[str], terminal: 
     # A later run would look for what listens there at the same place.
     closed = [path for path in capabilities.closed_sockets if not path.startswith(beginnings)]
     fixed = [each for each in (hooks, capabilities.runtime_dir, *closed) if each is not None]
-    pinned = sorted({above for each in fixed for above in _movable(dirname(each), written)})
+    pinned = {above for each in fixed for above in _movable(dirname(each), written)}
+    here = [path for path in written if path not in directories]
+    pinned.update(each for path in capabilities.fixed_sockets for each in _movable(path, here))
     return PrivateView(
         directories,
         tuple(_without_covered(below)),
         terminal,
         (*unchanged, *kept),
-        tuple(pinned),
+        tuple(sorted(pinned)),
         capabilities.closed_sockets,
     )
 

@@ -98,8 +98,10 @@ def test_an_ssh_that_others_share_is_found_and_no_key_beside_it(home: Path) -> N
     with socket.socket(socket.AF_UNIX) as above, socket.socket(socket.AF_UNIX) as below:
         above.bind(f"{home}/.ssh/master")
         below.bind(f"{home}/.ssh/cm/me@host:22")
-        found = {path for path in session_of(environ(home, ""), ()).sockets if "/.ssh" in path}
+        session = session_of(environ(home, ""), ())
+    found = {path for path in session.sockets if "/.ssh" in path}
     assert found == {f"{home}/.ssh/master", f"{home}/.ssh/cm/me@host:22"}
+    assert session.of_keys == (f"{home}/.ssh",)
 
 
 @pytest.mark.parametrize("has_link", [False, True], ids=["home", "a link to home"])
@@ -164,6 +166,12 @@ def test_what_acts_outside_is_found_at_its_usual_place(home: Path, usual: str) -
     assert any(path in found for path in hidden)
 
 
+def test_gits_cache_is_found_before_it_listens(home: Path) -> None:
+    """It ends when it keeps no password any more, and is started again by the next."""
+    (home / ".cache/git/credential").mkdir(parents=True)
+    assert f"{home}/.cache/git/credential" in session_of(environ(home, ""), ()).sockets
+
+
 def test_files_and_directories_beside_a_socket_of_any_name_are_left(home: Path) -> None:
     (home / ".config/Code/User.sock").mkdir(parents=True)
     (home / ".config/Code/settings.sock").write_text("no socket")
@@ -224,7 +232,7 @@ def test_what_other_people_put_in_a_temporary_directory_is_passed_over(
 @pytest.mark.parametrize("kind", [socket.SOCK_STREAM, socket.SOCK_SEQPACKET, socket.SOCK_DGRAM])
 def test_a_socket_whose_server_has_ended_is_left(home: Path, kind: socket.SocketKind) -> None:
     """A server of the command's own removes it first, and would find it busy."""
-    path = home / ".git-credential-cache/socket"
+    path = home / ".ssh/master"
     path.parent.mkdir()
     with chdir(path.parent), socket.socket(socket.AF_UNIX, kind) as server:
         server.bind(path.name)

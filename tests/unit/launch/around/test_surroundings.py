@@ -11,6 +11,7 @@ from nono.launch.around import surroundings
 from nono.policy.capability import Access, Grant
 from nono.policy.environment.inheritance import EnvironmentRules, child_environment
 from nono.policy.path_expansion import PathContext
+from nono.sandbox.plan import private_view
 from support.host_facts import PROXIED
 
 
@@ -29,6 +30,24 @@ def test_no_directory_is_made_in_a_state_that_is_mounted_read_only(
     names = {Path(grant.path).name for grant in own}
     assert "ide" in names
     assert ("session-env" in names) == (not is_read_only)
+
+
+@pytest.mark.parametrize(
+    ("written", "is_fixed"),
+    [(".cache", True), ("run", True), (".cache/git/other", False), ("project", False)],
+)
+def test_services_are_fixed_where_the_command_could_move_them(
+    written: str, is_fixed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(private_view, "DIRECTORIES", ())  # this home is in one
+    cache = tmp_path / ".cache/git/credential"
+    for directory in (cache, tmp_path / "run"):
+        directory.mkdir(parents=True)
+    environ = {"HOME": str(tmp_path), "XDG_RUNTIME_DIR": f"{tmp_path}/run"}
+    path = f"{tmp_path}/{written}"
+    granted = PROXIED._replace(grants=(Grant(path, Access.READWRITE, True, "user", path),))
+    found = surroundings._with_services_fixed(granted, environ).fixed_sockets
+    assert (str(cache) in found) == is_fixed
 
 
 @pytest.mark.parametrize(

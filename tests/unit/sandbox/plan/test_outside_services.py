@@ -6,7 +6,14 @@ import pytest
 
 from nono.policy.capability import Access, CapabilitySet, Grant, NetworkMode, Scopes, Wsl2ProxyPolicy
 from nono.policy.socket_grant import SocketGrant, SocketScope
-from nono.sandbox.plan.outside_services import Session, kept_from, temporary_sockets, usual_sockets
+from nono.sandbox.plan.outside_services import (
+    Session,
+    directories_of_keys,
+    fixed,
+    kept_from,
+    temporary_sockets,
+    usual_sockets,
+)
 
 RUN = "/run/user/1000"
 DOCKER, LIBVIRT, BUS = "/run/docker.sock", "/run/libvirt", f"{RUN}/bus"
@@ -76,6 +83,43 @@ def test_it_is_shared_where_what_lies_there_could_be_read_in_one_of_the_commands
     )
 
 
+KEYS = "/home/me/.ssh"
+MASTER = f"{KEYS}/cm"
+
+
+@pytest.mark.parametrize(
+    ("granted", "closed"),
+    [
+        (capabilities(), (KEYS,)),
+        (capabilities(files("/home/me/project")), (KEYS,)),
+        (capabilities(files(f"{KEYS}/known_hosts", "group:g")), (MASTER,)),
+        (capabilities(files("/home/me")), (MASTER,)),
+        (capabilities(sockets=(socket(f"{KEYS}/other"),)), (MASTER,)),
+        (capabilities(sockets=(socket(MASTER),)), ()),
+    ],
+)
+def test_a_directory_of_keys_is_hidden_whole_if_nothing_in_it_is_granted(
+    granted: CapabilitySet, closed: tuple[str, ...]
+) -> None:
+    assert kept_from(Session(None, (MASTER,), (KEYS,)), granted, ()).closed_sockets == closed
+
+
+def test_keys_lie_in_the_home_and_where_a_variable_says() -> None:
+    found = [*directories_of_keys("/home/me", {"GNUPGHOME": "/keys"})]
+    assert found == [KEYS, "/home/me/.gnupg", "/keys"]
+    assert [*directories_of_keys("/home/me", {"GNUPGHOME": "keys"})] == found[:2]
+
+
+@pytest.mark.parametrize(
+    ("runtime_dir", "found"), [(RUN, (RUN, DOCKER, LIBVIRT, BUS)), (None, (DOCKER, LIBVIRT, BUS))]
+)
+def test_all_of_them_are_fixed_where_connects_are_judged(
+    runtime_dir: str | None, found: tuple[str, ...]
+) -> None:
+    kept = fixed(SESSION._replace(runtime_dir=runtime_dir), capabilities(files("/run")))
+    assert (kept.fixed_sockets, kept.closed_sockets, kept.runtime_dir) == (found, (), None)
+
+
 def usual(runtime_dir: str | None, environ: dict[str, str]) -> list[str]:
     found = usual_sockets("/home/me", runtime_dir, environ)
     return [f"{directory}/{each}" for directory, below in found for each in below]
@@ -85,7 +129,7 @@ def test_the_usual_sockets_are_absolute_and_stand_once() -> None:
     paths = usual(RUN, {"XDG_CACHE_HOME": "/home/me/.cache", "GNUPGHOME": "keys"})
     of_system = {DOCKER, LIBVIRT, "/run/dbus/system_bus_socket", "/run/systemd/private", "/run/WSL"}
     of_home = {"/home/me/.ssh/agent", "/home/me/.gnupg/S.*", "/home/me/.docker/run/docker.sock"}
-    of_home |= {"/home/me/.cache/git/credential/socket"}
+    of_home |= {"/home/me/.cache/git/credential"}
     of_session = {BUS, *(f"{RUN}/{name}" for name in ("systemd", "podman", "gnupg", "keyring", "emacs"))}
     assert of_system | of_home | of_session <= {*paths}
     assert len(paths) == len({*paths})
@@ -96,7 +140,7 @@ def test_the_usual_sockets_are_absolute_and_stand_once() -> None:
 @pytest.mark.parametrize(
     ("name", "found"),
     [
-        ("XDG_CACHE_HOME", "git/credential/socket"),
+        ("XDG_CACHE_HOME", "git/credential"),
         ("XDG_CONFIG_HOME", "Code/*.sock"),
         ("XDG_STATE_HOME", "watchman/*/sock"),
         ("TMUX_TMPDIR", "tmux-*/*"),

@@ -204,21 +204,23 @@ def test_no_directory_above_unchanged_hooks_can_be_renamed(writable: str, pinned
 
 
 @pytest.mark.parametrize(
-    ("writable", "pinned"),
+    ("writable", "above", "itself"),
     [
-        (granted("/tmp"), ("/tmp/tmux-7",)),  # shared
-        (granted("/tmp", source="group:g"), ()),  # the command's own, where there is no such socket
-        (granted("/tmp", Access.READ), ()),
-        (granted("/tmp/tmux-7"), ()),
+        (granted("/tmp"), ("/tmp/tmux-7",), ("/tmp/tmux-7/default",)),  # shared
+        (granted("/tmp", source="group:g"), (), ()),  # the command's own, where there is no such socket
+        (granted("/tmp", Access.READ), (), ()),
+        (granted("/tmp/tmux-7"), (), ("/tmp/tmux-7/default",)),
     ],
     ids=["shared", "private", "for reading", "the directory itself"],
 )
-def test_a_socket_that_is_closed_is_not_moved_with_its_directory(
-    writable: Grant, pinned: tuple[str, ...]
+def test_a_socket_of_a_service_is_not_moved_to_where_a_later_run_would_not_look(
+    writable: Grant, above: tuple[str, ...], itself: tuple[str, ...]
 ) -> None:
-    """Where a later run would not look for it."""
+    """What is mounted over one that is closed keeps that in place."""
     closing = capabilities(writable)._replace(closed_sockets=("/tmp/tmux-7/default",))
-    assert private_view(closing, (), None).pinned == pinned
+    assert private_view(closing, (), None).pinned == above
+    fixing = capabilities(writable)._replace(fixed_sockets=("/tmp/tmux-7/default",))
+    assert private_view(fixing, (), None).pinned == (*above, *itself)
 
 
 def test_a_command_without_hooks_of_git_has_nothing_pinned() -> None:
