@@ -6,15 +6,18 @@ import errno
 import os
 import stat
 from _socket import AF_UNIX, SOCK_DGRAM, socket  # see nono.sandbox.launcher
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
 from nono import paths
 from nono.disk import json_text
 from nono.disk.regular_file import read_regular_file
+from nono.errors import NonoError
 from nono.kernel.open_path import path_to
 from nono.policy.environment.authority import POINTERS, SOCKET, targets
 from nono.policy.host_filesystem import HostFilesystem
 from nono.policy.path_expansion import is_within
+from nono.printable import shell_word
 from nono.sandbox.plan.outside_services import (
     Patterns,
     Session,
@@ -25,6 +28,8 @@ from nono.sandbox.plan.outside_services import (
 from nono.sandbox.plan.private_view import DIRECTORIES
 
 OF_USERS = "/run/user"  # pam_systemd(8)
+SOCKETS_MAX = 1000  # that are closed, or stay where they are
+LOOKED_AT_MAX = 5000  # by one pattern; most of them may be left over
 _CONTEXT_MAX = 1 << 20  # bytes of a context of docker
 
 
@@ -33,7 +38,7 @@ def session_of(environ: Mapping[str, str], shared: Collection[str]) -> Session:
 
     shared: The directories of temporary files that the command shares with its host.
 
-    Raises NonoError if the mounts of this process cannot be read.
+    Raises NonoError if the mounts of this process cannot be read, or if there are too many.
     """
     home = os.path.realpath(paths.home(environ))
     runtime_dirs = tuple(dict.fromkeys(_runtime_dirs(environ, home)))
@@ -47,6 +52,9 @@ def session_of(environ: Mapping[str, str], shared: Collection[str]) -> Session:
     # What is mounted twice, such as /run in a toolbox (/run/host/run), is reached at both places.
     twins = _there((alias for path in found for alias in fs.aliases(path)), and_directories=True)
     there = dict.fromkeys((*found, *twins))
+    if len(there) > SOCKETS_MAX:
+        ((most, _),) = Counter(map(os.path.dirname, there)).most_common(1)
+        raise _too_many(most)
     of_keys = (each for each in directories_of_keys(home, environ) if os.path.isdir(each))
     return Session(
         first, tuple(path for path in there if path != first), tuple(map(os.path.realpath, of_keys))
@@ -172,16 +180,31 @@ def _is_own(path: str) -> bool:
 
 def _there(candidates: Iterable[str], *, and_directories: bool) -> Iterator[str]:
     """Yield the canonical paths of sockets; and_directories: and of directories of sockets."""
+    looked_at = 0
     for path in candidates:
         try:
             mode = os.stat(path).st_mode
         except (OSError, ValueError):
             continue
         if stat.S_ISSOCK(mode):
+            looked_at += 1
+            if looked_at > LOOKED_AT_MAX:
+                raise _too_many(os.path.dirname(path))
             if _is_bound(path):
                 yield os.path.realpath(path)
         elif and_directories and stat.S_ISDIR(mode):
             yield os.path.realpath(path)
+
+
+def _too_many(directory: str) -> NonoError:
+    """Return the error about any number of sockets, or links to one, as an earlier command may leave them.
+
+    To mount over each would take minutes.
+    """
+    return NonoError(
+        f"more sockets lie in {directory} than the command can be kept from.",
+        hint=f"remove those that nobody needs: ls -l {shell_word(directory)}",
+    )
 
 
 def _is_bound(path: str) -> bool:

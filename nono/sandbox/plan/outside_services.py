@@ -178,12 +178,10 @@ def kept_from(session: Session, capabilities: CapabilitySet, roots: Collection[s
         _is_granted_whole(runtime_dir, capabilities) or is_held_otherwise(runtime_dir, capabilities, roots)
     ):
         runtime_dir = None
-    unused = (path for path in session.of_keys if not _is_touched(path, capabilities))
-    closed: list[str] = []
-    for path in (*unused, *session.sockets):
-        is_hidden = any(is_within(path, each) for each in (*closed, runtime_dir) if each is not None)
-        if not is_hidden and not _is_asked(path, capabilities):
-            closed.append(path)
+    hidden = [path for path in session.of_keys if not _is_touched(path, capabilities)]
+    covers = hidden if runtime_dir is None else [*hidden, runtime_dir]
+    elsewhere = (path for path in session.sockets if not any(is_within(path, each) for each in covers))
+    closed = [*hidden, *(path for path in elsewhere if not _is_asked(path, capabilities))]
     return capabilities._replace(runtime_dir=runtime_dir, closed_sockets=tuple(closed))
 
 
