@@ -12,12 +12,15 @@ from nono.policy.files.grants import at_every_mount
 from nono.policy.path_expansion import Filesystem, ancestry, is_within
 from nono.printable import shell_word
 
+MASKS_MAX = 4000  # the time for these grows with their square: 4 s for so many, over a minute for 20 000
+
 
 def masking_of(grants: Sequence[Grant], rules: DenyRules, fs: Filesystem, states: Sequence[Grant]) -> Masking:
     """Return the masks needed for `grants`, each of which is compatible with `rules` by itself.
 
     states: those of the state directories.
-    Raises SandboxError if a bypass lies below a path to be masked, since it would be masked too.
+    Raises SandboxError if a bypass lies below a path to be masked, since it would be masked too, and if there
+    are too many masks: a command can make any number of files with a name that a pattern denies.
     """
     directories = [*at_every_mount((grant for grant in grants if grant.is_dir), fs)]
     writable = [grant for grant in directories if grant.access.writes]
@@ -46,6 +49,12 @@ def masking_of(grants: Sequence[Grant], rules: DenyRules, fs: Filesystem, states
             writing = next((g for g in writable if g.path in upward), None)
             is_own = any(is_within(denial.path, state.path) for state in states)
             absent.append(Absent(denial, writing or grant, writing is not None, is_own))
+    if len(masks) > MASKS_MAX:
+        raise SandboxError(
+            f"more than {MASKS_MAX} denied paths lie in granted directories, such as '{masks[-1].path}' "
+            f"({masks[-1].denial.origin}).",
+            hint="remove those that a command has made, or deny the directory around them",
+        )
     _refuse_pierced(masks, rules)
     paths = [*(mask.path for mask in masks), *(gap.path for gap in absent)]
     return Masking(tuple(masks), _pinned(masks, writable), tuple(absent), _watched(paths, directories))

@@ -9,6 +9,7 @@ import pytest
 
 from nono.errors import NonoError, SandboxError
 from nono.policy.capability import Masking
+from nono.policy.files import masking
 from nono.policy.files.masking import with_own_file
 from nono.policy.host_filesystem import HostFilesystem
 from nono.policy.path_expansion import Entry, Filesystem
@@ -88,6 +89,18 @@ def test_a_mask_covers_what_is_denied_below_it(run: Resolve, project: Filesystem
     resolved = run(denying(".git/hooks/pre-commit", ".git/hooks", ".git/hooks/new"), fs=project, allow=(".",))
     assert masked(resolved) == {f"{WORK}/.git/hooks": "dir"}
     assert resolved.capabilities.masking.absent == ()
+
+
+def test_more_masks_than_a_start_should_wait_for_are_refused(
+    run: Resolve, project: Filesystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A command makes any number of files with a denied name, and the next run would mount over each."""
+    monkeypatch.setattr(masking, "MASKS_MAX", 2)
+    assert len(masked(run(denying(".env", "sub/deep"), fs=project, read=(".",)))) == 2
+    with pytest.raises(
+        SandboxError, match=rf"more than 2 denied paths .* such as '{WORK}/sub/deep' \(profile web"
+    ):
+        run(denying(".env", ".git/hooks", "sub/deep"), fs=project, read=(".",))
 
 
 def test_only_directories_that_the_command_could_move_are_pinned(run: Resolve, project: Filesystem) -> None:
