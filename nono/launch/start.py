@@ -22,7 +22,7 @@ from nono.policy.capability import Access, Grant
 from nono.policy.environment.inheritance import Withheld, started_in
 from nono.sandbox.launcher import Launcher
 from nono.sandbox.plan.plan import draw
-from nono.sandbox.plan.private_view import TERMINALS, PrivateView
+from nono.sandbox.plan.private_view import TERMINALS, PrivateView, masked_in
 from nono.supervisor.child import Child
 
 TYPE_CHECKING = False
@@ -130,7 +130,12 @@ class RunContext(NamedTuple):
         if proxy_port is not None:
             self.entry.proxy_listens(proxy_port)
         own = own_grants((*self.readable, *readable))
-        capabilities = prepared.capabilities._replace(grants=(*prepared.capabilities.grants, *own))
+        masking = prepared.capabilities.masking
+        if self.view is not None:
+            masking = masked_in(self.view, masking)
+        capabilities = prepared.capabilities._replace(
+            grants=(*prepared.capabilities.grants, *own), masking=masking
+        )
         plan = draw(
             capabilities, prepared.facts, prepared.enforcement, proxy_port=proxy_port, contents=own_files
         )

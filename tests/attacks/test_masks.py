@@ -707,3 +707,23 @@ def test_without_watches_the_run_is_refused_with_what_would_help(sandbox: NonoRu
     assert (run.exit_code, run.stdout) == (1, "")
     assert "denied paths cannot be watched" in said
     assert "fs.inotify.max_user_instances" in said
+
+
+@pytest.mark.needs("namespaces")
+def test_settings_in_a_directory_that_the_command_has_another_of_need_no_mask(sandbox: NonoRun) -> None:
+    """What logins lie below XDG_CONFIG_HOME is denied. Without namespaces it is masked, or out of reach."""
+    settings = sandbox.make(Path(f"/tmp/nono-settings-{os.getpid()}"))
+    login = settings / "gh/hosts.yml"
+    try:
+        sandbox.make(login.parent)
+        sandbox.make(settings / "nono")
+        login.write_text(CANARY)
+        sandbox.give(login)
+        read, moved = ["cat", str(login)], {"XDG_CONFIG_HOME": str(settings)}
+        own = sandbox.run(read, environment=moved)
+        shared = sandbox.run(read, flags=[NO_NAMESPACES], environment=moved)
+    finally:
+        shutil.rmtree(settings)
+    assert "No such file" in own.stderr
+    assert CANARY not in own.stdout + shared.stdout
+    assert "Permission denied" in shared.stderr

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Iterator
 from posixpath import dirname
 
 from nono.named_tuple import NamedTuple
-from nono.policy.capability import Access, CapabilitySet, Grant
+from nono.policy.capability import Access, CapabilitySet, Grant, Masking
 from nono.policy.path_expansion import ancestry, is_within
 from nono.policy.socket_grant import SocketScope
 
@@ -99,6 +99,20 @@ def private_view(capabilities: CapabilitySet, roots: Collection[str], terminal: 
         (*unchanged, *kept),
         tuple(sorted(pinned)),
         capabilities.closed_sockets,
+    )
+
+
+def masked_in(view: PrivateView, masking: Masking) -> Masking:
+    """Return the masks of a command with this view: none for what is not there in a directory of its own."""
+
+    def is_there(path: str) -> bool:
+        is_own = any(path != each and is_within(path, each) for each in view.directories)
+        # Or the way to what shows through, which the command could move away with its masks.
+        return not is_own or any(is_within(path, s.path) or is_within(s.path, path) for s in view.shown)
+
+    return masking._replace(
+        masks=tuple(mask for mask in masking.masks if is_there(mask.path)),
+        pinned=tuple(filter(is_there, masking.pinned)),
     )
 
 

@@ -8,7 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nono.policy.capability import Access, CapabilitySet, Grant, NetworkMode, Scopes, Wsl2ProxyPolicy
+from nono.policy.capability import (
+    Access,
+    CapabilitySet,
+    Denial,
+    Grant,
+    Mask,
+    Masking,
+    NetworkMode,
+    Scopes,
+    Wsl2ProxyPolicy,
+)
 from nono.policy.path_expansion import is_within
 from nono.policy.socket_grant import SocketGrant, SocketScope
 from nono.sandbox.plan.private_view import (
@@ -16,6 +26,7 @@ from nono.sandbox.plan.private_view import (
     PrivateView,
     Shown,
     hidden_below,
+    masked_in,
     own_grants,
     private_view,
     with_directories,
@@ -237,3 +248,25 @@ def test_a_directory_that_is_added_cannot_be_moved_away(writable: str, pinned: t
     assert view == before._replace(
         directories=(*before.directories, "/home/me/.codex/control"), pinned=pinned
     )
+
+
+@pytest.mark.parametrize(
+    ("shown", "is_masked", "pinned"),
+    [
+        ((), False, ()),
+        ((Shown("/tmp/else", True),), False, ()),
+        ((Shown("/tmp/a/b", True),), True, ("/tmp/a", "/tmp/a/b")),
+        ((Shown("/tmp/a/b/.env.d", True),), False, ("/tmp/a", "/tmp/a/b")),
+    ],
+)
+def test_what_is_not_there_for_the_command_needs_no_mask(
+    shown: tuple[Shown, ...], is_masked: bool, pinned: tuple[str, ...]
+) -> None:
+    """Nothing could be mounted there. The directories above what shows through stay where they are."""
+    masks = [
+        Mask(Denial(path, path, "group:g"), "file", 1, granted("/tmp"))
+        for path in ("/home/me/.env", "/tmp/a/b/.env")
+    ]
+    masking = masked_in(PrivateView(shown=shown), Masking(tuple(masks), ("/home/me", "/tmp/a", "/tmp/a/b")))
+    assert masking.masks == tuple(masks if is_masked else masks[:1])
+    assert masking.pinned == ("/home/me", *pinned)
