@@ -95,6 +95,23 @@ OF_RUNS: Mapping[str, str] = {
     "--port": _PORTS,
     "--ports": _PORTS,
     "--timeout": "timeout 60 nono run ... ends a run after a minute",
+    "--yes": "--allow-cwd shares the working directory without a question",
+    "-y": "--allow-cwd shares the working directory without a question",
+}
+_NAMED = "the session is a word, its id, its name or latest"
+_ASKS_NOTHING = "leave it out: there is no question to answer"
+# What a command does without the option that its neighbours have.
+OF_COMMANDS: Mapping[tuple[str, str], str] = {
+    ("why", "--session"): "nono logs SESSION says what was refused; nono why --self asks inside a session",
+    **{
+        (command, "--session"): f"{_NAMED}: nono {command} latest"
+        for command in ("attach", "detach", "flows", "inspect", "logs", "replay", "report", "stop")
+    },
+    **{
+        (command, flag): _ASKS_NOTHING
+        for command in ("credential", "prune", "rollback", "stop")
+        for flag in ("--yes", "-y")
+    },
 }
 _GRANTS = (
     "--allow",
@@ -120,6 +137,8 @@ def near(word: str, known: Iterable[str], command: str) -> str | None:
         return _offered(meant) if meant in shown else meant
     if name in OF_RUNS and command in SUPERVISED:
         return OF_RUNS[name]
+    if (command, name) in OF_COMMANDS:
+        return OF_COMMANDS[command, name]
     elsewhere = commands_with(name)
     if elsewhere and command not in elsewhere and command in (*SUPERVISED, WRAP, PROXY):
         return f"{name} is an option of nono {elsewhere[0] if 'run' not in elsewhere else 'run'}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nono.cli.args.near_options import OF_RUNS, near
+from nono.cli.args.near_options import OF_COMMANDS, OF_RUNS, near
 
 SHOWN = ("--ask", "--theme", "--read", "--silent", "--block-net", "-v")
 
@@ -34,3 +34,11 @@ def test_what_has_two_meanings_in_a_run_is_answered_with_both(typed: str) -> Non
     """By its letters `--domain` is like --deny-domain, and `--port` is an option of nono proxy."""
     assert near(f"{typed}=a.example", ["--deny-domain", "--detach-timeout"], "run") == OF_RUNS[typed]
     assert near(typed, ["--verbose"], "why") is None
+
+
+@pytest.mark.parametrize(("command", "typed"), sorted(OF_COMMANDS))
+def test_what_a_command_does_without_an_option_is_said_for_that_command_only(
+    command: str, typed: str
+) -> None:
+    assert near(typed, ["--verbose"], command) == OF_COMMANDS[command, typed]
+    assert near(typed, ["--verbose"], "setup") is None
