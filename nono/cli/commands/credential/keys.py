@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 from nono.cli.key_prompt import how_kept, new_passphrase
 from nono.cli.shapes.printed import printed_list
 from nono.credentials import resolver
+from nono.credentials.values.errors import CredentialNotFound, CredentialUnavailable
 from nono.credentials.values.reference import check_name
 from nono.errors import CredentialError
 from nono.policy.builtin.shipped import network_policy
+from nono.policy.suggestions import did_you_mean
 from nono.printable import printable_line
 from nono.secret import Secret
 from nono.typed.hidden import read_hidden
@@ -67,18 +70,33 @@ def list_keys(environ: Mapping[str, str], *, as_json: bool) -> int:
 
 
 def remove_key(name: str, environ: Mapping[str, str]) -> int:
-    for where in resolver.remove(name, environ):
+    with _meant(name, environ):
+        places = resolver.remove(name, environ)
+    for where in places:
         print(f"Removed '{name}' from {place_of(where)}.")
     return 0
 
 
 def test_key(name: str, environ: Mapping[str, str]) -> int:
     warnings: list[str] = []
-    resolver.resolve_credential(name, environ, warn=warnings.append)
+    with _meant(name, environ):
+        resolver.resolve_credential(name, environ, warn=warnings.append)
     for warning in warnings:
         print(f"  [nono] WARNING: {warning}", file=sys.stderr)
     print(f"'{name}' can be read.")
     return 0
+
+
+@contextmanager
+def _meant(name: str, environ: Mapping[str, str]) -> Iterator[None]:
+    """Offer the stored name that is like `name`, if that one is not stored."""
+    try:
+        yield
+    except (CredentialNotFound, CredentialUnavailable) as error:
+        stored = {entry.name for entry in resolver.names(environ)}
+        if name not in stored and (meant := did_you_mean(name, stored)) is not None:
+            error.hint = meant
+        raise
 
 
 def place_of(where: str) -> str:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from nono.cli.commands.credential.keys import list_keys, set_key
+from nono.cli.commands.credential.keys import list_keys, remove_key, set_key
+from nono.cli.commands.credential.keys import test_key as try_key
 from nono.credentials import resolver
 from nono.credentials.resolver import SYSTEM_KEYRING, StoredName
 from nono.credentials.store.vault import Vault
@@ -76,3 +78,16 @@ def test_the_name_of_a_stored_key_changes_no_terminal(
     monkeypatch.setattr(resolver, "names", lambda environ: found)
     assert list_keys(environ, as_json=False) == 0
     assert "\x1b" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("act", [remove_key, try_key])
+def test_a_stored_name_is_offered_for_one_that_is_like_it(
+    environ: dict[str, str], act: Callable[[str, dict[str, str]], int]
+) -> None:
+    Vault(environ).set("openai", Secret(KEY), None)
+    with pytest.raises(CredentialError) as near:
+        act("opneai", environ)
+    assert near.value.hint == "did you mean 'openai'?"
+    with pytest.raises(CredentialError) as far:
+        act("github", environ)
+    assert "openai" not in (far.value.hint or "")
