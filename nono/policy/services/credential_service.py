@@ -213,7 +213,8 @@ def _built_in(
         if upstream.is_wildcard:
             raise ValueError("the address of one host is expected")
     except ValueError as error:  # the address is not shown: it may hold a password
-        raise ConfigError(f"{origin} {name}=URL: {error}.") from error
+        hint = f"{name}=https://HOST, or {name}=http://localhost:PORT for a server of this machine"
+        raise ConfigError(f"{origin} {name}=URL: {error}.", hint=hint) from error
     return CredentialService(
         name=name,
         upstream=upstream,

@@ -162,12 +162,14 @@ def test_an_address_of_the_profile_stays_unless_the_option_names_another(option:
         ("https://*.corp.example", "the address of one host is expected"),
         ("https://me:secret@llm.corp.example", "a user and a password have no place in it"),
         ("", "an https:// URL is expected"),
+        ("localhost:11434", "an https:// URL is expected"),
     ],
 )
 def test_an_address_that_no_service_can_have_is_refused(address: str, message: str) -> None:
     with pytest.raises(ConfigError) as error:
         services(f"openai={address}")
     assert error.value.message == f"--credential openai=URL: {message}."
+    assert "openai=http://localhost:PORT for a server of this machine" in (error.value.hint or "")
 
 
 @pytest.mark.parametrize("asked", ["openai=https://me:hunter2@x.example", "https://me:hunter2@x.example"])
