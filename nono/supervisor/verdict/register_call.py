@@ -8,9 +8,18 @@ from nono.kernel.uapi.file_ioctl import SUBVOLUMES, VERITY_AND_ENCRYPTION
 from nono.kernel.uapi.process import USERFAULTFD_IOC_NEW
 from nono.supervisor.verdict.adjudicator import Refuse, refuse_call
 from nono.supervisor.verdict.own_datagrams import is_udp_socket, refused_hint
-from nono.supervisor.verdict.syscall_args import signed, socket_kind, unsigned
+from nono.supervisor.verdict.syscall_args import AF_UNIX, SOCK_DGRAM, signed, socket_kind, unsigned
 
 _WOULD_STALL = "who reads such memory waits for the command, and nono reads it to judge calls"
+
+_DATAGRAMS_HINT = (
+    "Such a socket can send to any other without a connect. Many programs only try one, for the system's "
+    "log, and work without"
+)
+_PAIR_HINT = (
+    "Either end of such a pair can send to any other socket without a connect. socat makes one before it "
+    "listens; it gets it with --sandbox-policy netns, where no connection to a Unix socket is judged"
+)
 
 
 def refuse_by_registers(name: str | None, nr: int, args: Sequence[int]) -> Refuse:
@@ -23,8 +32,7 @@ def refuse_by_registers(name: str | None, nr: int, args: Sequence[int]) -> Refus
         case "socket" | "socketpair":
             reason = "only TCP and connection-oriented Unix sockets can be held to the proxy"
             call = "{}(family={}, type={}, protocol={})".format(name, *socket_kind(args))
-            is_udp = name == "socket" and is_udp_socket(args)
-            return refuse_call(call, reason)._replace(hint=refused_hint() if is_udp else None)
+            return refuse_call(call, reason)._replace(hint=_hint_about(name, args))
         case "setsockopt":
             reason = "the option could send packets elsewhere than to the address that was judged"
             return refuse_call(f"setsockopt(level={second}, option={third})", reason)
@@ -52,6 +60,13 @@ def refuse_by_registers(name: str | None, nr: int, args: Sequence[int]) -> Refus
             return refuse_call(f"ioctl({second:#x})", _why_no_request(second))
     reason = "it could connect or open files without a system call that is looked at"
     return refuse_call(name or f"nr={nr}", reason)
+
+
+def _hint_about(name: str, args: Sequence[int]) -> str | None:
+    """Say who asks for sockets of this kind, and what helps them."""
+    if socket_kind(args)[:2] == (AF_UNIX, SOCK_DGRAM):
+        return _DATAGRAMS_HINT if name == "socket" else _PAIR_HINT
+    return refused_hint() if name == "socket" and is_udp_socket(args) else None
 
 
 def _why_no_request(request: int) -> str:

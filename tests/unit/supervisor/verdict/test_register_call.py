@@ -63,6 +63,16 @@ def test_a_refused_udp_socket_names_who_works_without_before_the_clients_that_ig
 
 
 @pytest.mark.parametrize(
+    ("name", "words"), [("socketpair", "--sandbox-policy netns"), ("socket", "work without")]
+)
+def test_a_refused_datagram_socket_of_unix_says_who_asks_for_one(name: str, words: str) -> None:
+    """socat, which makes a pair of them before it listens, says no more than `bit out of range`."""
+    refusal = refuse_by_registers(name, 41, (1, 2 | 0o2000000, 0, 0, 0, 0))
+    assert words in (refusal.hint or "")
+    assert refuse_by_registers(name, 41, (1, 3, 0, 0, 0, 0)).hint is None
+
+
+@pytest.mark.parametrize(
     ("request_number", "words"),
     [(0x50009417, "a snapshot"), (0x40806685, "change files"), (0x5412, "your shell")],
     ids=["snapshot", "verity", "typing"],
