@@ -14,11 +14,12 @@ from nono.cli.why.permissions import within_permissions
 from nono.errors import UsageError
 from nono.policy.capability import Access, Mask, NetworkMode
 from nono.policy.host_filesystem import HostFilesystem
-from nono.policy.hosts.hostname import HostError, canonical_host, parse_port
+from nono.policy.hosts.hostname import HostError, canonical_host, ip_literal, parse_port
+from nono.policy.hosts.upstream import is_loopback
 from nono.policy.why.hosts import why_host, why_request
 from nono.policy.why.paths import Answer, kept_hook, masked_path, why_path_since
 from nono.printable import shell_word
-from nono.sandbox.plan.enforcement import Refusal
+from nono.sandbox.plan.enforcement import Refusal, Rung
 from nono.sandbox.plan.scope_query import ScopeAnswer, scope_answer
 from nono.trust.disk.concern import root_of
 
@@ -43,7 +44,8 @@ def answer_to(subject: Subject, parsed: argparse.Namespace) -> Answer | ScopeAns
         return scope_answer(parsed.scope, subject.rules.capabilities, chosen, landlock_abi)
     if parsed.env is not None:
         return subject.variable(parsed.env)
-    return _answer_of_host(subject.rules, parsed)._replace(enforced_by=_enforced_by(subject))
+    answer = _answer_of_host(subject.rules, parsed)._replace(enforced_by=_enforced_by(subject))
+    return _beside_own_servers(answer, subject, *_host_and_port(parsed.host, parsed.port))
 
 
 def _answer_of_path(subject: Subject, parsed: argparse.Namespace) -> Answer:
@@ -143,6 +145,25 @@ def _answer_of_host(rules: EffectivePolicy, parsed: argparse.Namespace) -> Answe
     is_websocket = parsed.host.partition("://")[0] in ("ws", "wss")
     beyond = partial(said_beyond, query=sent.partition("?")[2], is_websocket=is_websocket)
     return why_request(rules, host, port, (parsed.method or "GET").upper(), sent, beyond)
+
+
+def _beside_own_servers(answer: Answer, subject: Subject, host: str, port: int) -> Answer:
+    """Add to a refusal of this machine what needs no grant there: a server that the command has started."""
+    if answer.status != "denied" or subject.rules.capabilities.network is not NetworkMode.PROXY:
+        return answer
+    # Imported here: only a question about this machine needs it.
+    from nono.supervisor.verdict.own_servers import FIRST_PORT
+
+    chosen = subject.held().chosen
+    if isinstance(chosen, Refusal) or chosen.rung not in (Rung.NOTIFY, Rung.NETNS):
+        return answer
+    name = canonical_host(host)
+    if port < FIRST_PORT or not is_loopback(name):
+        return answer
+    # By the address: `localhost` is asked of the proxy where it is granted, or a gateway has it.
+    address = f"{'127.0.0.1' if ip_literal(name) is None else host}:{port}"
+    own = f"a server that the command itself has started is reached at {address} without an option"
+    return answer._replace(details=f"{answer.details}; {own}" if answer.details else own)
 
 
 def _enforced_by(subject: Subject) -> str | None:
