@@ -97,7 +97,8 @@ def _redact_argument(argument: str, flags: Set[str], redaction: Redaction) -> st
 
 
 def redact_text(text: str, redaction: Redaction = USUAL) -> str:
-    """Redact free text: providers' tokens, URLs, `Name: value` headers, `NAME=value` assignments, flags.
+    """Redact free text: providers' tokens, URLs, `Name: value` headers, `NAME=value` assignments,
+    `name: value` of JSON and YAML, flags.
 
     What is assigned to a name that suggests a secret is redacted too, unless a person has removed that name.
     """
@@ -119,12 +120,19 @@ def redact_text(text: str, redaction: Redaction = USUAL) -> str:
 
 
 def _without_secret_assignments(text: str, redaction: Redaction) -> str:
-    if "=" not in text:
+    has_members = any(mark in text for mark in _MEMBER_MARKS)
+    if "=" not in text and not has_members:
         return text
-    from nono.policy.environment.secret_assignments import secret_assignments
+    from nono.policy.environment.secret_assignments import secret_assignments, secret_members
 
+    removed = _removed_from(redaction)
+    text = _without(text, secret_assignments(text, removed))
+    return _without(text, secret_members(text, removed)) if has_members else text
+
+
+def _without(text: str, spans: Iterable[tuple[int, int]]) -> str:
     kept, at = [], 0
-    for start, end in secret_assignments(text, _removed_from(redaction)):
+    for start, end in spans:
         kept.append(text[at:start])
         at = end
     return REDACTED.join((*kept, text[at:]))
@@ -191,6 +199,9 @@ def _any_of(names: Iterable[str]) -> str:
 
 # Every pattern needs one of these characters, which include the blanks.
 _MARKS = (":", "=", "@", " ", "\t", "\n", "\r", "\v", "\f")
+
+# What the colon of a member of JSON or YAML stands beside. URLs and addresses have none of these.
+_MEMBER_MARKS = (": ", ":\t", ':"', ":'", '":', "':", '" :', "' :", ":\\")
 
 # What else a pattern needs besides a flag, a header, a key of a query or a variable.
 _BEHIND_NAMES = ("", ":", "=", "=")

@@ -1,4 +1,4 @@
-"""Find the values in a command line that a name like that of a secret variable stands before."""
+"""Find the values in a command line or text that a name like that of a secret variable stands before."""
 
 from collections.abc import Collection, Iterator
 
@@ -6,6 +6,10 @@ from nono.policy.environment.secret_names import is_switch, says_secret
 
 _JUDGED = 64  # characters of a value; the whole of it for each "=" would take quadratic time
 _RANDOM = "0123456789abcdefghij"  # a value that no name is too weak for
+
+_CLOSES_NAME = "\"'\\ "  # between the name and its colon
+_FOLLOWS_COLON = (" ", "\t", '"', "'")
+_ENDS_MEMBER = "\"',}]\\"
 
 
 def secret_assignments(text: str, kept: Collection[str] = ()) -> Iterator[tuple[int, int]]:
@@ -32,6 +36,55 @@ def secret_assignments(text: str, kept: Collection[str] = ()) -> Iterator[tuple[
                 yield done, end
                 done = end
         at = text.find("=", done)
+
+
+def secret_members(text: str, kept: Collection[str] = ()) -> Iterator[tuple[int, int]]:
+    r"""Yield the beginning and end of each value, as in `"password": "x"` of JSON and `password: x` of YAML.
+
+    Quotes are left in place, also those that a shell or another text has escaped (`\"password\":`). A name
+    without quotes takes a blank or a quote behind its colon: `secret:1.2` is the tag of an image.
+
+    kept: names that are no secrets, as `plain` spells them.
+    """
+    done = 0
+    at = text.find(":")
+    while at >= 0:
+        ends = at
+        while ends > done and text[ends - 1] in _CLOSES_NAME:
+            ends -= 1
+        start = ends
+        while start > done and _is_of_name(text[start - 1]):
+            start -= 1
+        name = plain(text[start:ends])
+        done = at + 1
+        is_quoted = '"' in text[ends:at] or "'" in text[ends:at]
+        is_member = is_quoted or text[done : done + 1] in _FOLLOWS_COLON
+        if is_member and name and name not in kept and says_secret(name, _RANDOM):
+            begins, end = _member_value(text, done)
+            value = text[begins : min(end, begins + _JUDGED)]
+            if value != "null" and not is_switch(value) and says_secret(name, value):
+                yield begins, end
+                done = end
+        at = text.find(":", done)
+
+
+def _member_value(text: str, at: int) -> tuple[int, int]:
+    """Return where the value begins and ends that follows a colon: in its quotes, or as a word.
+
+    It is empty where an object, an array or the next line follows.
+    """
+    while text[at : at + 1] in (" ", "\t"):
+        at += 1
+    escape = "\\" if text.startswith(('\\"', "\\'"), at) else ""
+    quote = text[at + len(escape) : at + len(escape) + 1]
+    if quote in ('"', "'"):
+        begins = at + len(escape) + 1
+        end = text.find(escape + quote, begins)
+        return begins, len(text) if end < 0 else end
+    if quote in ("{", "["):
+        return at, at
+    end = next((i for i in range(at, len(text)) if text[i] in _ENDS_MEMBER or text[i].isspace()), len(text))
+    return at, end
 
 
 def plain(name: str) -> str:

@@ -107,7 +107,9 @@ def test_a_command_line_is_redacted(argv: list[str], expected: list[str]) -> Non
 
 
 @pytest.mark.parametrize(
-    "piece", ["eyJ", "eyJ.eyJ", "hooks.slack.com/services/", "sk-", " sk-a", "://", "curl -u a ", "zip -P';"]
+    "piece",
+    ["eyJ", "eyJ.eyJ", "hooks.slack.com/services/", "sk-", " sk-a", "://", "curl -u a ", "zip -P';"]
+    + ["token: ", '"token": ', 'token:\\"', "token : 'x", '"token":"'],
 )
 def test_a_long_argument_takes_linear_time(piece: str) -> None:
     """This many pieces would take minutes, if each were searched to the end."""
@@ -164,6 +166,28 @@ def test_a_variable_that_is_listed_nowhere_is_redacted_by_what_its_name_says() -
         f"--npm-token={R}",
     ]
     assert redact_text(f"export MY_SECRET={CANARY}\nMODEL=m") == f"export MY_SECRET={R}\nMODEL=m"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param('{"password": "p w", "a": 1}', f'{{"password": "{R}", "a": 1}}', id="JSON"),
+        pytest.param('{"passwords_url": {"a": "b"}}', '{"passwords_url": {"a": "b"}}', id="an object"),
+        pytest.param('{"my_secret":"x"}', f'{{"my_secret":"{R}"}}', id="JSON without blanks"),
+        pytest.param('{"my_name":"x"}', '{"my_name":"x"}', id="another name"),
+        pytest.param('{"password": null, "a": 1}', '{"password": null, "a": 1}', id="null"),
+        pytest.param(r"{\"api_key\":\"x y\"}", rf"{{\"api_key\":\"{R}\"}}", id="JSON in quotes of a shell"),
+        pytest.param("{'token': 'x'}", f"{{'token': '{R}'}}", id="single quotes"),
+        pytest.param("{password:'x'}", f"{{password:'{R}'}}", id="JavaScript"),
+        pytest.param("password: x\nuser: me", f"password: {R}\nuser: me", id="YAML"),
+        pytest.param("password:\n  user: me", "password:\n  user: me", id="a mapping of YAML"),
+        pytest.param("max_tokens: 100", "max_tokens: 100", id="a count of tokens"),
+        pytest.param("run secret:1.2", "run secret:1.2", id="the tag of an image"),
+        pytest.param("http://token:80/ a: b", "http://token:80/ a: b", id="a host"),
+    ],
+)
+def test_a_member_of_json_or_yaml_is_redacted_by_what_its_name_says(text: str, expected: str) -> None:
+    assert redact_text(text) == redact_text(expected) == expected
 
 
 def test_a_name_that_a_person_has_removed_is_kept_though_it_says_secret() -> None:
