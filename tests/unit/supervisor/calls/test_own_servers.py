@@ -12,12 +12,13 @@ from typing import Any, cast
 
 import pytest
 
+from nono.audit.event import Event
 from nono.kernel.sock_diag import Listener
 from nono.kernel.uapi.inet_diag import TCP_ESTABLISHED
-from nono.supervisor.calls import own_servers
+from nono.supervisor.calls import held_connects, own_servers
 from nono.supervisor.calls.own_servers import OwnServers
 from nono.supervisor.calls.trapped_call import cookie_of
-from nono.supervisor.verdict.adjudicator import Refuse, loopback
+from nono.supervisor.verdict.adjudicator import OWN_SERVER, Refuse, loopback
 from nono.supervisor.verdict.own_servers import Standing
 from nono.supervisor.verdict.syscall_args import InetAddress
 
@@ -29,6 +30,8 @@ class Stub:
 
     def __init__(self, caller: socket.socket) -> None:
         self._caller = caller
+        self.armed = 0
+        self.recorded: list[Event] = []
 
     def tcp_socket(self, call: object) -> socket.socket:
         return self._caller.dup()
@@ -36,9 +39,42 @@ class Stub:
     def socket_at(self, tid: int, descriptor: int) -> socket.socket | None:
         return None
 
-    def dedup(self, event: object) -> None: ...
+    def dedup(self, event: Event) -> None:
+        self.recorded.append(event)
 
-    def arm(self) -> None: ...
+    def arm(self) -> None:
+        self.armed += 1
+
+
+@pytest.mark.parametrize(("blocks", "answer"), [(True, 0), (False, errno.EINPROGRESS)])
+def test_a_connect_is_recorded_and_leaves_the_socket_blocking_or_not_as_it_was(
+    blocks: bool, answer: int
+) -> None:
+    """The command shares that flag, and could clear it before the call, which the watchdog ends then."""
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.socket() as caller:
+        caller.setblocking(blocks)
+        stub = cast(Any, Stub(caller))
+        servers = OwnServers(stub, stub, stub, stub)
+        servers.add(server, os.getpid(), server.fileno())
+        local = loopback(server.getsockname()[1])
+        assert servers.connect(stub, local, REFUSAL) == answer
+        servers.close()
+        assert os.get_blocking(caller.fileno()) is blocks
+    assert stub.armed == 1
+    [recorded] = [each["event"] for each in stub.recorded]
+    assert (recorded["decision"], recorded["rule"]) == ("allow", OWN_SERVER)
+    assert (recorded["target"], recorded["port"]) == (str(local.host), local.port)
+
+
+def test_a_connect_does_not_wait_where_many_wait_already(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(held_connects, "HELD_MAX", 0)
+    with socket.socket() as caller:
+        stub = cast(Any, Stub(caller))
+        servers = OwnServers(stub, stub, stub, stub)
+        monkeypatch.setattr(servers, "_standing", lambda _: Standing.OWN)
+        monkeypatch.setattr(servers, "_try", lambda _: None)
+        assert servers.connect(stub, loopback(1024), REFUSAL) == errno.EAGAIN
+        servers.close()
 
 
 @pytest.mark.parametrize(
@@ -66,6 +102,7 @@ class ServesOnce(Stub):
     """A server that closes its socket once it has a connection; descriptor 1 is that socket, 2 another."""
 
     def __init__(self, server: socket.socket) -> None:
+        super().__init__(server)
         self._server = server
 
     def tcp_socket(self, call: object) -> socket.socket:
