@@ -22,6 +22,7 @@ def values(text: str, *kept: str) -> list[str]:
     [
         (CANARY, ""),
         (CANARY, " next"),
+        (f"true{CANARY}", ""),
         (f"'{CANARY} {CANARY}'", " next"),
         (f'"{CANARY}', ""),
         (f"{CANARY}&{CANARY}", "\n"),
@@ -56,6 +57,7 @@ def test_a_word_in_the_place_of_a_path_may_be_the_secret_itself() -> None:
 
 def test_in_a_query_the_next_pair_is_left() -> None:
     assert values("https://h/?my_token=a&page=2;b#c_token=d") == ["a", "d"]
+    assert values("https://h/?page=2&my_token=a;page=3 /?my_token=b#top") == ["a", "b"]
     assert values("-d my_token=a&page=2") == ["a&page=2"]
 
 
