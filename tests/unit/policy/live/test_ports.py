@@ -69,8 +69,10 @@ def test_an_allowed_port_is_reached_at_its_place_only(
     ],
 )
 def test_a_port_is_denied_at_its_place_only(target: str, host: str, is_denied: bool) -> None:
-    denier = ports(("deny", target)).denied(ip_address(host), 5432)
-    assert denier == ("nono deny, by a person" if is_denied else None)
+    live, address = ports(("deny", target)), ip_address(host)
+    denier = "nono deny, by a person" if is_denied else None
+    assert live.denied(address, 5432) == denier
+    assert live.denied_to_bind(address, 5432) == denier
 
 
 def test_a_denial_alone_leads_nowhere() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from nono.policy.capability import Access
 from nono.policy.hosts.host_filter import HostFilter, Refuse
-from nono.policy.live.rule import TARGET_MAX, LiveRule, parse_wanted
+from nono.policy.live.rule import FOR_MAX_S, TARGET_MAX, LiveRule, parse_wanted
 
 
 def target(kind: str, text: str) -> str:
@@ -22,6 +22,34 @@ def test_a_field_that_would_be_ignored_is_refused(further: dict[str, object], mi
     assert parse_wanted({**wanted, "for_s": 60, "writes": False}).for_s == 60
     with pytest.raises(ValueError, match=mistake):
         parse_wanted(wanted | further)
+
+
+@pytest.mark.parametrize("for_s", [0, -1, True, 1.5, "60", FOR_MAX_S + 1])
+def test_a_rule_ends_within_a_year_or_with_its_session(for_s: object) -> None:
+    wanted = {"decision": "allow", "kind": "host", "target": "x.example"}
+    assert [parse_wanted({**wanted, "for_s": each}).for_s for each in (None, 1, FOR_MAX_S)] == [
+        None,
+        1,
+        FOR_MAX_S,
+    ]
+    with pytest.raises(ValueError, match='"for_s" is a number of seconds'):
+        parse_wanted({**wanted, "for_s": for_s})
+
+
+@pytest.mark.parametrize(
+    ("decision", "writes", "access"),
+    [("allow", False, Access.READ), ("allow", True, Access.READWRITE), ("deny", False, Access.READWRITE)],
+)
+def test_a_denial_is_for_writing_too(decision: str, writes: bool, access: Access) -> None:
+    wanted = {"decision": decision, "kind": "path", "target": "/a", "writes": writes}
+    assert parse_wanted(wanted).access is access
+
+
+@pytest.mark.parametrize("kind", ["path", "socket"])
+@pytest.mark.parametrize("text", ["run/a", "/run/a\0"])
+def test_what_is_no_absolute_path_is_refused(kind: str, text: str) -> None:
+    with pytest.raises(ValueError, match="is not an absolute path"):
+        target(kind, text)
 
 
 @pytest.mark.parametrize("kind", ["path", "socket"])
