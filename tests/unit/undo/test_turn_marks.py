@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nono.audit.event import Event
+from nono.launch.around import turn_marks
 from nono.launch.around.turn_marks import TurnMarks
 from nono.launch.session import Session
 from nono.undo.looking import Allowance
@@ -74,6 +75,49 @@ def test_a_full_store_ends_the_marks_with_one_sentence(stage: Stage) -> None:
     assert run.events == []
     [sentence] = run.said
     assert sentence == "undo takes no more marks between turns, from turn 1 on: the store of undo is full"
+
+
+def test_marks_end_with_a_sentence_where_no_thread_can_be_started(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(*_: object, **__: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(anyio.to_thread, "run_sync", refuse)
+    with kept(stage) as run:
+        run.turn(1)
+        run.turn(2)
+    assert run.events == []
+    (sentence,) = run.said
+    assert sentence.endswith("from turn 1 on: can't start new thread")
+
+
+def test_a_mark_that_was_given_up_leaves_what_it_looked_at_to_the_next(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was written is told once: the next mark has to search for it."""
+
+    def given_up(*_: object) -> None:
+        raise KeyError
+
+    with kept(stage) as run:
+        (stage.root / "file").write_text("one")
+        monkeypatch.setattr(run.taken, "mark", given_up)
+        with pytest.raises(KeyError):
+            run.turn(1)
+        monkeypatch.undo()
+        run.turn(2)
+        assert run.changed == [1]
+
+
+@pytest.mark.parametrize("held_s", [-1, 3600])
+def test_a_mark_that_took_longer_than_a_request_is_held_is_told_of(
+    held_s: int, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turn_marks, "MAX_HELD_S", held_s)
+    with kept(stage) as run:
+        run.turn(1)
+    assert ["the mark before turn 1 took 0 s" in each for each in run.said] == [True] * (held_s < 0)
 
 
 def test_no_more_snapshots_are_taken_than_configured(stage: Stage) -> None:
