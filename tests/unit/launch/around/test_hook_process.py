@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from nono.disk.descriptor import is_readable
+from nono.kernel import process
+from nono.launch.around import hook_process
 from nono.launch.around.hook_process import OUTPUT_BYTES, Ran, ended
 
 LIMIT_S = 30.0
@@ -38,11 +42,11 @@ def typed() -> Iterator[None]:
         os.close(descriptor)
 
 
-def hook(directory: Path, script: str, interpreter: str = "/bin/sh") -> Ran:
+def hook(directory: Path, script: str, interpreter: str = "/bin/sh", limit_s: float = LIMIT_S) -> Ran:
     path = directory / "hook"
     path.write_text(f"#!{interpreter}\n{script}\n")
     path.chmod(0o755)
-    return ended(str(path), {"PATH": os.defpath}, LIMIT_S)
+    return ended(str(path), {"PATH": os.defpath}, limit_s)
 
 
 def test_no_signal_is_blocked_or_ignored_in_a_hook(tmp_path: Path) -> None:
@@ -70,3 +74,41 @@ def test_the_end_of_what_a_hook_says_is_kept(tmp_path: Path) -> None:
     ran = hook(tmp_path, "head -c 300000 /dev/zero | tr '\\0' x; echo the end")
     assert ran.output.endswith("xthe end")
     assert len(ran.output) == OUTPUT_BYTES - 1  # without its line end
+
+
+def test_a_hook_that_takes_too_long_is_ended(tmp_path: Path) -> None:
+    ran = hook(tmp_path, "exec sleep 987", limit_s=0)
+    assert (ran.status, ran.problem) == (-signal.SIGTERM, "took longer than 0 s and was ended")
+
+
+def test_a_hook_may_be_given_any_time(tmp_path: Path) -> None:
+    """poll(2) takes no more than 24 days."""
+    assert hook(tmp_path, "exit 0", limit_s=1e12).status == 0
+
+
+def test_a_signal_for_the_run_ends_a_hook_with_its_group(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hook_process, "TERMINATION_S", 0.0)
+    os.mkfifo(tmp_path / "up")
+    main, left = threading.get_ident(), list[int]()
+
+    def interrupt() -> None:
+        left.append(os.pidfd_open(int((tmp_path / "up").read_text())))
+        signal.pthread_kill(main, signal.SIGTERM)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    ran = hook(tmp_path, f"trap '' TERM; sleep 987 & echo $! > {tmp_path}/up; wait")
+    thread.join()
+    assert signal.sigwait((signal.SIGTERM,)) == signal.SIGTERM  # left for the run
+    assert (ran.status, ran.interrupted_by) == (-signal.SIGKILL, signal.SIGTERM)
+    assert ran.problem == "was ended: the run was interrupted"
+    assert is_readable(left[0], within_s=10)
+    os.close(left[0])
+
+
+def test_a_hook_gets_the_limit_of_open_files_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = list[int]()
+    monkeypatch.setattr(process, "restore_open_files", asked.append)
+    assert hook(tmp_path, "echo $$").output == str(*asked)
