@@ -19,7 +19,7 @@ from nono.audit.event import Event
 from nono.audit.reading import Reading, Record
 from nono.outward import events
 from nono.outward.head import Head
-from nono.outward.ocsf.parts import Disposition
+from nono.outward.ocsf.parts import Action, Disposition, Status
 from nono.outward.ocsf.projection import Projection
 
 AT = "2026-01-02T03:04:05+01:00"
@@ -185,6 +185,59 @@ def test_instruction_files_that_were_refused_are_told_from_those_that_were_check
 def test_a_question_about_a_file_is_told_from_its_answer(decision: Any, disposition: Disposition) -> None:
     asked = event.capability_decision(ASKED, decision, "terminal", 0)
     assert Projection("s", "host").document(records_of([asked])[0])["disposition_id"] == disposition
+
+
+def document_of(written: Event) -> dict[str, Any]:
+    return dict(Projection("s", "host").document(records_of([written])[0]))
+
+
+@pytest.mark.parametrize(
+    ("decision", "action", "disposition", "status"),
+    [
+        ("allow", Action.ALLOWED, Disposition.ALLOWED, Status.SUCCESS),
+        ("deny", Action.DENIED, Disposition.BLOCKED, Status.FAILURE),
+        ("approve_requested", Action.OBSERVED, Disposition.DELAYED, Status.SUCCESS),
+        ("approve_granted", Action.ALLOWED, Disposition.APPROVED, Status.SUCCESS),
+        ("approve_denied", Action.DENIED, Disposition.REJECTED, Status.FAILURE),
+        ("approve_timeout", Action.DENIED, Disposition.BLOCKED, Status.FAILURE),
+        ("approve_error", Action.DENIED, Disposition.ERROR, Status.FAILURE),
+        ("of a later version", Action.DENIED, Disposition.ERROR, Status.FAILURE),
+    ],
+)
+def test_what_was_decided_about_a_request_is_told_apart(
+    decision: Any, action: Action, disposition: Disposition, status: Status
+) -> None:
+    for more in ({}, {"method": "GET", "path": "/"}):
+        said = document_of(network(decision, **more))
+        assert (said["action_id"], said["disposition_id"], said["status_id"]) == (action, disposition, status)
+
+
+def test_a_refusal_says_by_which_rule_why_and_how_often() -> None:
+    written = network(
+        "deny", reason="no rule", rule="r", origin="profile", repeats=9, method="GET", path="/", status=403
+    )
+    said = document_of(written)
+    assert said["firewall_rule"] == {"name": "r", "desc": "profile"}
+    assert (said["status_detail"], said["count"]) == ("no rule", 9)
+    assert said["http_response"] == {"code": 403}
+
+
+@pytest.mark.parametrize(
+    ("failures", "status"),
+    [((None, None), Status.SUCCESS), (("reset", None), Status.SUCCESS), (("reset", "reset"), Status.FAILURE)],
+)
+def test_ended_requests_failed_if_each_of_them_did(failures: tuple[Any, ...], status: Status) -> None:
+    rows = [Ended() for _ in failures]
+    for row, failure in zip(rows, failures, strict=True):
+        row.failure = failure
+    assert document_of(outcomes.RequestsEnded(rows))["status_id"] == status
+
+
+@pytest.mark.parametrize(
+    ("case", "status"), [("captured", Status.SUCCESS), ("no credential", Status.FAILURE)]
+)
+def test_a_credential_that_was_not_captured_is_a_failure(case: str, status: Status) -> None:
+    assert document_of(CASES[case][0])["status_id"] == status
 
 
 def test_a_denial_at_the_name_of_a_service_names_the_port_of_its_host() -> None:
