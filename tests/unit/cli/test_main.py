@@ -388,9 +388,41 @@ def test_why_knows_what_the_limits_of_a_service_cannot_count(
 
 @pytest.mark.parametrize("words", ["--version", "why --path /etc"])
 def test_output_that_cannot_be_written_is_one_sentence(words: str) -> None:
-    full = f"exec {sys.executable} -m nono {words} >/dev/full"
+    full = f"exec env -u PYTHONUNBUFFERED {sys.executable} -m nono {words} >/dev/full"
     result = subprocess.run(["sh", "-c", full], capture_output=True, text=True, check=False)
     assert (result.returncode, result.stderr) == (1, "nono: No space left on device\n")
+
+
+@pytest.mark.parametrize(
+    ("raised", "status", "said"),
+    [
+        (KeyboardInterrupt(), 130, ""),
+        (BrokenPipeError(), 1, ""),  # whoever reads the output, head(1) for instance, has enough
+        (
+            ImportError("no x"),
+            1,
+            "nono: a part of nono cannot be loaded: no x\nhint: if nono is being updated",
+        ),
+        (SyntaxError("y"), 1, "nono: a part of nono cannot be loaded: y\nhint: if nono is being updated"),
+    ],
+    ids=["Ctrl-C", "a closed pipe", "a module is gone", "half a module"],
+)
+def test_what_ends_a_command_has_its_status(
+    raised: BaseException,
+    status: int,
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def end(arguments: list[str]) -> int:
+        raise raised
+
+    monkeypatch.setattr("nono.cli.main._dispatch", end)
+    monkeypatch.setattr(sys, "stdout", sys.stdout)
+    ended, _, told = outcome(capsys, "run")
+    # Python flushes at exit, and would tell of a closed pipe itself.
+    assert (ended, sys.stdout is None) == (status, isinstance(raised, BrokenPipeError))
+    assert (told[: len(said)], bool(told)) == (said, bool(said))
 
 
 def test_a_full_disk_is_named_by_path_with_what_helps(
