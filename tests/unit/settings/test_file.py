@@ -140,6 +140,7 @@ def test_a_variable_goes_before_the_file(environ: dict[str, str], text: str | No
         ('[redaction]\nadd_flags = ["--x\\u001b"]', "redaction.add_flags: a name is empty or holds control"),
         ("[rollback]\nmax_sessions = 1.5", "rollback.max_sessions: expected a whole number"),
         ("[rollback]\nmax_storage_gb = -1", "rollback.max_storage_gb: -1.0 is not a number from 0 on"),
+        ("[rollback]\nmax_storage_gb = inf", "rollback.max_storage_gb: inf is not a number from 0 on"),
         ("[rollback]\nmax_storage_gb = nan", "rollback.max_storage_gb: nan is not a number from 0 on"),
         ("[rollback]\n[undo]", "undo: another name of rollback, which is given too"),
         ('[updates]\ncheck = "perhaps"', "updates.check: expected true or false"),

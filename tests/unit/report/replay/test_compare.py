@@ -101,6 +101,23 @@ def test_what_somebody_would_be_asked_about_does_not_break() -> None:
     assert (effects(result), result.breaks) == ([("asks", "/data/x (read)")], False)
 
 
+def test_a_name_that_the_proxy_takes_for_no_host_breaks() -> None:
+    assert effects(replayed([network("allow", "a..test")], policy(allow_domain=("b.test",)))) == [
+        ("breaks", "a..test:443")
+    ]
+
+
+def test_damaged_records_are_counted() -> None:
+    result = replayed([ALLOWED, {"type": "network"}, {"type": "capability_decision"}], policy())
+    assert result.unjudged == (("damaged records", 2),)
+
+
+def test_refused_accesses_fill_the_room_for_kinds_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tried, "TRIED_MAX", 1)
+    result = replayed([REFUSED, REFUSED, network("allow", "b.test")], policy())
+    assert (result.judged, result.unjudged) == (1, ((tried.FURTHER, 1),))
+
+
 def test_a_request_is_judged_by_its_method_and_path() -> None:
     rules = policy(allow_domain=("https://api.test/v1/**",))
     events = [request("GET", "/v1/chat?q=[REDACTED]"), request("GET", "/v2/chat")]
