@@ -1,11 +1,16 @@
-"""The first request of a control interface loads aiohttp, and holds nobody up meanwhile."""
+"""The first request of a control interface loads aiohttp, which holds nobody up; few are connected."""
 
 from __future__ import annotations
 
+import asyncio
+import socket
 import subprocess
 import sys
+from typing import Any, cast
 
 import pytest
+
+from nono.control.take_over import CONNECTIONS_MAX, TakeOver
 
 # 9 to 15 on two cores, twice that if they are busy; 170 and more where the loop itself imports.
 PAUSE_MS_MAX = 50.0
@@ -81,3 +86,60 @@ def test_the_import_gives_the_interpreter_back_sooner_than_others() -> None:
     before, meanwhile, after = map(float, done.stdout.split())
     assert meanwhile == 0.0005
     assert before == after > meanwhile
+
+
+class Server(asyncio.Protocol):
+    """What aiohttp makes of a session, with so many clients connected already; and one more client of it."""
+
+    def __init__(self, connected: int) -> None:
+        self.connections = range(connected)
+        self.received: list[bytes] = []
+        self._transport: asyncio.BaseTransport | None = None
+
+    @property
+    def server(self) -> Server:
+        return self
+
+    def __call__(self) -> Server:
+        return self
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self.received.append(data)
+
+    async def cleanup(self) -> None:
+        if self._transport is not None:
+            self._transport.close()
+        await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize(
+    ("connected", "is_over", "is_served"),
+    [(CONNECTIONS_MAX - 1, False, True), (CONNECTIONS_MAX, False, False), (0, True, False)],
+    ids=["the last place", "no place", "the session ends"],
+)
+def test_a_connection_that_is_not_served_is_closed(
+    connected: int, is_over: bool, is_served: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = Server(connected)
+
+    async def start(_: TakeOver) -> Server:
+        return server
+
+    async def take(accepted: socket.socket) -> None:
+        take_over = TakeOver(cast(Any, None))
+        if is_over:
+            await take_over.close()
+        take_over.take(accepted, b"GET")
+        await asyncio.gather(*take_over._taken)
+        assert (accepted.fileno() >= 0) is is_served
+        await take_over.close()
+
+    monkeypatch.setattr(TakeOver, "_start", start)
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.setblocking(False)
+        asyncio.run(take(ours))
+    assert server.received == [b"GET"] * is_served
