@@ -18,7 +18,7 @@ from nono.policy.files.grants import accesses
 from nono.policy.path_expansion import PathContext, is_within
 
 NAME = "nono"
-_LINKS = ("nono", "bin")  # below the caches of the person
+_LINKS = ("nono", "bin")  # below the caches of the person; a directory for each installation
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
@@ -61,9 +61,7 @@ def own_environment(
     own = realpath(dirname(sys.executable))
     # An environment that is granted itself is the one the person works in.
     if search_path is not None and sys.prefix != sys.base_prefix and not is_readable(own):
-        links = (
-            _linked(realpath(path_context.of_group("$XDG_CACHE_HOME")), join(own, NAME)) if makes else None
-        )
+        links = _linked(realpath(path_context.of_group("$XDG_CACHE_HOME")), own) if makes else None
         if links is not None and is_grantable(links):
             missing.append(links)
         changed = _without(search_path, own, links if links in missing else None)
@@ -88,28 +86,32 @@ def _without(search_path: str, own: str, links: str | None) -> str | None:
     return os.pathsep.join(entry for entry in changed if entry is not None)
 
 
-def _linked(cache: str, program: str) -> str | None:
-    """Create the directory of _LINKS, which contains only nono. None if that is impossible.
+def _linked(cache: str, own: str) -> str | None:
+    """Create the directory below _LINKS that contains only this nono. None if that is impossible.
 
-    Another run, which was granted all caches, may have left programs there, or a link to another place.
+    One that several installations shared would lead the commands of one to the nono of the other, which they
+    are not granted. Another run, which was granted all caches, may have left programs there, or a link to
+    another place.
 
     cache: That of the person; canonical.
+    own: The directory that nono is in; canonical.
     """
+    names = (*_LINKS, own.strip("/").replace("/", "-"))
     try:
         os.makedirs(cache, mode=0o700, exist_ok=True)
         directory = os.open(cache, _DIRECTORY)
-        for name in _LINKS:
+        for name in names:
             above, directory = directory, _below(directory, name)
             os.close(above)
     except OSError:
         return None
     try:
-        _leave_only(program, directory)
+        _leave_only(join(own, NAME), directory)
     except OSError:
         return None
     finally:
         os.close(directory)
-    return join(cache, *_LINKS)
+    return join(cache, *names)
 
 
 def _below(parent: int, name: str) -> int:

@@ -14,6 +14,9 @@ from nono.policy.capability import Denial
 from nono.policy.files.denials import DenyRules
 from nono.policy.path_expansion import PathContext
 
+OWN = realpath(dirname(sys.executable))
+LINKS = f"nono/bin/{OWN[1:].replace('/', '-')}"
+
 
 def of_run(home: Path) -> OwnEnvironment:
     """Return that of a run in a shell where nono's own virtual environment is active."""
@@ -28,7 +31,7 @@ pytestmark = pytest.mark.skipif(sys.prefix == sys.base_prefix, reason="nono is n
 def test_a_command_finds_nothing_that_another_run_left_beside_nono(tmp_path: Path) -> None:
     """One that is granted ~/.cache may write there, and this directory may be the first of PATH."""
     found = of_run(tmp_path)
-    links = tmp_path / ".cache/nono/bin"
+    links = tmp_path / ".cache" / LINKS
     assert [each.name for each in links.iterdir()] == ["nono"]
     (links / "git").write_text("#!/bin/sh\n")
     (links / "ls").symlink_to("git")
@@ -37,7 +40,22 @@ def test_a_command_finds_nothing_that_another_run_left_beside_nono(tmp_path: Pat
     again = of_run(tmp_path)
     assert again == found
     assert [each.name for each in links.iterdir()] == ["nono"]
-    assert (links / "nono").readlink() == Path(realpath(dirname(sys.executable)), "nono")
+    assert (links / "nono").readlink() == Path(OWN, "nono")
+
+
+def test_a_second_installation_leaves_a_running_command_its_own_nono(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as a checkout's beside that of `uv tool`: the commands of one are not granted the other."""
+    first = of_run(tmp_path)
+    (tmp_path / "other/bin").mkdir(parents=True)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "other/bin/python3"))
+    second = of_run(tmp_path)
+    found = [str(each.search_path).partition(":")[0] for each in (first, second)]
+    assert [str(Path(each, "nono").readlink()) for each in found] == [
+        f"{OWN}/nono",
+        f"{tmp_path}/other/bin/nono",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -62,7 +80,7 @@ def test_an_installation_is_granted_only_where_nothing_kept_from_the_command_lie
     assert [each.path for each in found.grants] == (["/opt/env"] if is_granted else [])
 
 
-@pytest.mark.parametrize("link", [".cache/nono/bin", ".cache/nono"])
+@pytest.mark.parametrize("link", [f".cache/{LINKS}", ".cache/nono/bin", ".cache/nono"])
 def test_a_link_that_another_run_left_there_grants_nothing(link: str, tmp_path: Path) -> None:
     documents = tmp_path / "documents"
     (documents / "bin").mkdir(parents=True)
@@ -76,10 +94,10 @@ def test_a_link_that_another_run_left_there_grants_nothing(link: str, tmp_path: 
     assert [*(documents / "bin").iterdir()] == []
 
     (tmp_path / link).unlink()
-    assert of_run(tmp_path).search_path == f"{tmp_path}/.cache/nono/bin:/usr/bin"
+    assert of_run(tmp_path).search_path == f"{tmp_path}/.cache/{LINKS}:/usr/bin"
 
 
 def test_caches_that_the_person_keeps_elsewhere_are_used(tmp_path: Path) -> None:
     (tmp_path / "disk").mkdir()
     (tmp_path / ".cache").symlink_to("disk")
-    assert of_run(tmp_path).search_path == f"{tmp_path}/disk/nono/bin:/usr/bin"
+    assert of_run(tmp_path).search_path == f"{tmp_path}/disk/{LINKS}:/usr/bin"
