@@ -567,6 +567,24 @@ def test_an_agent_that_failed_without_its_profile_is_told_of_it(
     assert ("qwen ran without its profile; --profile qwen-code" in ended.stderr) is is_told
 
 
+@pytest.mark.parametrize(
+    ("program", "flags", "is_told"),
+    [("qwen", [], True), ("other", [], False), ("qwen", ["--profile=coding-agent"], False)],
+)
+def test_an_agent_that_is_not_granted_is_told_of_its_profile_first(
+    sandbox: NonoRun, program: str, flags: list[str], is_told: bool
+) -> None:
+    (sandbox.user.home / "tools").mkdir()
+    agent = _written(sandbox.user.home / "tools" / program, "#!/bin/sh\nexit 3\n")
+    agent.chmod(0o755)
+    for path in (agent.parent, agent):
+        sandbox.give(path)
+    ended = sandbox.bare([*NONO, "run", "--allow", str(sandbox.project), *flags, "--", str(agent)])
+    alone = f"--read-file {agent}"
+    said = f"--profile qwen-code is for qwen; to grant the file alone: {alone}" if is_told else alone
+    assert (ended.exit_code, f"hint: {said}" in ended.stderr.splitlines()) == (127, True), ended.stderr
+
+
 @pytest.mark.parametrize(("program", "is_told"), [("pi", True), ("pie", False)])
 def test_an_agent_without_a_shipped_profile_that_may_not_write_its_state_is_told_where_it_is(
     sandbox: NonoRun, program: str, is_told: bool

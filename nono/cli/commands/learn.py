@@ -56,7 +56,7 @@ def run(argv: Sequence[str]) -> int:
     if given.flag("allow_net"):
         raise ConfigError("--allow-net opens the network, and then nobody sees which hosts are reached.")
     likely = Probe(network=True, private_network=False)
-    with told_why() as begun, Launch(environ, fork_launcher(environ, likely)) as launch:
+    with told_why(given) as begun, Launch(environ, fork_launcher(environ, likely)) as launch:
         # Imported here, after the fork: a user's profile brings pydantic.
         from nono.cli.commands.profile.target import target_of
         from nono.cli.dry_run import conclude

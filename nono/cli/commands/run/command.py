@@ -224,7 +224,7 @@ def _run(call: Call, apart: Apart | None = None, startup_s: int = 0) -> int:
     from nono.launch.run import Launch
 
     front = None if apart is None else _front(apart, startup_s)
-    with told_why() as begun, Launch(environ, launcher) as launch:
+    with told_why(given) as begun, Launch(environ, launcher) as launch:
         config = preferences(given, environ, console, long_lived=True)
         if front is not None:
             front.detach_keys = config.ui.detach_sequence

@@ -11,6 +11,7 @@ from nono.sandbox.command import STATUS_NOT_EXECUTED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from nono.cli.args.parse import Given
     from nono.cli.commands.run.call import Call
     from nono.launch.lifecycle import Outcome
     from nono.launch.prepare import Prepared
@@ -23,7 +24,7 @@ WORTH_A_REPORT_S = 10.0
 
 
 @contextmanager
-def told_why() -> Iterator[list[Prepared]]:
+def told_why(given: Given) -> Iterator[list[Prepared]]:
     """Say what the program lacks if the kernel does not start it. The block adds the run to the list."""
     begun: list[Prepared] = []
     try:
@@ -34,7 +35,7 @@ def told_why() -> Iterator[list[Prepared]]:
         # Imported here: most commands start.
         from nono.cli.diagnostics.not_started import with_reason
 
-        raise with_reason(error, begun[0]) from error
+        raise with_reason(error, begun[0], given) from error
 
 
 def report_on(
