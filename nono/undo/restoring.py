@@ -241,9 +241,9 @@ def restore(
     left += acting.failed
     after = _updated(safety._replace(number=safety.number + 1, kind=RESTORED), steps, None)
     left += [
-        Refused(step.full_path, "it still differs after the restore")
+        Refused(step.full_path, _still(step.was, now))
         for step in done
-        if not _is_brought_back(step, after.tree(step.root).entries.get(step.path))
+        if not _is_brought_back(step, now := after.tree(step.root).entries.get(step.path))
     ]
     write_snapshot(kept.directory, after, safety)
     kept.info = kept.info._replace(snapshot_count=after.number + 1)
@@ -257,6 +257,21 @@ def _is_brought_back(step: Step, now: Entry | None) -> bool:
     return found is None or (
         found is ChangeType.TOUCHED and step.was is not None and step.was.kind == DIRECTORY
     )
+
+
+def _still(was: Entry | None, now: Entry | None) -> str:
+    """Say that a path still differs, and in what, where what it holds is back."""
+    told = "it still differs after the restore"
+    if was is None or now is None or (was.kind, was.content) != (now.kind, now.content):
+        return told
+    pairs = (
+        ("owner", was.uid, now.uid),
+        ("group", was.gid, now.gid),
+        ("mode", was.mode, now.mode),
+        ("attributes", was.attributes, now.attributes),
+    )
+    differing = [name for name, old, new in pairs if old != new]
+    return f"{told}: {', '.join(differing)}" if differing else told
 
 
 def _keep_present(kept: Kept, prepared: Prepared, steps: list[Step]) -> Snapshot:

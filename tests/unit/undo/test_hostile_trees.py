@@ -262,7 +262,7 @@ def test_attributes_too_large_to_keep_are_said_not_to_be_back(in_memory: Stage) 
     (stage.root / "file").write_text("old")
     _enlarge(stage.root / "file", 2)
     assert stage.run(lambda: (stage.root / "file").write_text("by the run")) == ["modified file"]
-    assert stage.restore() == ["file: it still differs after the restore"]
+    assert stage.restore() == ["file: it still differs after the restore: attributes"]
     assert (stage.root / "file").read_text() == "old"
 
 
@@ -278,7 +278,7 @@ def test_more_names_of_attributes_than_the_kernel_lists_are_told(name: str, in_m
             os.setxattr(stage.root / name, f"user.{number:0200}", b"")
 
     assert stage.run(work) == [f"permissions {name}"]
-    assert stage.restore() == [f"{name}: it still differs after the restore"]
+    assert stage.restore() == [f"{name}: it still differs after the restore: attributes"]
 
 
 def test_a_tree_with_more_attributes_than_may_be_kept_is_refused(

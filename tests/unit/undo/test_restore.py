@@ -203,7 +203,7 @@ def test_a_file_of_somebody_else_lends_nobody_the_rights_of_the_restorer(
         raise PermissionError
 
     monkeypatch.setattr(os, "fchown", refused)
-    assert stage.restore() == ["theirs: it still differs after the restore"]
+    assert stage.restore() == ["theirs: it still differs after the restore: owner, mode"]
     assert theirs.stat().st_mode & 0o7777 == 0o755
     assert mine.stat().st_mode & 0o7777 == 0o6755
 
