@@ -55,9 +55,11 @@ def session_of(environ: Mapping[str, str], shared: Collection[str]) -> Session:
     if len(there) > SOCKETS_MAX:
         ((most, _),) = Counter(map(os.path.dirname, there)).most_common(1)
         raise _too_many(most)
-    of_keys = (each for each in directories_of_keys(home, environ) if os.path.isdir(each))
+    of_keys = map(os.path.realpath, filter(os.path.isdir, directories_of_keys(home, environ)))
     return Session(
-        first, tuple(path for path in there if path != first), tuple(map(os.path.realpath, of_keys))
+        first,
+        tuple(path for path in there if path != first),
+        tuple(each for each in of_keys if not is_within(home, each)),
     )
 
 

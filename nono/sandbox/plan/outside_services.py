@@ -200,7 +200,9 @@ def _is_granted_whole(directory: str, capabilities: CapabilitySet) -> bool:
 
 
 def _is_touched(directory: str, capabilities: CapabilitySet) -> bool:
-    """Return True if anything in the directory, or around it, is granted by anybody."""
+    """Return True if anything in the directory, or around it, is granted, or the command starts there."""
+    if is_within(capabilities.workdir, directory):
+        return True
     granted = [grant.path for grant in capabilities.grants]
     granted += [grant.path for grant in capabilities.sockets]
     return any(is_within(path, directory) or is_within(directory, path) for path in granted)

@@ -103,6 +103,8 @@ def test_an_ssh_that_others_share_is_found_and_no_key_beside_it(home: Path) -> N
     found = {path for path in session.sockets if "/.ssh" in path}
     assert found == {f"{home}/.ssh/master", f"{home}/.ssh/cm/me@host:22"}
     assert session.of_keys == (f"{home}/.ssh",)
+    around = {**environ(home, ""), "GNUPGHOME": str(home.parent)}
+    assert session_of(around, ()).of_keys == (f"{home}/.ssh",)
 
 
 @pytest.mark.parametrize("has_link", [False, True], ids=["home", "a link to home"])

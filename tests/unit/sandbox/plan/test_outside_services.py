@@ -95,6 +95,8 @@ MASTER = f"{KEYS}/cm"
         (capabilities(files(f"{KEYS}/known_hosts", "group:g")), (MASTER,)),
         (capabilities(files("/home/me")), (MASTER,)),
         (capabilities(sockets=(socket(f"{KEYS}/other"),)), (MASTER,)),
+        (capabilities()._replace(workdir="/home/me"), (KEYS,)),
+        (capabilities()._replace(workdir=f"{KEYS}/config.d"), (MASTER,)),
         (capabilities(sockets=(socket(MASTER),)), ()),
     ],
 )
