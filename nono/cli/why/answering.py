@@ -16,7 +16,7 @@ from nono.policy.capability import Access, Mask, NetworkMode
 from nono.policy.host_filesystem import HostFilesystem
 from nono.policy.hosts.hostname import HostError, canonical_host, ip_literal, parse_port
 from nono.policy.hosts.upstream import is_loopback
-from nono.policy.why.hosts import why_host, why_request
+from nono.policy.why.hosts import reads_paths, why_host, why_request
 from nono.policy.why.paths import Answer, kept_hook, masked_path, why_path_since
 from nono.printable import shell_word
 from nono.sandbox.plan.enforcement import Refusal, Rung
@@ -139,7 +139,8 @@ def _answer_of_host(rules: EffectivePolicy, parsed: argparse.Namespace) -> Answe
     if not path and parsed.method is None:
         return why_host(rules, host, port)
     try:
-        sent = canonical((path or "/").encode("utf-8", "surrogateescape")).decode("ascii")
+        lenient = not reads_paths(rules, host, port)
+        sent = canonical((path or "/").encode("utf-8", "surrogateescape"), lenient=lenient).decode("ascii")
     except MessageError as error:
         return Answer("denied", "proxy_filtered", details=f"the proxy refuses such a request: {error}")
     is_websocket = parsed.host.partition("://")[0] in ("ws", "wss")

@@ -113,6 +113,22 @@ def why_request(
     return ways[0]
 
 
+def reads_paths(rules: EffectivePolicy, host: str, port: int) -> bool:
+    """Return True if a rule for the host depends on how a path is read.
+
+    The proxy refuses spellings there that parsers may read differently.
+    """
+    name = canonical_host(host)
+    routes = (route for route in rules.routes if route.upstream.covers(name, port))
+    return bool(_scopes(rules, host)) or not all(map(_is_open, routes))
+
+
+def _is_open(route: Route) -> bool:
+    """Return True if nothing about the route depends on how a path is read (see nono.proxy.verdict.judge)."""
+    is_limited = route.upgrades or route.limits.count_usage
+    return route.endpoints.allows_all and not is_limited and not route.is_login
+
+
 class _Asked(NamedTuple):
     """A request that is asked about."""
 

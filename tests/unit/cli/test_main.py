@@ -343,6 +343,18 @@ def test_why_judges_a_url_by_the_rules_for_its_path(
     assert all(line in out for line in lines)
 
 
+@pytest.mark.parametrize("path", ["/ok/@scope%2Fname", "/ok//x", "/ok/.."])
+@pytest.mark.parametrize("rule", ["x.example", "https://x.example/ok/**"])
+def test_why_takes_a_spelling_that_parsers_may_read_otherwise_where_no_rule_reads_the_path(
+    path: str, rule: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, out, _ = outcome(
+        capsys, "why", "--allow-domain", rule, "--exit-code", "--host", f"https://x.example{path}"
+    )
+    is_allowed = rule == "x.example" and path != "/ok/.."
+    assert (status, "the proxy refuses such a request" in out) == (int(not is_allowed), not is_allowed)
+
+
 TOKENS = {"limits": {"output_tokens": 1000}}
 REQUESTS = {"limits": {"requests": 9}}
 LISTED = {"upgrades": [{"path": "/v1/live"}]}

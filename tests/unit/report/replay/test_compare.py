@@ -101,10 +101,21 @@ def test_what_somebody_would_be_asked_about_does_not_break() -> None:
     assert (effects(result), result.breaks) == ([("asks", "/data/x (read)")], False)
 
 
-def test_a_name_that_the_proxy_takes_for_no_host_breaks() -> None:
-    assert effects(replayed([network("allow", "a..test")], policy(allow_domain=("b.test",)))) == [
-        ("breaks", "a..test:443")
-    ]
+@pytest.mark.parametrize("path", ["/v1//b", "/v1/@scope%2Fname"])
+def test_a_path_that_parsers_may_read_otherwise_breaks_where_a_rule_reads_it(path: str) -> None:
+    asked = request("GET", path)
+    assert replayed([asked], policy(allow_domain=("api.test",))).differences == ()
+    (difference,) = replayed([asked], policy(allow_domain=("https://api.test/v1/**",))).differences
+    assert (difference.effect, difference.why[:24]) == (Effect.BREAKS, "the proxy refuses that: ")
+
+
+@pytest.mark.parametrize("narrow", [(), ("openai:GET:/v1/**",)], ids=["every path", "some paths"])
+def test_so_it_is_with_the_rules_of_a_credential(narrow: tuple[str, ...]) -> None:
+    asked = request(
+        "GET", "/v1//b", route_id="openai", managed_credential_active=True, upstream="api.openai.com:443"
+    )
+    result = replayed([asked], policy(credential=("openai",), allow_endpoint=narrow))
+    assert result.breaks is bool(narrow)
 
 
 def test_damaged_records_are_counted() -> None:
