@@ -22,6 +22,7 @@ ALIVE = 7
         ("new.sock", False),
         ("intercept-8-gone", True),
         (f"intercept-{ALIVE}-gone", False),
+        ("intercept-8-here", False),
         ("proxy-8-0123456789abcdef.env", True),
         (f"proxy-{ALIVE}-0123456789abcdef.env", False),
         (".gone.json.0123456789abcdef.tmp", True),
