@@ -18,7 +18,7 @@ from nono.errors import UsageError
 from nono.launch.state.file import read_own_state
 from nono.paths import STATE_VARIABLE
 from nono.policy.capability import Access
-from nono.printable import printable_line, shell_word
+from nono.printable import printable_line
 from nono.sandbox.plan.scope_query import SCOPES, ScopeAnswer
 
 DESCRIPTION = "Says whether a path, a host or a variable would be allowed under the options given, and why."
@@ -34,11 +34,7 @@ def run(argv: Sequence[str]) -> int:
     own = list(argv[: argv.index("--")] if "--" in argv else argv)
     parsed = parser(own).parse_args(own)
     if parsed.question is not None and not any(getattr(parsed, name) for name in QUESTIONS):
-        kind = _kind_of(parsed.question)
-        setattr(parsed, kind, parsed.question)
-        if kind == "host" and "://" not in parsed.question:
-            for_a_file = f"nono why {shell_word('./' + parsed.question)}"
-            print(f"hint: this is taken for a host; {for_a_file} asks about a file", file=sys.stderr)
+        setattr(parsed, _kind_of(parsed.question), parsed.question)
     elif parsed.question is not None:
         raise UsageError(f"'{parsed.question}' is a second question; ask one", hint="nono why --help")
     _check_question(parsed)

@@ -37,7 +37,7 @@ def why_host(rules: EffectivePolicy, host: str, port: int) -> Answer:
         if hosts is None:
             return _blocked(capabilities.ports, host, port)
     if hosts is None:
-        return Answer("allowed", "network_allowed")
+        return Answer("allowed", "network_allowed", details=f"host {host}, port {port}")
     answer = _through_route(rules, hosts, host, port) or _by_filter(rules, hosts, host, port)
     if answer.suggested_flag is None or not _is_opened_by_its_port(host, port):
         return answer
