@@ -180,6 +180,26 @@ def agents_watched(prepared: Prepared, insist: Warn) -> Iterator[None]:
 
 
 @contextmanager
+def denied_files_watched(prepared: Prepared, insist: Warn) -> Iterator[None]:
+    """Say, even in a silent run, which denied files git holds empty now."""
+    repository, masking = prepared.resolved.repository, prepared.capabilities.masking
+    if repository is None or not masking.masks:
+        yield
+        return
+    from nono.launch.around.left import emptied_files
+
+    files = emptied_files.files_of(masking, repository)
+    before = emptied_files.look(repository, files) if files else frozenset()
+    try:
+        yield
+    finally:  # whatever happened, as above
+        with ToldIfSlow(lambda: repository.top, insist):
+            sentences = list(emptied_files.sentences(repository, files, before)) if files else []
+        for sentence in sentences:
+            insist(sentence)
+
+
+@contextmanager
 def gh_watched(prepared: Prepared, insist: Warn) -> Iterator[None]:
     """Say, even in a silent run, that gh has kept a token where the command can read it."""
     directory = dict(prepared.resolved.environment.fixed).get("GH_CONFIG_DIR")

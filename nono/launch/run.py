@@ -306,6 +306,7 @@ class Launch:
             with (
                 optional.repositories_watched(session, prepared, insist),
                 optional.agents_watched(prepared, insist),
+                optional.denied_files_watched(prepared, insist),
                 optional.gh_watched(prepared, insist),
             ):
                 try:

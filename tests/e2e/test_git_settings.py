@@ -86,3 +86,17 @@ def test_a_run_with_the_dotfiles_does_not_choose_what_the_next_run_reads(person:
     own = "[core]\n\thooksPath = ~/letters\n"
     (home / ".gitconfig").write_text(own)
     assert person.run(["cat", str(letters / "one")], profile=profile).stdout == "canary"
+
+
+@pytest.mark.needs("mounts")
+def test_a_denied_file_that_a_commit_empties_is_told_and_one_that_it_leaves_is_not(person: NonoRun) -> None:
+    profile = {"groups": {"include": ["git_config"]}, "filesystem": {"deny": ["$WORKDIR/key.env"]}}
+    made = person.bare(["sh", "-euc", "git init -q .; echo KEY=1 > key.env; git add .; git commit -qnm one"])
+    assert made.exit_code == 0, made.stderr
+    for argv, is_told in (
+        (["git", "commit", "-qn", "--allow-empty", "-m", "two"], False),
+        (["git", "commit", "-qnam", "three"], True),
+    ):
+        ended = person.run(argv, profile=profile, flags=["--silent"])
+        assert ended.exit_code == 0, ended.stderr
+        assert ("this run put key.env into git without content" in ended.stderr) is is_told

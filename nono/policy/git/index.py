@@ -1,6 +1,6 @@
-"""Find the submodules in the index of a git repository (gitformat-index(5)).
+"""Find submodules and empty files in the index of a git repository (gitformat-index(5)).
 
-`git status` runs git in each, and there what the settings of that repository name.
+`git status` runs git in each submodule, and there what the settings of that repository name.
 """
 
 from __future__ import annotations
@@ -15,6 +15,10 @@ _ENTRIES_AT, _ALIGNMENT = 12, 8  # of the entries before version 4
 _MODE_AT = 24  # in an entry
 _HASHES = (20, 32)  # bytes of SHA-1 and SHA-256; the index does not say which
 _EXTENDED, _LENGTH = 0x4000, 0xFFF  # in the flags of an entry
+_EMPTY = (  # the hashes of a file without content, SHA-1 and SHA-256
+    bytes.fromhex("e69de29bb2d1d6434b8b29ae775ad8c2e48c5391"),
+    bytes.fromhex("473a0f4c3be8a93681a267e3b1e9a7dcda1185436fe141f7749120a303721813"),
+)
 _NAME_MAX = 4096  # of a path (PATH_MAX)
 _SPARSE = b"sdir"  # an extension: the index may have directories
 _SPLIT = b"link\0\0"  # an extension of less than 64 KiB
@@ -57,6 +61,22 @@ def _entries_of(content: bytes, mode: bytes, *, every_mode: bool) -> Iterator[by
             for hash_bytes in _HASHES:
                 yield from _names(content, found - _MODE_AT + 40 + hash_bytes)
         found = content.find(mode, found + 1)
+
+
+def has_empty(content: bytes, name: bytes) -> bool:
+    """Check whether a file of this name is in the index without content.
+
+    False in version 4, which cuts names short.
+    """
+    at = content.find(name + b"\0")
+    while at >= 0:
+        for flags_at, is_extended in ((at - 2, False), (at - 4, True)):
+            flags = int.from_bytes(content[max(flags_at, 0) : flags_at + 2])
+            is_whole = flags & _LENGTH == min(len(name), _LENGTH)  # the end of a longer name is none
+            if is_whole and bool(flags & _EXTENDED) == is_extended and content.endswith(_EMPTY, 0, flags_at):
+                return True
+        at = content.find(name + b"\0", at + 1)
+    return False
 
 
 def is_split(content: bytes) -> bool:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from nono.policy.git.index import _MODE_AT, gitlinks_of, is_split
+from nono.policy.git.index import _MODE_AT, gitlinks_of, has_empty, is_split
 from support.running.pace import PACE
 
 NAMES = ("a", "a/b", "sub", "sub-module", "x" * 300, "link", "deep/" * 40 + "end", "ü", "z" * 4100)
@@ -49,6 +49,21 @@ def test_each_submodule_is_found(tmp_path: Path, hash_name: str, version: int, e
 def test_an_index_without_submodules_has_none(tmp_path: Path) -> None:
     content = made(tmp_path, "touch a b; mkdir c; touch c/link; git add .")
     assert found(content, every_mode=True) == found(content, every_mode=False) == set()
+
+
+@pytest.mark.parametrize("hash_name", ["sha1", "sha256"])
+@pytest.mark.parametrize("version", [2, 3])
+def test_a_file_without_content_is_known_by_its_whole_name(
+    tmp_path: Path, hash_name: str, version: int
+) -> None:
+    script = "mkdir d; touch d/empty ü; echo 1 | tee full d/full; git add .; "
+    script += "git rm -q --cached full; git add -N full; " if version == 3 else ""
+    content = made(tmp_path, script, hash_name=hash_name)
+    assert content[7] == version
+    names = ["d/empty", "ü", "empty", "d/full", "d"]
+    assert [name for name in names if has_empty(content, os.fsencode(name))] == names[:2]
+    # `git add -N` gives a file that is to be added later the hash of an empty one.
+    assert has_empty(content, b"full") is (version == 3)
 
 
 @pytest.mark.parametrize(("place", "is_named"), [(19, False), (_MODE_AT, True)], ids=["inode", "mode"])
