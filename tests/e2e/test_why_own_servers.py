@@ -9,9 +9,9 @@ from support.nono_run import NONO, NonoRun
 OWN = "a server that the command itself has started is reached at 127.0.0.1:3000 without an option"
 SERVES = """
 import http.client, http.server, threading
-server = http.server.HTTPServer(("127.0.0.1", 3000), http.server.SimpleHTTPRequestHandler)
+server = http.server.HTTPServer(("127.0.0.1", 0), http.server.SimpleHTTPRequestHandler)
 threading.Thread(target=server.serve_forever, daemon=True).start()
-client = http.client.HTTPConnection("127.0.0.1", 3000)
+client = http.client.HTTPConnection(*server.server_address)
 client.request("GET", "/")
 print(client.getresponse().status)
 """
