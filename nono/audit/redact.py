@@ -123,11 +123,14 @@ def _without_secret_assignments(text: str, redaction: Redaction) -> str:
     has_members = any(mark in text for mark in _MEMBER_MARKS)
     if "=" not in text and not has_members:
         return text
-    from nono.policy.environment.secret_assignments import secret_assignments, secret_members
+    from nono.policy.environment.secret_assignments import plain, secret_assignments, secret_members
 
     removed = _removed_from(redaction)
     text = _without(text, secret_assignments(text, removed))
-    return _without(text, secret_members(text, removed)) if has_members else text
+    if not has_members:
+        return text
+    # Settings in JSON hold headers: {"Authorization": "Bearer x"}.
+    return _without(text, secret_members(text, removed, {*map(plain, redaction.headers)}))
 
 
 def _without(text: str, spans: Iterable[tuple[int, int]]) -> str:

@@ -38,13 +38,16 @@ def secret_assignments(text: str, kept: Collection[str] = ()) -> Iterator[tuple[
         at = text.find("=", done)
 
 
-def secret_members(text: str, kept: Collection[str] = ()) -> Iterator[tuple[int, int]]:
+def secret_members(
+    text: str, kept: Collection[str] = (), added: Collection[str] = ()
+) -> Iterator[tuple[int, int]]:
     r"""Yield the beginning and end of each value, as in `"password": "x"` of JSON and `password: x` of YAML.
 
     Quotes are left in place, also those that a shell or another text has escaped (`\"password\":`). A name
     without quotes takes a blank or a quote behind its colon: `secret:1.2` is the tag of an image.
 
     kept: names that are no secrets, as `plain` spells them.
+    added: names that are, whatever they say.
     """
     done = 0
     at = text.find(":")
@@ -59,10 +62,11 @@ def secret_members(text: str, kept: Collection[str] = ()) -> Iterator[tuple[int,
         done = at + 1
         is_quoted = '"' in text[ends:at] or "'" in text[ends:at]
         is_member = is_quoted or text[done : done + 1] in _FOLLOWS_COLON
-        if is_member and name and name not in kept and says_secret(name, _RANDOM):
+        is_added = name in added
+        if is_member and name and name not in kept and (is_added or says_secret(name, _RANDOM)):
             begins, end = _member_value(text, done)
             value = text[begins : min(end, begins + _JUDGED)]
-            if value != "null" and not is_switch(value) and says_secret(name, value):
+            if value != "null" and not is_switch(value) and (is_added or says_secret(name, value)):
                 yield begins, end
                 done = end
         at = text.find(":", done)
@@ -79,12 +83,30 @@ def _member_value(text: str, at: int) -> tuple[int, int]:
     quote = text[at + len(escape) : at + len(escape) + 1]
     if quote in ('"', "'"):
         begins = at + len(escape) + 1
-        end = text.find(escape + quote, begins)
-        return begins, len(text) if end < 0 else end
+        return begins, _closing(text, begins, quote, is_escaped=bool(escape))
     if quote in ("{", "["):
         return at, at
     end = next((i for i in range(at, len(text)) if text[i] in _ENDS_MEMBER or text[i].isspace()), len(text))
     return at, end
+
+
+def _closing(text: str, begins: int, quote: str, *, is_escaped: bool) -> int:
+    r"""Return where a value ends: before its closing quote, which no backslash makes a part of the value.
+
+    is_escaped: The quotes themselves are escaped, as by a shell: `\"` closes the value, and `\\\"` is in it.
+    """
+    end = text.find(quote, begins)
+    while end >= 0:
+        start = end
+        while start > begins and text[start - 1] == "\\":
+            start -= 1
+        slashes = end - start
+        if is_escaped and slashes % 4 == 1:
+            return end - 1
+        if not is_escaped and slashes % 2 == 0:
+            return end
+        end = text.find(quote, end + 1)
+    return len(text)
 
 
 def plain(name: str) -> str:

@@ -111,7 +111,7 @@ def test_a_command_line_is_redacted(argv: list[str], expected: list[str]) -> Non
     "piece",
     [
         *("eyJ", "eyJ.eyJ", "hooks.slack.com/services/", "sk-", " sk-a", "://", "curl -u a ", "zip -P';"),
-        *("token: ", '"token": ', 'token:\\"', "token : 'x", '"token":"'),
+        *("token: ", '"token": ', 'token:\\"', "token : 'x", '"token":"', 'token:"\\"', '"key":"\\"'),
     ],
 )
 def test_a_long_argument_takes_linear_time(piece: str) -> None:
@@ -180,6 +180,19 @@ def test_a_variable_that_is_listed_nowhere_is_redacted_by_what_its_name_says() -
         pytest.param('{"my_name":"x"}', '{"my_name":"x"}', id="another name"),
         pytest.param('{"password": null, "a": 1}', '{"password": null, "a": 1}', id="null"),
         pytest.param(r"{\"api_key\":\"x y\"}", rf"{{\"api_key\":\"{R}\"}}", id="JSON in quotes of a shell"),
+        pytest.param(
+            r'{"password": "a\"b c\\", "a": 1}', f'{{"password": "{R}", "a": 1}}', id="a quote in the value"
+        ),
+        pytest.param(
+            r"{\"password\": \"a\\\"b c\\\\\", \"a\": 1}",
+            rf"{{\"password\": \"{R}\", \"a\": 1}}",
+            id="a quote in the value, in quotes of a shell",
+        ),
+        pytest.param(
+            '{"Authorization": "Bearer x", "Accept": "y z"}',
+            f'{{"Authorization": "{R}", "Accept": "y z"}}',
+            id="headers",
+        ),
         pytest.param("{'token': 'x'}", f"{{'token': '{R}'}}", id="single quotes"),
         pytest.param("{password:'x'}", f"{{password:'{R}'}}", id="JavaScript"),
         pytest.param("password: x\nuser: me", f"password: {R}\nuser: me", id="YAML"),
