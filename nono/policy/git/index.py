@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from itertools import product
 
 _GITLINK = b"\0\0\xe0\0"  # the mode that git writes; of another it looks at the type alone
@@ -63,20 +63,24 @@ def _entries_of(content: bytes, mode: bytes, *, every_mode: bool) -> Iterator[by
         found = content.find(mode, found + 1)
 
 
-def has_empty(content: bytes, name: bytes) -> bool:
-    """Check whether a file of this name is in the index without content.
+def empty_among(content: bytes, names: Collection[bytes]) -> set[bytes]:
+    """Return the names whose file is in the index without content.
 
-    False in version 4, which cuts names short.
+    None in version 4, which cuts names short.
     """
-    at = content.find(name + b"\0")
-    while at >= 0:
-        for flags_at, is_extended in ((at - 2, False), (at - 4, True)):
-            flags = int.from_bytes(content[max(flags_at, 0) : flags_at + 2])
-            is_whole = flags & _LENGTH == min(len(name), _LENGTH)  # the end of a longer name is none
-            if is_whole and bool(flags & _EXTENDED) == is_extended and content.endswith(_EMPTY, 0, flags_at):
-                return True
-        at = content.find(name + b"\0", at + 1)
-    return False
+    found = set[bytes]()
+    for hash_of_nothing in _EMPTY:
+        at = content.find(hash_of_nothing)
+        while at >= 0:
+            flags_at = at + len(hash_of_nothing)
+            flags = int.from_bytes(content[flags_at : flags_at + 2])
+            start = flags_at + (4 if flags & _EXTENDED else 2)
+            end = content.find(b"\0", start, start + _NAME_MAX)
+            # A command may have written the index: no name is kept that nobody asked for.
+            if flags & _LENGTH == min(end - start, _LENGTH) and (name := content[start:end]) in names:
+                found.add(name)
+            at = content.find(hash_of_nothing, at + 1)
+    return found
 
 
 def is_split(content: bytes) -> bool:

@@ -9,7 +9,7 @@ from posixpath import join, relpath
 
 from nono.launch.around.repository_files import LookError, RepositoryFiles
 from nono.policy.capability import Masking
-from nono.policy.git.index import has_empty
+from nono.policy.git.index import empty_among
 from nono.policy.git.repository import Repository
 from nono.policy.path_expansion import is_within
 from nono.printable import shell_word
@@ -27,13 +27,14 @@ def files_of(masking: Masking, repository: Repository) -> list[str]:
 def look(repository: Repository, files: Collection[str]) -> frozenset[str]:
     """Return those that the index has without content, or that of a worktree."""
     directory, top = repository
+    names = {os.fsencode(relpath(path, top)): path for path in files}
     found = set[str]()
     with RepositoryFiles((directory,)) as opened:
         worktrees = join(directory, "worktrees")
         own = (join(worktrees, entry.name) for entry, _ in opened.listed(worktrees) or ())
         for each in (directory, *own):
             content = opened.content(join(each, "index"), INDEX_BYTES_MAX) or b""
-            found |= {path for path in files if has_empty(content, os.fsencode(relpath(path, top)))}
+            found |= {names[name] for name in empty_among(content, names)}
     return frozenset(found)
 
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from nono.policy.git.index import _MODE_AT, gitlinks_of, has_empty, is_split
+from nono.policy.git.index import _EMPTY, _MODE_AT, empty_among, gitlinks_of, is_split
 from support.running.pace import PACE
 
 NAMES = ("a", "a/b", "sub", "sub-module", "x" * 300, "link", "deep/" * 40 + "end", "ü", "z" * 4100)
@@ -60,10 +60,21 @@ def test_a_file_without_content_is_known_by_its_whole_name(
     script += "git rm -q --cached full; git add -N full; " if version == 3 else ""
     content = made(tmp_path, script, hash_name=hash_name)
     assert content[7] == version
-    names = ["d/empty", "ü", "empty", "d/full", "d"]
-    assert [name for name in names if has_empty(content, os.fsencode(name))] == names[:2]
+    names = [os.fsencode(name) for name in ("d/empty", "ü", "empty", "d/full", "d", "")]
+    assert empty_among(content, names) == {*names[:2]}
     # `git add -N` gives a file that is to be added later the hash of an empty one.
-    assert has_empty(content, b"full") is (version == 3)
+    assert empty_among(content, [b"full"]) == ({b"full"} if version == 3 else set())
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [b".env\0", _EMPTY[0], _EMPTY[0] + b"\0\4.env", _EMPTY[0] + b"\0\4.env\0"],
+    ids=["names", "hashes", "names without an end", "empty files"],
+)
+def test_an_index_that_a_command_has_filled_is_searched_once(piece: bytes) -> None:
+    """The next run looks for each denied file in it before it starts: this many would take minutes."""
+    content, names = piece * 100_000, [b".env", *(b"%d/.env" % number for number in range(1000))]
+    assert empty_among(content, names) == ({b".env"} if piece.endswith(b"\4.env\0") else set())
 
 
 @pytest.mark.parametrize(("place", "is_named"), [(19, False), (_MODE_AT, True)], ids=["inode", "mode"])
