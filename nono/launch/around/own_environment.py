@@ -96,7 +96,11 @@ def _linked(cache: str, own: str) -> str | None:
     cache: That of the person; canonical.
     own: The directory that nono is in; canonical.
     """
-    names = (*_LINKS, own.strip("/").replace("/", "-"))
+    # Imported here: most runs find nono in a directory without other programs.
+    from nono.digests import sha256
+
+    # The path itself may be longer than a name, and PATH cannot express one with a colon.
+    names = (*_LINKS, sha256(os.fsencode(own)).hexdigest()[:16])
     try:
         os.makedirs(cache, mode=0o700, exist_ok=True)
         directory = os.open(cache, _DIRECTORY)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import sys
 from os.path import dirname, realpath
 from pathlib import Path
@@ -15,7 +17,7 @@ from nono.policy.files.denials import DenyRules
 from nono.policy.path_expansion import PathContext
 
 OWN = realpath(dirname(sys.executable))
-LINKS = f"nono/bin/{OWN[1:].replace('/', '-')}"
+LINKS = f"nono/bin/{hashlib.sha256(os.fsencode(OWN)).hexdigest()[:16]}"
 
 
 def of_run(home: Path) -> OwnEnvironment:
@@ -47,15 +49,28 @@ def test_a_second_installation_leaves_a_running_command_its_own_nono(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Such as a checkout's beside that of `uv tool`: the commands of one are not granted the other."""
-    first = of_run(tmp_path)
-    (tmp_path / "other/bin").mkdir(parents=True)
-    monkeypatch.setattr(sys, "executable", str(tmp_path / "other/bin/python3"))
-    second = of_run(tmp_path)
-    found = [str(each.search_path).partition(":")[0] for each in (first, second)]
-    assert [str(Path(each, "nono").readlink()) for each in found] == [
-        f"{OWN}/nono",
-        f"{tmp_path}/other/bin/nono",
-    ]
+    places = [OWN, f"{tmp_path}/other/bin", f"{tmp_path}/other-bin", f"{tmp_path}/{'deep/' * 60}bin"]
+    found = []
+    for place in places:
+        os.makedirs(place, exist_ok=True)
+        monkeypatch.setattr(sys, "executable", f"{place}/python3")
+        found.append(str(of_run(tmp_path).search_path).partition(":")[0])
+    assert [str(Path(each, "nono").readlink()) for each in found] == [f"{place}/nono" for place in places]
+
+
+def test_an_installation_below_a_name_with_a_colon_is_found_by_a_link_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PATH would take what is behind the colon for a directory of the project."""
+    own = tmp_path / "a:b/bin"
+    own.mkdir(parents=True)
+    (tmp_path / "link").symlink_to(own)
+    monkeypatch.setattr(sys, "executable", str(own / "python3"))
+    context = PathContext(str(tmp_path), "/", "/", {"HOME": str(tmp_path)})
+    of_link = own_environment((), DenyRules(), (), context, f"{tmp_path}/link:/usr/bin", makes=True)
+    links, *others = str(of_link.search_path).split(":")
+    assert others == ["/usr/bin"]
+    assert Path(links, "nono").readlink() == own / "nono"
 
 
 @pytest.mark.parametrize(
