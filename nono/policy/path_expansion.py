@@ -24,6 +24,7 @@ type EntryKind = Literal["dir", "link", "file"]  # "file": anything else
 # These refer to the process that opens them, so the launcher resolves them again in the child (proc(5)).
 CHILD_RELATIVE_DIRECTORIES = ("/proc/self", "/proc/thread-self", "/dev/fd")
 CHILD_RELATIVE_FILES = ("/dev/stdin", "/dev/stdout", "/dev/stderr")
+XDG = ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME")  # base directories
 _MAY_DIFFER = ("/proc/", "/dev/")  # the beginnings of these, which a hundred paths do not have
 
 

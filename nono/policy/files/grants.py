@@ -11,6 +11,7 @@ from nono.policy.capability import Access, Grant
 from nono.policy.files.system.entries import PATTERN, entry_grants
 from nono.policy.path_expansion import (
     CHILD_RELATIVE_DIRECTORIES,
+    XDG,
     Filesystem,
     PathContext,
     ancestry,
@@ -214,8 +215,7 @@ def leaving(grants: Iterable[Grant]) -> list[Grant]:
 
 def opens_too_much(path: str, path_context: PathContext, fs: Filesystem) -> bool:
     """Return True for a directory too wide to suggest: the root, a home directory, or a parent of one."""
-    names = ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME")
-    bases = filter(None, (path_context.home, *map(path_context.built_in, names)))
+    bases = filter(None, (path_context.home, *map(path_context.built_in, XDG)))
     return any(is_within(base, path) or is_within(canonical_as_far(base, fs), path) for base in bases)
 
 

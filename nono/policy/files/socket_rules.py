@@ -10,6 +10,7 @@ from nono.policy.capability import Access, Denial, Grant
 from nono.policy.files.links import Asked, Way, way_of_profile
 from nono.policy.files.own_state import StateRoot, refuse_state_roots
 from nono.policy.path_expansion import (
+    XDG,
     Filesystem,
     PathContext,
     UnsetVariableError,
@@ -31,7 +32,6 @@ _LISTS: tuple[tuple[str, SocketScope, bool], ...] = (
     ("unix_socket_subtree", SocketScope.DIR_SUBTREE, False),
     ("unix_socket_subtree_bind", SocketScope.DIR_SUBTREE, True),
 )
-_BASES = ("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME")
 
 
 def socket_grants(
@@ -156,7 +156,8 @@ def socket_directories(
     """
     if not sockets:
         return ()
-    bases = {canonical_as_far(base, fs) for name in _BASES if (base := path_context.built_in(name))}
+    known = filter(None, map(path_context.built_in, ("HOME", *XDG)))
+    bases = {canonical_as_far(base, fs) for base in known}
     guarded = (*roots, *(denial.path for denial in denials))
     binds: dict[str, bool] = {}
     for socket in sockets:

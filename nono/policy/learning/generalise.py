@@ -11,11 +11,10 @@ from nono.policy.capability import Access, Grant
 from nono.policy.files.denials import DenyRules
 from nono.policy.files.grants import accesses, group_grants
 from nono.policy.learning.observation import Need, Refused
-from nono.policy.path_expansion import Filesystem, PathContext, canonical_as_far, is_within
+from nono.policy.path_expansion import XDG, Filesystem, PathContext, canonical_as_far, is_within
 
 DEPTH_MAX = 64  # components of a path
 ALIKE_MIN = 3  # entries of one directory that are replaced by a grant of it
-_XDG = ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME")
 _PATTERN_CHARACTERS = frozenset("*?[]{}\\$")
 
 
@@ -218,7 +217,7 @@ def spelled(path: str, bounds: Bounds, path_context: PathContext, fs: Filesystem
     """Spell `path` so that it works for another user and with relocated directories."""
     if path == bounds.temporary:
         return "$TMPDIR"
-    for name in _XDG:
+    for name in XDG:
         base = path_context.built_in(name)
         if base and path_context.environ.get(name) and is_within(path, canonical_as_far(base, fs)):
             return f"${name}" + path[len(canonical_as_far(base, fs)) :]

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from posixpath import dirname, join
 
 from nono.policy.capability import Access, Grant
-from nono.policy.path_expansion import Filesystem, PathContext, ancestry, canonical_as_far, is_within
+from nono.policy.path_expansion import XDG, Filesystem, PathContext, ancestry, canonical_as_far, is_within
 
 SOURCE = "nono learn"
 # World-readable files of programs. Files in /etc that are not world-readable become holes.
@@ -18,7 +18,6 @@ SYSTEM = ("/usr", "/opt", "/etc", "/nix", "/snap", "/sys", "/proc/sys")
 # Shared by many programs, each with its own directory inside.
 _SHARED = ("/usr/local", "/usr/lib", "/usr/share", "/usr/local/lib", "/usr/local/share", "/usr/libexec")
 _SHARED_AT_HOME = (".local", ".local/share", ".local/state", ".config", ".cache")
-_XDG = ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME")
 # Names that reveal keys and tokens of programs missing from our lists.
 _SECRET_NAMES = (
     *("credential", "secret", "token", "password", "passwd", "oauth"),
@@ -74,7 +73,7 @@ def too_wide(path_context: PathContext, fs: Filesystem) -> frozenset[str]:
     """
     home = canonical_as_far(path_context.home, fs)
     at_home = (join(path_context.home, name) for name in ("", *_SHARED_AT_HOME))
-    bases = filter(None, (path_context.built_in(name) for name in _XDG))
+    bases = filter(None, map(path_context.built_in, XDG))
     known = ("/", *SYSTEM, *_SHARED, *(path.rstrip("/") for path in at_home), *bases)
     return ancestry(home).union(canonical_as_far(path or "/", fs) for path in known)
 
