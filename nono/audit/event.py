@@ -78,6 +78,7 @@ FILE_ACCESS: Mapping[Access, FileAccess] = {
     Access.WRITE: "Write",
     Access.READWRITE: "ReadWrite",
 }
+ACCESS_NAMED: Mapping[str, Access] = {name: access for access, name in FILE_ACCESS.items()}
 
 
 def part(event: Event, name: str) -> Event:

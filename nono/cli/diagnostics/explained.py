@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from posixpath import basename, dirname
 
-from nono.cli.text.footer import ACCESS, Finding
+from nono.audit.event import ACCESS_NAMED, FILE_ACCESS
+from nono.cli.text.footer import Finding
 from nono.launch.denials import Denied, Kind
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import Access
@@ -22,7 +23,6 @@ from nono.policy.why.refusals import KEPT_HOOKS, Refusals, Refused
 from nono.policy.why.usual_table import place_of_program, usual_place
 from nono.printable import shell_word
 
-_SPELLED = {Access.READ: "Read", Access.WRITE: "Write", Access.READWRITE: "ReadWrite"}
 TOO_MUCH = "no option is offered: it would open your home directory"
 
 
@@ -48,7 +48,7 @@ def explained(
             accesses[wish.place] = wish.access.united(accesses.get(wish.place, wish.access))
     found = []
     for each, wish in wanted.items():
-        denied = Denied(Kind.PATH, each.path, each.reason, access=_SPELLED[each.access])
+        denied = Denied(Kind.PATH, each.path, each.reason, access=FILE_ACCESS[each.access])
         if each.reason == KEPT_HOOKS:
             # No option of a finding, which would be offered for a profile too: see why_path().
             option = f"{directory_flag(Access.READWRITE)} {shell_word(str(rules.capabilities.hooks))}"
@@ -71,8 +71,8 @@ def _each_once(found: Iterable[Finding]) -> list[Finding]:
     for each in found:
         key = (each.denied.target, each.flag, each.note)
         known = united.get(key, each)
-        access = ACCESS[str(known.denied.access)].united(ACCESS[str(each.denied.access)])
-        united[key] = known._replace(denied=known.denied._replace(access=_SPELLED[access]))
+        access = ACCESS_NAMED[str(known.denied.access)].united(ACCESS_NAMED[str(each.denied.access)])
+        united[key] = known._replace(denied=known.denied._replace(access=FILE_ACCESS[access]))
     return list(united.values())
 
 

@@ -6,11 +6,10 @@ import signal
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from nono.audit.event import OF_INSTRUCTIONS
+from nono.audit.event import ACCESS_NAMED, OF_INSTRUCTIONS
 from nono.cli.text import summary
 from nono.launch.denials import Denials, Denied, Kind, may_be_tried, tried_among
 from nono.named_tuple import NamedTuple
-from nono.policy.capability import Access
 from nono.policy.effective_policy import EffectivePolicy
 from nono.policy.files.unix_sockets import shown
 from nono.policy.path_expansion import Filesystem, PathContext
@@ -40,7 +39,6 @@ INTERRUPTED = 128 + signal.SIGINT
 _SENT = frozenset({signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGPIPE, signal.SIGTERM})
 _OF_CALLS = "network."  # prefix of the rules for system calls
 _OF_THE_FILTER = "network.static_filter"  # refuses calls that name no host
-ACCESS = {"Read": Access.READ, "Write": Access.WRITE, "ReadWrite": Access.READWRITE}
 OF_STARTER = "no option is offered: it would start programs outside the sandbox ({})"
 OF_PROCESS = "its name changes with each run, so no option is offered"
 
@@ -270,7 +268,7 @@ def _flag(denied: Denied, rules: EffectivePolicy, path_context: PathContext, fs:
     if denied.reason.startswith(OF_INSTRUCTIONS):
         return None  # a person or a publisher has to approve it
     if denied.kind is Kind.PATH:
-        return remedy.of_path(rules, path_context, denied.target, ACCESS[str(denied.access)], fs)
+        return remedy.of_path(rules, path_context, denied.target, ACCESS_NAMED[str(denied.access)], fs)
     named = remedy.in_hint(denied.hint) if denied.hint is not None else None
     if named is not None or denied.kind is Kind.SOCKET or denied.is_answered:
         return named

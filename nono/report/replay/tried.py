@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from nono.audit.event import SEVERAL
+from nono.audit.event import ACCESS_NAMED, SEVERAL
 from nono.audit.repeats import is_answer, repeats_in
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import Access
@@ -16,7 +16,6 @@ TRIED_MAX = 20_000  # accesses counted separately
 _HTTPS = 443
 _CUT = "... ["  # marks a shortened text in a record (nono.audit.chain.shortened)
 _UNIX = "unix:"
-_ACCESS = {"Read": Access.READ, "Write": Access.WRITE, "ReadWrite": Access.READWRITE}
 # Refusals that no profile decides: failed authentication, silent hosts, clients' mistakes.
 _NOT_POLICY = frozenset(
     (
@@ -127,7 +126,7 @@ class Log:
         elif _CUT in path:
             self._unjudged(TOO_LONG, times)
         else:
-            tried = Tried(Kind.FILE, path, access=_ACCESS[request["access"]])
+            tried = Tried(Kind.FILE, path, access=ACCESS_NAMED[request["access"]])
             self._add(tried, times, is_allowed=decision == "Granted")
 
     def wrote(self, path: str) -> None:
