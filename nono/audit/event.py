@@ -59,6 +59,7 @@ type NetworkDecision = Literal[
     "approve_timeout",
     "approve_error",
 ]
+REFUSALS = frozenset(("deny", "approve_denied", "approve_timeout", "approve_error"))  # of these
 type Failure = Literal[
     "refused",  # the upstream's machine accepts no connection on that port
     "reset",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nono.audit.event import FAILURES, SEVERAL, TOKEN_ASKED_FOR, Event, part
+from nono.audit.event import FAILURES, REFUSALS, SEVERAL, TOKEN_ASKED_FOR, Event, part
 from nono.audit.repeats import is_answer, repeats_of
 from nono.named_tuple import NamedTuple
 from nono.str_enum import StrEnum
@@ -62,7 +62,6 @@ _OUTWARD_UDP = "udp:"
 _LOOK_UP = "dns:"
 _UDP = (_LOOK_UP, *(f"socket(family={family}, type=2," for family in (2, 10)))
 _NO_DENIALS = (*FAILURES, TOKEN_ASKED_FOR)  # no grant would change them
-_DECISIONS = ("deny", "approve_denied", "approve_timeout", "approve_error")
 
 
 def tried_among(targets: Sequence[str]) -> frozenset[str]:
@@ -124,7 +123,7 @@ def _denied(event: Event) -> Denied | None:
 
 def _of_network(fields: Event) -> Denied | None:
     if (
-        fields["decision"] not in _DECISIONS
+        fields["decision"] not in REFUSALS
         or is_answer(fields)
         or fields.get("denial_category") in _NO_DENIALS
         or "credential_capture_action" in fields  # the request that needed the credential is refused too

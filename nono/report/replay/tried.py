@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from nono.audit.event import ACCESS_NAMED, SEVERAL
+from nono.audit.event import ACCESS_NAMED, REFUSALS, SEVERAL
 from nono.audit.repeats import is_answer, repeats_in
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import Access
@@ -29,7 +29,6 @@ _NOT_POLICY = frozenset(
         "managed_credential_unavailable",
     )
 )
-_DENIED = frozenset(("deny", "approve_denied", "approve_timeout", "approve_error"))
 
 NAMELESS = "Unix sockets without a path, UDP, and sockets of other families"
 TOO_LONG = "paths and targets that were cut in the record"
@@ -97,7 +96,7 @@ class Log:
         decision = fields["decision"]
         if "credential_capture_action" in fields or fields.get("denial_category") in _NOT_POLICY:
             return
-        if is_answer(fields) or (decision not in _DENIED and decision != "allow"):
+        if is_answer(fields) or (decision not in REFUSALS and decision != "allow"):
             return  # what became of a question has an event of its own
         times = repeats_in(fields)
         target = str(fields["target"])
