@@ -8,6 +8,7 @@ from posixpath import isabs, join
 from nono.errors import NonoError
 
 CACHES = "nono/caches"  # below the caches of the person: those of runs
+_ID_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-")
 STATE_VARIABLE = "NONO_CAP_FILE"  # inside a sandbox: the file about its rules
 
 
@@ -52,6 +53,11 @@ def state_root(environ: Mapping[str, str]) -> str:
     if f"/{CACHES}/" in environ.get("XDG_STATE_HOME", ""):
         return _usual_state_root(environ)
     return join(xdg(environ, "XDG_STATE_HOME", ".local/state"), "nono")
+
+
+def is_session_id(text: str) -> bool:
+    """Return True for what may be the id of a session, and so the name of a directory and of files."""
+    return 0 < len(text) <= 64 and _ID_CHARACTERS.issuperset(text)
 
 
 def _usual_state_root(environ: Mapping[str, str]) -> str:

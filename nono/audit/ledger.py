@@ -17,6 +17,7 @@ from nono.audit.event import (
 )
 from nono.audit.repeats import is_action, is_repeatable, repeats_of
 from nono.digests import quick_sha256
+from nono.paths import is_session_id
 from nono.private_dir import make_private_subdir, open_private_dir
 
 TYPE_CHECKING = False
@@ -30,8 +31,6 @@ LEAST_BUDGET_BYTES = 1024 * 1024
 SHARE_OF_DISK = 10  # a session may use a tenth of the free disk space, so that some is always left
 
 _BOUNDS = ("session_started", "session_ended")
-_SESSION_ID_MAX = 64
-_SESSION_ID_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-")
 
 
 def new_session_id() -> str:
@@ -62,7 +61,7 @@ class AuditLog:
         Raises ValueError for a malformed session id. Raises OSError EEXIST if the session id was used before,
         because a second run under it would write a second record 0; other errors like open_private_dir().
         """
-        if not (0 < len(session_id) <= _SESSION_ID_MAX and _SESSION_ID_CHARACTERS.issuperset(session_id)):
+        if not is_session_id(session_id):
             raise ValueError(f"a session id has 1 to 64 of A-Z a-z 0-9 _ and -, not {session_id!r}")
         self.session_id = session_id
         self.path = join(state_root, "audit", session_id, EVENT_FILE)

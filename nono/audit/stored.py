@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from posixpath import join
@@ -13,12 +12,12 @@ from typing import Any, BinaryIO
 
 from nono.audit.ledger import EVENT_FILE
 from nono.audit.reading import Reading
+from nono.paths import is_session_id
 from nono.private_dir import open_private_dir
 
 LINE_BYTES_MAX = 64 * 1024 * 1024  # an argument list of 2 MiB, each byte escaped, twice
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _BUFFER_BYTES = 1 << 16
-_ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 
 
 def audit_directory(state_root: str) -> str:
@@ -40,7 +39,7 @@ def session_ids(state_root: str) -> list[str]:
         return []
     try:
         with os.scandir(descriptor) as entries:
-            return [each.name for each in entries if _ID.fullmatch(each.name) and not each.is_file()]
+            return [each.name for each in entries if is_session_id(each.name) and not each.is_file()]
     finally:
         os.close(descriptor)
 

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import stat
 from collections.abc import Mapping
 from contextlib import suppress
 from posixpath import join
 
 from nono.errors import NonoError
+from nono.paths import is_session_id
 from nono.printable import shell_word
 from nono.sessions.judge import Here, judged
 from nono.sessions.processes import boot_id, killed_for_memory, pid_namespace, process_stat
 from nono.sessions.record import Record, is_of_session, parse
 from nono.sessions.registry import ASKS, CAST, KEY, OLDER_CAST, SOCKET, STOP, SUFFIX, Registry, directory_of
 
-_ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 _TEMPORARY = "/tmp/nono-{}"  # as made by nono.launch.around.temporary_directory
 
 
@@ -52,7 +51,7 @@ def records(registry: Registry) -> list[Record]:
     here = _here()
     for name in os.listdir(registry.fd):
         session_id, suffix = name[: -len(SUFFIX)], name[-len(SUFFIX) :]
-        if suffix != SUFFIX or not _ID.fullmatch(session_id):
+        if suffix != SUFFIX or not is_session_id(session_id):
             continue
         record = _parsed(registry, name)
         if record is None or record.session_id != session_id:
@@ -113,7 +112,7 @@ def damaged(registry: Registry) -> list[list[str]]:
     names = set(os.listdir(registry.fd))
     for name in sorted(names):
         session_id = name.removesuffix(SUFFIX)
-        if session_id == name or not _ID.fullmatch(session_id):
+        if session_id == name or not is_session_id(session_id):
             continue
         content = registry.read(name)
         if content is not None and not is_of_session(content, session_id):

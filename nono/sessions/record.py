@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from nono.disk import json_text
 from nono.named_tuple import NamedTuple
+from nono.paths import is_session_id
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -92,8 +93,6 @@ _TYPES: Mapping[str, type | tuple[type, ...]] = {
 }
 _SHOWN = ("started", "attachment", "network")  # as they are
 _NUMBER_MAX = 2**53  # as exact as JSON numbers are everywhere; of milliseconds, 285,000 years
-_ID_MAX = 64
-_ID_LETTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-")
 _DEFAULTS: Mapping[str, object] = {
     "attachment": ATTACHED,
     "started_unix_ms": 0,
@@ -125,7 +124,7 @@ def parse(content: bytes) -> Record:
     for name in _SHOWN:
         _refuse_unprintable(name, values[name])
     log = values["rollback_session"]
-    if log is not None and (not log or len(log) > _ID_MAX or not _ID_LETTERS.issuperset(log)):
+    if log is not None and not is_session_id(log):
         raise ValueError(f"rollback_session: {log!r}")
     if values["status"] not in (RUNNING, PAUSED, EXITED):
         raise ValueError(f"status: {values['status']!r}")

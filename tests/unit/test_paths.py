@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nono.paths import protected_roots, state_root
+from nono.paths import is_session_id, protected_roots, state_root
 
 HOME = {"HOME": "/home/ada"}
 OWN = "/home/ada/.cache/nono/caches/work-0/state"
@@ -28,3 +28,9 @@ def test_a_nono_inside_a_run_keeps_nothing_where_the_command_keeps_its_state(
 def test_the_state_of_runs_without_the_variable_is_always_protected(environ: dict[str, str]) -> None:
     roots = protected_roots(HOME | environ)
     assert {"/home/ada/.local/state/nono", "/home/ada/.nono", state_root(HOME | environ)} == {*roots}
+
+
+@pytest.mark.parametrize("name", ["a", "_", "-", "0f" * 8, "Z" * 64])
+def test_a_session_id_is_a_plain_name(name: str) -> None:
+    assert is_session_id(name)
+    assert not any(is_session_id(other) for other in ("", f"{name}.", f"{name}/", f"{name}\n", "Z" * 65))
