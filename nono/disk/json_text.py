@@ -62,6 +62,18 @@ def parse(text: str) -> Any:
     return value
 
 
+def parse_object(content: bytes) -> dict[str, object]:
+    """Return the object that `content` holds; empty if it is malformed or holds anything else.
+
+    The text may be a secret, which the parser's exception would carry: it must not propagate.
+    """
+    try:
+        document = parse(content.decode("utf-8"))
+    except (ValueError, RecursionError):
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
 def _refuse(value: object) -> object:
     raise TypeError(f"a {type(value).__name__} is no JSON value")
 

@@ -137,11 +137,7 @@ def parse(content: bytes) -> Record:
 
 def is_of_session(content: bytes, session_id: str) -> bool:
     """Return True if content is a record of that session, perhaps one that only another nono can read."""
-    try:
-        document = json_text.parse(content.decode("utf-8"))
-    except (ValueError, RecursionError):
-        return False
-    return isinstance(document, dict) and document.get("session_id") == session_id
+    return json_text.parse_object(content).get("session_id") == session_id
 
 
 def _end_of(document: Mapping[str, object]) -> End:

@@ -134,15 +134,6 @@ def json_frame(kind: int, document: Mapping[str, object]) -> bytes:
     return frame(kind, json_text.compact_ascii(document).encode("ascii"))
 
 
-def parse_json(content: bytes) -> Mapping[str, object]:
-    """Return the object in a frame; an empty one if it is malformed."""
-    try:
-        document = json_text.parse(content.decode("utf-8"))
-    except (ValueError, RecursionError):
-        return {}
-    return document if isinstance(document, dict) else {}
-
-
 def modes_frame(disarm: bytes, arm: bytes) -> bytes:
     """Return what a viewer is told of the modes: what undoes them, and what sets them."""
     return frame(MODES, _LENGTH.pack(len(disarm)) + disarm + arm)

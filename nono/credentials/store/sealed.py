@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from nono.credentials.store import box, locks
 from nono.credentials.store.box import Lock
 from nono.credentials.store.locks import AskNew
-from nono.disk import json_text
+from nono.disk.json_text import parse_object
 from nono.named_tuple import NamedTuple
 from nono.secret import Secret
 
@@ -46,7 +46,7 @@ class SealedFile(NamedTuple):
         """
         if content is None:
             return Opened({}, None)
-        document = _parse(content)
+        document = parse_object(content)
         lock = box.lock_of(document)
         if lock is None:
             return Opened(document, None)
@@ -60,7 +60,7 @@ class SealedFile(NamedTuple):
                 opens=lambda key: box.opened(document, key, self.purpose) is not None,
                 may_ask=may_ask,
             )
-        return Opened(_parse(box.opened(document, secret, self.purpose) or b""), Key(secret, lock))
+        return Opened(parse_object(box.opened(document, secret, self.purpose) or b""), Key(secret, lock))
 
     def written(self, document: Mapping[str, object], key: Key | None, *, sort_keys: bool = False) -> bytes:
         """Return the content of the file; plain text if `key` is None."""
@@ -69,15 +69,3 @@ class SealedFile(NamedTuple):
 
         content = json.dumps(document, indent=2, sort_keys=sort_keys).encode()
         return content if key is None else box.sealed(content, key.secret, key.lock, self.purpose)
-
-
-def _parse(content: bytes) -> dict[str, object]:
-    """Parse a document; empty if malformed.
-
-    The parser's exception would carry the text, so it must not propagate.
-    """
-    try:
-        document = json_text.parse(content.decode("utf-8"))
-    except (ValueError, RecursionError):
-        return {}
-    return document if isinstance(document, dict) else {}

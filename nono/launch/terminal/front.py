@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 
+from nono.disk import json_text
 from nono.kernel import process
 from nono.kernel.signals import signal
 from nono.sessions import wire
@@ -132,7 +133,7 @@ class Front:
                 received = self._connection.recv(RECEIVE_BYTES)
                 for kind, content in self._frames.feed(received):
                     if kind == wire.ANSWER:
-                        return wire.parse_json(content).get("answer")
+                        return json_text.parse_object(content).get("answer")
             except (OSError, ValueError):
                 received = b""
             if not received:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
+from nono.disk import json_text
 from nono.sessions import wire
 from nono.sessions.wire import Size
 from nono.supervisor.relay.command_end import CommandEnd
@@ -385,7 +386,7 @@ class Relay:
             self._resume()
             self._go_on()
         elif kind == wire.ANSWER:
-            self._take_answer(viewer, wire.parse_json(content))
+            self._take_answer(viewer, json_text.parse_object(content))
 
     def _become_writer(self, viewer: Viewer) -> None:
         if viewer is not self._writer:

@@ -83,3 +83,9 @@ def test_a_member_of_an_enumeration_is_written_as_its_value() -> None:
 @given(TEXTS)
 def test_a_text_is_quoted_as_the_json_package_quotes_it(text: str) -> None:
     assert json_text.quoted(text) == json.dumps(text, ensure_ascii=False)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff", b"[]", b'"{}"', b"null", b"[" * 100_000])
+def test_what_is_no_object_is_read_as_an_empty_one(content: bytes) -> None:
+    assert json_text.parse_object(content) == {}
+    assert json_text.parse_object(b'{"a": [1]}') == {"a": [1]}

@@ -11,6 +11,7 @@ from contextlib import closing, suppress
 from nono.bytecode import finder
 from nono.cli.commands.terminal.guard import fork_viewer
 from nono.cli.commands.terminal.own_terminal import Lent, in_front
+from nono.disk import json_text
 from nono.disk.descriptor import is_readable
 from nono.errors import NonoError
 from nono.kernel.signals import ENDING, SI_KERNEL, TYPED, shell_exit_code, signal
@@ -189,7 +190,7 @@ def wait_for_start(ahead: Ahead, patience_s: float | None) -> Mapping[str, objec
             raise
         for kind, content in wire.Frames().feed(said or b""):
             if kind == wire.START:
-                return wire.parse_json(content)
+                return json_text.parse_object(content)
     if said is None:
         _end(ahead.pid)
         if lent is not None:

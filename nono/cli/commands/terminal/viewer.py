@@ -188,7 +188,7 @@ class Viewer:
             case wire.NOTICE:
                 write(content.replace(b"\n", b"\r\n") if self._lent.is_lent else content)
             case wire.START:
-                self.session = wire.parse_json(content)
+                self.session = json_text.parse_object(content)
                 self._lent.session = str(self.session.get("id"))
                 self._keys = DetachKeys(parse_keys(str(self.session.get("keys"))))
                 self._lent.lend()
@@ -196,12 +196,12 @@ class Viewer:
             case wire.STOPPED:
                 self._suspend()
             case wire.ASK:
-                self._ask(wire.parse_json(content))
+                self._ask(json_text.parse_object(content))
             case wire.BARE:
-                self._ended = {"end": "ended", **wire.parse_json(content)}
+                self._ended = {"end": "ended", **json_text.parse_object(content)}
                 self._lent.take_back()
             case wire.END:
-                return wire.parse_json(content)
+                return json_text.parse_object(content)
         return None
 
     def _follow(self, disarm: bytes, arm: bytes) -> None:
@@ -262,7 +262,7 @@ class Viewer:
         self._later += self._frames.feed(received or b"")
         for kind, content in self._later:
             if kind == wire.WITHDRAWN:
-                return str(wire.parse_json(content).get("why", ""))
+                return str(json_text.parse_object(content).get("why", ""))
             if kind == wire.END:
                 return ""
         return "" if received == b"" or self._leaving is not None else None
