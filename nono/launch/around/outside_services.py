@@ -14,7 +14,7 @@ from nono.disk import json_text
 from nono.disk.regular_file import read_regular_file
 from nono.errors import NonoError
 from nono.kernel.open_path import path_to
-from nono.policy.environment.authority import POINTERS, SOCKET, targets
+from nono.policy.environment.authority import POINTERS, SOCKET, sockets_named
 from nono.policy.host_filesystem import HostFilesystem
 from nono.policy.path_expansion import is_within
 from nono.printable import shell_word
@@ -97,7 +97,7 @@ def _named(environ: Mapping[str, str]) -> Iterator[str]:
     """Yield the paths at which variables say that an agent, a bus or an engine listens."""
     for name, kind in POINTERS.items():
         if kind == SOCKET and (value := environ.get(name)):
-            yield from targets(name, value) or ()
+            yield from sockets_named(name, value)
 
 
 def _moved_temporary(environ: Mapping[str, str]) -> Iterator[str]:
@@ -118,7 +118,7 @@ def _of_contexts(environ: Mapping[str, str], home: str) -> Iterator[str]:
             host = context["Endpoints"]["docker"]["Host"]
         except (OSError, ValueError, LookupError, TypeError, RecursionError):
             continue
-        yield from targets("DOCKER_HOST", str(host)) or ()
+        yield from sockets_named("DOCKER_HOST", str(host))
 
 
 def _spelled(

@@ -74,6 +74,17 @@ def targets(name: str, value: str) -> tuple[str, ...] | None:
     return tuple(paths)
 
 
+def sockets_named(name: str, value: str) -> tuple[str, ...]:
+    """Return the paths at which some client finds a socket by the pointer, whatever else it points to."""
+    if name in _BUSES:
+        return tuple(path for address in value.split(";") for path in targets(name, address) or ())
+    if name in _ENGINES and value.startswith("unix:"):
+        # podman takes any number of slashes, and the escapes of a URL.
+        path = "/" + value.removeprefix("unix:").lstrip("/")
+        return tuple(dict.fromkeys((path, _unescaped(path))))
+    return targets(name, value) or ()
+
+
 def programs_of(value: str, search_path: str, home: str) -> tuple[str, ...]:
     """Return the absolute paths at which a shell looks for the program of a command line such as EDITOR's.
 
@@ -108,7 +119,7 @@ def _bus_path(address: str) -> str:
 
 
 def _unescaped(value: str) -> str:
-    """Return a value of a D-Bus address with its bytes for `%20` and the like."""
+    """Return a value of a D-Bus address, or the path of a URL, with its bytes for `%20` and the like."""
     found, *escaped = value.encode("utf-8", "surrogateescape").split(b"%")
     for each in escaped:
         is_byte = len(each) > 1 and all(digit in b"0123456789abcdefABCDEF" for digit in each[:2])

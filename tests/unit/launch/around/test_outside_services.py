@@ -91,6 +91,26 @@ def test_sockets_that_variables_name_are_found_and_nothing_else_there(home: Path
     ]
 
 
+@pytest.mark.parametrize(
+    ("name", "spelled"),
+    [
+        ("DBUS_SESSION_BUS_ADDRESS", "autolaunch:;unix:path=/{}"),
+        ("DBUS_SESSION_BUS_ADDRESS", "unix:path=/{};unix:abstract=x"),
+        ("CONTAINER_HOST", "unix:/{}"),
+        ("CONTAINER_HOST", "unix://{}"),
+    ],
+)
+def test_a_service_is_found_beside_other_addresses_and_in_every_spelling(
+    name: str, spelled: str, home: Path
+) -> None:
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(f"{home}/service")
+        value = spelled.format(f"{home}/service".lstrip("/"))
+        assert f"{home}/service" in session_of({**environ(home, ""), name: value}, ()).sockets
+        elsewhere = spelled.format(f"{home}/other".lstrip("/"))
+        assert f"{home}/service" not in session_of({**environ(home, ""), name: elsewhere}, ()).sockets
+
+
 def test_an_ssh_that_others_share_is_found_and_no_key_beside_it(home: Path) -> None:
     (home / ".ssh/cm").mkdir(parents=True)
     (home / ".ssh/config.d").mkdir()

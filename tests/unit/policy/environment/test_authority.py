@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from nono.policy.environment.authority import POINTERS, flag_for, targets
+from nono.policy.environment.authority import POINTERS, flag_for, sockets_named, targets
 
 
 @pytest.mark.parametrize(
@@ -43,6 +43,23 @@ def test_a_pointer_leads_to_paths_or_to_what_no_grant_covers(
 ) -> None:
     found = targets(name, value)
     assert (None if found is None else list(found)) == paths
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "paths"),
+    [
+        ("DBUS_SESSION_BUS_ADDRESS", "autolaunch:;unix:path=/a;tcp:host=h;unix:path=/b%20c", ["/a", "/b c"]),
+        ("DBUS_SESSION_BUS_ADDRESS", "unix:abstract=/a", []),
+        ("CONTAINER_HOST", "unix:/run/engine", ["/run/engine"]),
+        ("CONTAINER_HOST", "unix://run/engine", ["/run/engine"]),
+        ("CONTAINER_HOST", "unix:///my%20engine", ["/my%20engine", "/my engine"]),
+        ("CONTAINER_HOST", "ssh://me@host/run/engine", []),
+        ("SSH_AUTH_SOCK", "/run/agent", ["/run/agent"]),
+        ("SSH_AUTH_SOCK", "agent", []),
+    ],
+)
+def test_a_socket_is_named_however_a_client_is_led_to_it(name: str, value: str, paths: list[str]) -> None:
+    assert list(sockets_named(name, value)) == paths
 
 
 @pytest.mark.parametrize("name", sorted(POINTERS))
