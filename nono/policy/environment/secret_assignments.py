@@ -7,6 +7,8 @@ from nono.policy.environment.secret_names import is_switch, says_secret
 _JUDGED = 64  # characters of a value; the whole of it for each "=" would take quadratic time
 _RANDOM = "0123456789abcdefghij"  # a value that no name is too weak for
 
+_QUOTE_IN_QUOTES = r"'\''"  # as shells, and what quotes for them, write it
+
 _CLOSES_NAME = "\"'\\ "  # between the name and its colon
 _FOLLOWS_COLON = (" ", "\t", '"', "'")
 _ENDS_MEMBER = "\"',}]\\"
@@ -83,29 +85,28 @@ def _member_value(text: str, at: int) -> tuple[int, int]:
     quote = text[at + len(escape) : at + len(escape) + 1]
     if quote in ('"', "'"):
         begins = at + len(escape) + 1
-        return begins, _closing(text, begins, quote, is_escaped=bool(escape))
+        return begins, _closing_of_string(text, begins, quote, len(escape))
     if quote in ("{", "["):
         return at, at
     end = next((i for i in range(at, len(text)) if text[i] in _ENDS_MEMBER or text[i].isspace()), len(text))
     return at, end
 
 
-def _closing(text: str, begins: int, quote: str, *, is_escaped: bool) -> int:
-    r"""Return where a value ends: before its closing quote, which no backslash makes a part of the value.
+def _closing_of_string(text: str, at: int, quote: str, escapes: int) -> int:
+    r"""Return where a string of JSON or YAML ends; quotes in it are escaped, or in YAML doubled ('it''s').
 
-    is_escaped: The quotes themselves are escaped, as by a shell: `\"` closes the value, and `\\\"` is in it.
+    escapes: The backslashes before its own quotes. With one, those in it have three: "{\"a\": \"b\\\"c\"}".
     """
-    end = text.find(quote, begins)
+    end = text.find(quote, at)
     while end >= 0:
-        start = end
-        while start > begins and text[start - 1] == "\\":
-            start -= 1
-        slashes = end - start
-        if is_escaped and slashes % 4 == 1:
-            return end - 1
-        if not is_escaped and slashes % 2 == 0:
-            return end
-        end = text.find(quote, end + 1)
+        backslashes = end - at - len(text[at:end].rstrip("\\"))
+        if backslashes % (2 + 2 * escapes) == 1 + 2 * escapes:
+            at = end + 1
+        elif quote == "'" and text.startswith("''", end):
+            at = end + 2
+        else:
+            return max(at, end - escapes)
+        end = text.find(quote, at)
     return len(text)
 
 
@@ -120,8 +121,12 @@ def _is_of_name(character: str) -> bool:
 
 def _end(text: str, at: int, *, is_query: bool) -> int:
     """Return where the value ends that begins at `at`."""
-    if text[at : at + 1] in ('"', "'"):
-        end = text.find(text[at], at + 1)
+    if text[at : at + 1] == '"':
+        return min(len(text), _closing_of_string(text, at + 1, '"', 0) + 1)
+    if text[at : at + 1] == "'":
+        end = text.find("'", at + 1)
+        while end >= 0 and text.startswith(_QUOTE_IN_QUOTES, end):
+            end = text.find("'", end + len(_QUOTE_IN_QUOTES))
         return len(text) if end < 0 else end + 1
     ends = "\"'&;#" if is_query else "\"'"
     return next((i for i in range(at, len(text)) if text[i] in ends or text[i].isspace()), len(text))

@@ -25,6 +25,10 @@ def values(text: str, *kept: str) -> list[str]:
         (f"true{CANARY}", ""),
         (f"'{CANARY} {CANARY}'", " next"),
         (f'"{CANARY}', ""),
+        (rf'"{CANARY}\"{CANARY}"', " next"),
+        (rf'"{CANARY}\\"', ' "next"'),
+        (rf"'{CANARY}'\''{CANARY}'", " 'next'"),
+        (rf"'{CANARY}\'", " 'next'"),
         (f"{CANARY}&{CANARY}", "\n"),
     ],
 )
@@ -66,6 +70,6 @@ def test_a_name_that_a_person_keeps_is_left_however_it_is_spelled() -> None:
     assert values("--my-token=a MY_TOKEN=b your_token=c", kept) == ["c"]
 
 
-@pytest.mark.parametrize("piece", ["key=", "token=", "token='a'", 'token="', "?token=a&"])
+@pytest.mark.parametrize("piece", ["key=", "token=", "token='a'", 'token="', r'token="/\"', "?token=a&"])
 def test_many_of_them_take_linear_time(piece: str) -> None:
     assert len(values(piece * 100_000)) <= 100_000
