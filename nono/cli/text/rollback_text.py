@@ -20,6 +20,7 @@ from nono.undo.model.session import Info
 from nono.undo.model.snapshot import BASELINE, END, RESTORED, SAFETY, Snapshot
 
 LISTED_MAX = 20
+PATH_MAX = 1000  # columns; a command can nest directories until a path fills every screen that was before it
 SIDE_COLUMNS_MAX = 58
 WORDS = {
     ChangeType.CREATED: "created",
@@ -44,7 +45,7 @@ def counted(found: Iterable[Change]) -> str:
 def change_line(change: Change) -> str:
     delta = change.size_delta
     grown = "" if not delta else f"  {'+' if delta > 0 else '-'}{size(abs(delta))}"
-    return f"  {change.type.symbol} {one_line(change.full_path)}{grown}"
+    return f"  {change.type.symbol} {_path(change.full_path)}{grown}"
 
 
 def review_lines(found: Sequence[Change], session_id: str) -> list[str]:
@@ -104,16 +105,25 @@ def step_lines(steps: Iterable[Step]) -> list[str]:
 
 def _step_line(step: Step) -> str:
     if step.was is None:
-        return f"  - {one_line(step.full_path)}"
+        return f"  - {_path(step.full_path)}"
     if step.now is None:
-        return f"  + {one_line(step.full_path)}"
+        return f"  + {_path(step.full_path)}"
     symbol = "p" if step.type is ChangeType.PERMISSIONS else "~"
-    return f"  {symbol} {one_line(step.full_path)}"
+    return f"  {symbol} {_path(step.full_path)}"
 
 
 def refused_lines(refused: Sequence[Refused]) -> Iterator[str]:
     for each in refused:
-        yield f"  {one_line(each.full_path)}: {one_line(each.reason)}"
+        yield f"  {_path(each.full_path)}: {one_line(each.reason)}"
+
+
+def _path(full_path: str) -> str:
+    """Return a path on one line, with the middle of a very long one left out."""
+    line = one_line(full_path)
+    if len(line) <= PATH_MAX:
+        return line
+    half = PATH_MAX // 2
+    return f"{line[:half]}...({len(line) - 2 * half:,} more)...{line[-half:]}"
 
 
 def described(entry: Entry | None) -> list[str]:

@@ -32,6 +32,25 @@ def test_a_name_stays_on_its_line(worded: Callable[[], Iterable[str]]) -> None:
     assert SHOWN in line
 
 
+@pytest.mark.parametrize(
+    "worded",
+    [
+        lambda path: [rollback_text.change_line(Change("/tree", path, ChangeType.CREATED, None, MADE))],
+        lambda path: rollback_text.step_lines([Step("/tree", path, None, MADE)]),
+        lambda path: rollback_text.step_lines([Step("/tree", path, MADE, None)]),
+        lambda path: rollback_text.refused_lines([Refused(f"/tree/{path}", "it is gone")]),
+    ],
+)
+def test_no_path_of_any_length_fills_the_terminal(worded: Callable[[str], Iterable[str]]) -> None:
+    short, long = "d" * 900, f"{'\x80/' * 50_000}leaf"
+    (line,) = worded(long)
+    assert len(line) < rollback_text.PATH_MAX + 50
+    assert "/tree/" in line
+    assert "leaf" in line
+    (line,) = worded(short)
+    assert f"/tree/{short}" in line
+
+
 def test_the_target_of_a_link_stays_on_its_line() -> None:
     (line,) = rollback_text.described(MADE._replace(kind=LINK, content=NAME))
     assert line.isprintable()
