@@ -38,7 +38,8 @@ def session_of(environ: Mapping[str, str], shared: Collection[str]) -> Session:
 
     shared: The directories of temporary files that the command shares with its host.
 
-    Raises NonoError if the mounts of this process cannot be read, or if there are too many.
+    Raises NonoError if the mounts of this process cannot be read, or if too many lie at
+    one place to look at.
     """
     home = os.path.realpath(paths.home(environ))
     runtime_dirs = tuple(dict.fromkeys(_runtime_dirs(environ, home)))
@@ -52,15 +53,19 @@ def session_of(environ: Mapping[str, str], shared: Collection[str]) -> Session:
     # What is mounted twice, such as /run in a toolbox (/run/host/run), is reached at both places.
     twins = _there((alias for path in found for alias in fs.aliases(path)), and_directories=True)
     there = dict.fromkeys((*found, *twins))
-    if len(there) > SOCKETS_MAX:
-        ((most, _),) = Counter(map(os.path.dirname, there)).most_common(1)
-        raise _too_many(most)
     of_keys = map(os.path.realpath, filter(os.path.isdir, directories_of_keys(home, environ)))
     return Session(
         first,
         tuple(path for path in there if path != first),
         tuple(each for each in of_keys if not is_within(home, each)),
     )
+
+
+def refuse_too_many(mounted_over: Collection[str]) -> None:
+    """Raise NonoError if the start would wait long for the mounts over these sockets."""
+    if len(mounted_over) > SOCKETS_MAX:
+        ((most, _),) = Counter(map(os.path.dirname, mounted_over)).most_common(1)
+        raise _too_many(most)
 
 
 def _runtime_dirs(environ: Mapping[str, str], home: str) -> Iterator[str]:

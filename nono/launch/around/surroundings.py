@@ -154,12 +154,13 @@ def _surroundings(
 def _without_services(resolved: Resolved, environ: Mapping[str, str]) -> Resolved:
     """Return the policy of a run whose mounts keep its command from services outside."""
     # Imported here: `nono wrap` hides nothing.
-    from nono.launch.around.outside_services import session_of
+    from nono.launch.around.outside_services import refuse_too_many, session_of
     from nono.sandbox.plan.outside_services import kept_from
 
     roots = _protected(environ)
     shared = private_view.shared(resolved.capabilities, roots)
     capabilities = kept_from(session_of(environ, tuple(shared)), resolved.capabilities, roots)
+    refuse_too_many(capabilities.closed_sockets)  # not those that a directory of its own covers
     rules = resolved.environment
     if capabilities.runtime_dir is not None:
         rules = rules._replace(granted=rules.granted | {RUNTIME_DIRECTORY})
@@ -177,10 +178,16 @@ def _with_services_fixed(capabilities: CapabilitySet, environ: Mapping[str, str]
     if not shared and not any(is_within(place, path) for place in places for path in written):
         return capabilities
     # Imported here: few commands may write so much.
-    from nono.launch.around.outside_services import session_of
+    from nono.launch.around.outside_services import refuse_too_many, session_of
     from nono.sandbox.plan.outside_services import fixed
 
-    return fixed(session_of(environ, shared), capabilities)
+    capabilities = fixed(session_of(environ, shared), capabilities)
+    own = [path for path in private_view.DIRECTORIES if path not in shared]
+    moving = [path for path in written if path not in own]
+    refuse_too_many(
+        [each for each in capabilities.fixed_sockets if any(is_within(each, path) for path in moving)]
+    )
+    return capabilities
 
 
 def _rendezvous(capabilities: CapabilitySet, paths: PathContext) -> list[Grant]:

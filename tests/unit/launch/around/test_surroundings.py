@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from collections.abc import Mapping
+from contextlib import chdir
 from pathlib import Path
+from typing import Any, NamedTuple, cast
 
 import pytest
 
+from nono.errors import NonoError
 from nono.launch.around import surroundings
-from nono.policy.capability import Access, Grant
+from nono.policy.capability import Access, CapabilitySet, Grant
 from nono.policy.environment.inheritance import EnvironmentRules, child_environment
 from nono.policy.path_expansion import PathContext
 from nono.sandbox.plan import private_view
@@ -48,6 +53,46 @@ def test_services_are_fixed_where_the_command_could_move_them(
     granted = PROXIED._replace(grants=(Grant(path, Access.READWRITE, True, "user", path),))
     found = surroundings._with_services_fixed(granted, environ).fixed_sockets
     assert (str(cache) in found) == is_fixed
+
+
+class Policy(NamedTuple):
+    """What of a policy decides which services are hidden."""
+
+    capabilities: CapabilitySet
+    environment: EnvironmentRules
+
+
+@pytest.mark.parametrize("is_judged", [False, True], ids=["closed", "fixed"])
+def test_a_start_is_refused_that_would_wait_for_mounts_over_any_number_of_sockets(
+    is_judged: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One run leaves links to a socket in a directory, and the next has that of its own, or shares it."""
+    runtime_dir = tmp_path / "run"
+    runtime_dir.mkdir(0o700)
+    environ = {"HOME": str(tmp_path / "home"), "XDG_RUNTIME_DIR": str(runtime_dir)}
+    shared, elsewhere = (
+        Grant(path, Access.READWRITE, True, "user", path)
+        for path in (str(runtime_dir), f"{tmp_path}/home/.cache")
+    )
+    monkeypatch.setattr(private_view, "DIRECTORIES", ())  # this runtime directory is in one
+
+    def start(*grants: Grant) -> None:
+        capabilities = PROXIED._replace(grants=grants)
+        if is_judged:
+            surroundings._with_services_fixed(capabilities, environ)
+        else:
+            policy = Policy(capabilities, EnvironmentRules())
+            surroundings._without_services(cast(Any, policy), environ)
+
+    with chdir(runtime_dir), socket.socket(socket.AF_UNIX) as server:
+        server.bind("vscode-0")
+        server.listen()
+        start(shared)
+        for number in range(1, 1001):
+            os.link("vscode-0", f"vscode-{number}")
+        start(elsewhere)
+        with pytest.raises(NonoError, match=f"more sockets lie in {runtime_dir} than"):
+            start(shared)
 
 
 @pytest.mark.parametrize(
