@@ -51,9 +51,10 @@ def masking_of(grants: Sequence[Grant], rules: DenyRules, fs: Filesystem, states
             absent.append(Absent(denial, writing or grant, writing is not None, is_own))
     if len(masks) > MASKS_MAX:
         raise SandboxError(
-            f"more than {MASKS_MAX} denied paths lie in granted directories, such as '{masks[-1].path}' "
+            f"more than {MASKS_MAX:,} denied paths lie in granted directories, such as '{masks[-1].path}' "
             f"({masks[-1].denial.origin}).",
-            hint="remove those that a command has made, or deny the directory around them",
+            hint="deny the directory around them, or fewer by a narrower pattern, or remove those that "
+            "a command has made",
         )
     _refuse_pierced(masks, rules)
     paths = [*(mask.path for mask in masks), *(gap.path for gap in absent)]

@@ -99,8 +99,9 @@ def test_more_masks_than_a_start_should_wait_for_are_refused(
     assert len(masked(run(denying(".env", "sub/deep"), fs=project, read=(".",)))) == 2
     with pytest.raises(
         SandboxError, match=rf"more than 2 denied paths .* such as '{WORK}/sub/deep' \(profile web"
-    ):
+    ) as refused:
         run(denying(".env", ".git/hooks", "sub/deep"), fs=project, read=(".",))
+    assert "or fewer by a narrower pattern" in str(refused.value.hint)  # a large project has as many
 
 
 def test_only_directories_that_the_command_could_move_are_pinned(run: Resolve, project: Filesystem) -> None:
