@@ -121,7 +121,9 @@ def footer(
     elif is_watched and is_offline and exit_code and is_complete:
         lines += NO_FILE_REFUSED
     elif is_watched:
-        lines.append(NOTHING_REFUSED if is_complete else f"{NOTHING_REFUSED[:-1]} that could be seen.")
+        # What a mount hides, as that over ~/.ssh on an open network, is missing there and refused by nobody.
+        is_sure = is_complete and not absent
+        lines.append(NOTHING_REFUSED if is_sure else f"{NOTHING_REFUSED[:-1]} that could be seen.")
     if absent:
         lines += ["  Not granted in this run, and often needed:", *_absentees(absent, offer)]
     has_failed = exit_code != 0

@@ -10,10 +10,14 @@ import pytest
 from nono.audit.event import OF_INSTRUCTIONS, Unasked, UnaskedDecision, network
 from nono.cli.text.footer import LISTED_MAX, Finding, findings, footer, headline, what
 from nono.launch.denials import Denials, Denied, Kind
+from nono.policy.capability import Access
 from nono.policy.path_expansion import PathContext
 from nono.policy.why import remedy
 from nono.policy.why.extent import extent
+from nono.policy.why.usual import Absentee
 from nono.printable import shell_word
+
+KNOWN_HOSTS = Absentee("/home/me/.ssh/known_hosts", Access.READ, "the keys of hosts", "ssh", None)
 
 PLACES = PathContext("/home/ada", "/work", "/work", {}, 1000)
 NOBODY: Any = cast(Any, None)  # the option is found by a stand-in
@@ -179,3 +183,13 @@ def test_no_name_passes_for_an_option_of_nono(length: int) -> None:
 def test_no_host_is_asked_about_where_none_was_denied() -> None:
     assert "nono why --host" not in _said(_socket(2))
     assert "nono why --host" in _said(_socket(2), Denied(Kind.NETWORK, "a.example", "not allowed", port=443))
+
+
+@pytest.mark.parametrize("absent", [(), (KNOWN_HOSTS,)], ids=["nothing lacks", "what is hidden lacks"])
+def test_a_watched_run_is_not_sure_that_nothing_was_refused_where_something_lacks(
+    absent: tuple[Absentee, ...],
+) -> None:
+    """On an open network a mount hides ~/.ssh: what is in it is missing there, and refused by nobody."""
+    lines = footer(1, [], is_complete=True, absent=absent, is_watched=True)
+    assert ("  The command was watched, and nothing was refused." in lines) is (not absent)
+    assert ("  The command was watched, and nothing was refused that could be seen." in lines) is bool(absent)
