@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from posixpath import dirname
 
 from nono.errors import SandboxError
@@ -13,6 +13,9 @@ from nono.policy.path_expansion import Filesystem, ancestry, is_within
 from nono.printable import shell_word
 
 MASKS_MAX = 4000  # the time for these grows with their square: 4 s for so many, over a minute for 20 000
+# Characters of the directories above them, and 100 more for each, which may take a mount and a watch: 4 s.
+ABOVE_MAX = 1_000_000
+_SHOWN_MAX = 200  # characters of a path that may be of any length
 
 
 def masking_of(grants: Sequence[Grant], rules: DenyRules, fs: Filesystem, states: Sequence[Grant]) -> Masking:
@@ -50,15 +53,48 @@ def masking_of(grants: Sequence[Grant], rules: DenyRules, fs: Filesystem, states
             is_own = any(is_within(denial.path, state.path) for state in states)
             absent.append(Absent(denial, writing or grant, writing is not None, is_own))
     if len(masks) > MASKS_MAX:
-        raise SandboxError(
-            f"more than {MASKS_MAX:,} denied paths lie in granted directories, such as '{masks[-1].path}' "
-            f"({masks[-1].denial.origin}).",
-            hint="deny the directory around them, or fewer by a narrower pattern, or remove those that "
-            "a command has made",
-        )
+        raise _too_many(f"more than {MASKS_MAX:,} denied paths lie in granted directories", masks[-1])
+    _refuse_too_deep(masks)
     _refuse_pierced(masks, rules)
     paths = [*(mask.path for mask in masks), *(gap.path for gap in absent)]
     return Masking(tuple(masks), _pinned(masks, writable), tuple(absent), _watched(paths, directories))
+
+
+def _refuse_too_deep(masks: Iterable[Mask]) -> None:
+    """Raise SandboxError if more directories lead to the masks than a start should wait for."""
+    counted, left = {"/"}, ABOVE_MAX
+    for mask in masks:
+        directory = dirname(mask.path)
+        while directory not in counted:
+            counted.add(directory)
+            left -= len(directory) + 100
+            if left < 0:
+                raise _too_many("denied paths lie too deep in granted directories", mask)
+            directory = dirname(directory)
+
+
+def _too_many(what: str, mask: Mask) -> SandboxError:
+    shown = mask.path if len(mask.path) <= _SHOWN_MAX else f"{mask.path[:_SHOWN_MAX]}..."
+    return SandboxError(
+        f"{what}, such as '{shown}' ({mask.denial.origin}).",
+        hint="deny the directory around them, or fewer by a narrower pattern, or remove those that "
+        "a command has made",
+    )
+
+
+def _is_below(paths: Iterable[str], roots: Collection[str]) -> dict[str, bool]:
+    """Return the directories above `paths`, each with whether it lies in a directory of `roots`."""
+    found = {"/": False}
+    for path in paths:
+        upward = []
+        directory = dirname(path)
+        while directory not in found:
+            upward.append(directory)
+            directory = dirname(directory)
+        for each in reversed(upward):
+            above = dirname(each)
+            found[each] = found[above] or above in roots
+    return found
 
 
 def _pinned(masks: Iterable[Mask], writable: Iterable[Grant]) -> tuple[str, ...]:
@@ -66,17 +102,15 @@ def _pinned(masks: Iterable[Mask], writable: Iterable[Grant]) -> tuple[str, ...]
 
     A mount moves with its directory; only a mount on the directory itself prevents renaming it.
     """
-    roots = {grant.path for grant in writable}
-    above = {directory for mask in masks for directory in ancestry(dirname(mask.path))}
-    movable = (path for path in above if path != "/" and not roots.isdisjoint(ancestry(dirname(path))))
-    return tuple(sorted(movable))
+    below = _is_below((mask.path for mask in masks), {grant.path for grant in writable})
+    return tuple(sorted(path for path, is_movable in below.items() if is_movable))
 
 
 def _watched(paths: Iterable[str], granted: Iterable[Grant]) -> tuple[str, ...]:
     """Return the granted directories on the way to `paths`."""
     roots = {grant.path for grant in granted}
-    above = {directory for path in paths for directory in ancestry(dirname(path))}
-    return tuple(sorted(path for path in above if not roots.isdisjoint(ancestry(path))))
+    below = _is_below(paths, roots)
+    return tuple(sorted(path for path, is_inside in below.items() if is_inside or path in roots))
 
 
 def _refuse_pierced(masks: Iterable[Mask], rules: DenyRules) -> None:

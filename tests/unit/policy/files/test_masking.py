@@ -104,6 +104,20 @@ def test_more_masks_than_a_start_should_wait_for_are_refused(
     assert "or fewer by a narrower pattern" in str(refused.value.hint)  # a large project has as many
 
 
+def test_what_lies_deeper_than_a_start_should_wait_for_is_refused(
+    run: Resolve, project: Filesystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each directory on the way is mounted over itself, and a command makes any number of them."""
+    above = ["/", *(WORK[:at] for at in range(1, len(WORK)) if WORK[at] == "/"), WORK]
+    enough = sum(len(each) + 100 for each in above[1:]) + len(f"{WORK}/sub/deep") + len(f"{WORK}/sub") + 200
+    monkeypatch.setattr(masking, "ABOVE_MAX", enough)
+    assert len(masked(run(denying(".env", "sub/deep/key"), fs=project, allow=(".",)))) == 2
+    monkeypatch.setattr(masking, "ABOVE_MAX", enough - 1)
+    assert len(masked(run(denying(".env", "sub/deep"), fs=project, allow=(".",)))) == 2
+    with pytest.raises(SandboxError, match=rf"lie too deep .* such as '{WORK}/sub/deep/key' \(profile web"):
+        run(denying(".env", "sub/deep/key"), fs=project, allow=(".",))
+
+
 def test_only_directories_that_the_command_could_move_are_pinned(run: Resolve, project: Filesystem) -> None:
     def pinned(**grants: tuple[str, ...]) -> tuple[str, ...]:
         return run(denying("sub/deep/key"), fs=project, **grants).capabilities.masking.pinned
