@@ -175,9 +175,7 @@ def test_the_questions_are_answered_one_after_another_at_a_terminal(sandbox: Non
     with waiting(sandbox) as run:
         argv = sandbox.user.command([*NONO, "approvals", "answer"])
         with terminal(argv, sandbox.user.environment({}), sandbox.project) as person:
-            person.wait_for(b"[Enter] later: ")
-            person.wait_until_heeded()
-            person.type(b"n\r")
+            person.answer(b"[Enter] later: ", b"n\r")
             person.wait_for(b"connect to new.test:80.")
             assert person.end() == 0
         assert b"no rule of this run allows the host" in person.shown

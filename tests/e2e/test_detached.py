@@ -100,9 +100,7 @@ def test_a_name_that_another_session_has_is_told_while_that_runs(sandbox: NonoRu
 def test_a_question_is_asked_before_the_session_detaches(sandbox: NonoRun) -> None:
     argv = sandbox.user.command([*NONO, "run", "--detached", "--name=one", "--", "touch", "granted"])
     with terminal(argv, sandbox.user.environment(VARIABLES), sandbox.project) as starter:
-        starter.wait_for(b"[y/N] ")
-        starter.wait_until_heeded()
-        starter.type(b"n\r")
+        starter.answer(b"[y/N] ", b"n\r")
         assert starter.end() == 0
     assert end(sandbox)["exit_code"] == 1
 
@@ -110,9 +108,7 @@ def test_a_question_is_asked_before_the_session_detaches(sandbox: NonoRun) -> No
 def test_ctrl_c_at_a_question_starts_nothing(sandbox: NonoRun) -> None:
     argv = sandbox.user.command([*NONO, "run", "--detached", "--name=one", "--", "true"])
     with terminal(argv, sandbox.user.environment(VARIABLES), sandbox.project) as starter:
-        starter.wait_for(b"[y/N] ")
-        starter.wait_until_heeded()
-        starter.type(b"\x03")
+        starter.answer(b"[y/N] ", b"\x03")
         assert starter.end() != 0
     assert not directory(sandbox.user).exists() or not leftovers(sandbox.user)
 

@@ -33,17 +33,11 @@ def type_unseen(person: Terminal, question: bytes, keys: bytes) -> None:
     person.type(keys)
 
 
-def answer(person: Terminal, question: bytes, keys: bytes) -> None:
-    person.wait_for(question)
-    person.wait_until_heeded()
-    person.type(keys)
-
-
 @pytest.mark.parametrize(("keys", "is_stored"), [(b"y\n", True), (b"n\n", False)])
 def test_a_key_that_is_typed_is_used_unseen(sandbox: NonoRun, keys: bytes, is_stored: bool) -> None:
     with run(sandbox) as person:
         type_unseen(person, FOR_KEY, KEY + b"\n")
-        answer(person, YES_OR_NO, keys)
+        person.answer(YES_OR_NO, keys)
         if is_stored:
             type_unseen(person, PASSPHRASE, b"\n")
         assert person.end() == 0
@@ -68,7 +62,7 @@ def test_no_key_ends_the_start(sandbox: NonoRun) -> None:
 def test_a_key_of_the_environment_is_offered(sandbox: NonoRun, keys: bytes, is_used: bool) -> None:
     with run(sandbox, OPENAI_API_KEY=KEY.decode()) as person:
         person.wait_for(b"Use the key in OPENAI_API_KEY for openai?")
-        answer(person, YES_OR_NO, keys)
+        person.answer(YES_OR_NO, keys)
         if not is_used:
             type_unseen(person, FOR_KEY, b"\n")
         assert (person.end() == 0) == is_used
@@ -83,7 +77,7 @@ def test_a_key_that_ends_a_program_ends_a_run_that_asks(
 ) -> None:
     offer = {"OPENAI_API_KEY": KEY.decode()} if question == YES_OR_NO else {}
     with run(sandbox, **offer) as person:
-        answer(person, question, keys)
+        person.answer(question, keys)
         assert person.end() == (130 if keys == b"\x03" else 131)
     assert b"value=" not in person.shown
     assert b"Traceback" not in person.shown
@@ -97,7 +91,7 @@ def test_a_run_that_has_asked_still_forwards_signals(sandbox: NonoRun, number: s
         f"trap 'echo heard; exit 7' {number.name.removeprefix('SIG')}; echo up; while :; do sleep 0.1; done"
     )
     with run(sandbox, ("sh", "-c", script), OPENAI_API_KEY=KEY.decode()) as person:
-        answer(person, YES_OR_NO, b"y\n")
+        person.answer(YES_OR_NO, b"y\n")
         person.wait_for(b"up\r\n")
         os.kill(session_leaders(person.process.pid)[-1], number)
         assert person.end() == 7
@@ -118,7 +112,7 @@ def test_a_key_stays_unseen_after_its_question_was_stopped(sandbox: NonoRun) -> 
         while person.shown.count(FOR_KEY) < 2:
             person.wait_for_more()
         person.type(KEY + b"\n")
-        answer(person, YES_OR_NO, b"n\n")
+        person.answer(YES_OR_NO, b"n\n")
         assert person.end() == 0
     assert b"value=sk-proj-" in person.shown
     assert KEY not in person.shown

@@ -41,12 +41,6 @@ def watched(learner: Learner, command: str) -> Iterator[Terminal]:
         yield person
 
 
-def answer_to(person: Terminal, question: bytes, keys: bytes) -> None:
-    person.wait_for(question)
-    person.wait_until_heeded()
-    person.type(keys)
-
-
 def has_run(learner: Learner) -> bool:
     return (learner.runner.project / "ran").exists()
 
@@ -55,19 +49,19 @@ def test_a_yes_to_both_writes_the_diff_that_was_shown(learner: Learner, person: 
     person.wait_for(WATCH)
     assert not has_run(learner)
     assert b"every public host" in person.shown
-    answer_to(person, WATCH, b"y\n")
+    person.answer(WATCH, b"y\n")
     person.wait_for(WRITE)
     assert has_run(learner)
     assert not learner.file.exists()
     assert b'+    "access": "write"' in person.shown
-    answer_to(person, WRITE, b"yes\n")
+    person.answer(WRITE, b"yes\n")
     assert person.end() == 0, person.shown
     assert learner.profile["workdir"] == {"access": "write"}
 
 
 @pytest.mark.parametrize("answer", [b"\n", b"n\n", b"yep\n", b"\x03", b"\x04"])
 def test_nothing_is_run_unless_the_answer_is_yes(learner: Learner, person: Terminal, answer: bytes) -> None:
-    answer_to(person, WATCH, answer)
+    person.answer(WATCH, answer)
     assert person.end() in (1, 130), person.shown
     assert not has_run(learner)
     assert not learner.file.exists()
@@ -77,8 +71,8 @@ def test_nothing_is_run_unless_the_answer_is_yes(learner: Learner, person: Termi
 def test_nothing_is_written_unless_the_answer_is_yes(
     learner: Learner, person: Terminal, answer: bytes
 ) -> None:
-    answer_to(person, WATCH, b"y\n")
-    answer_to(person, WRITE, answer)
+    person.answer(WATCH, b"y\n")
+    person.answer(WRITE, answer)
     assert person.end() in (1, 130), person.shown
     assert has_run(learner)
     assert not learner.file.exists()
@@ -86,10 +80,10 @@ def test_nothing_is_written_unless_the_answer_is_yes(
 
 @pytest.mark.parametrize("person", ["touch ran; echo typ''ing; sleep 1"], indirect=True)
 def test_what_was_typed_before_the_question_is_no_answer(learner: Learner, person: Terminal) -> None:
-    answer_to(person, WATCH, b"y\n")
+    person.answer(WATCH, b"y\n")
     person.wait_for(b"typing")
     person.type(b"y\ny\n")
-    answer_to(person, WRITE, b"n\n")
+    person.answer(WRITE, b"n\n")
     assert person.end() == 1, person.shown
     assert not learner.file.exists()
 
@@ -103,7 +97,7 @@ def test_a_key_that_nobody_can_have_meant_for_the_question_is_no_answer(learner:
                 pass
             if is_soon := not person.drops:
                 person.type(b"y\n")
-            answer_to(person, WATCH, b"n\n")
+            person.answer(WATCH, b"n\n")
             assert person.end() == 1, person.shown
             assert not has_run(learner)
         if is_soon:
@@ -113,11 +107,11 @@ def test_a_key_that_nobody_can_have_meant_for_the_question_is_no_answer(learner:
 
 @pytest.mark.parametrize("person", [DISTURB], indirect=True)
 def test_a_disordered_terminal_cannot_hide_the_diff(learner: Learner, person: Terminal) -> None:
-    answer_to(person, WATCH, b"y\n")
+    person.answer(WATCH, b"y\n")
     person.wait_for(WRITE)
     after = person.shown.rpartition(b"\x1b[8m")[2]
     assert after.index(b"\x1b[?1047l") < after.index(b'"access": "write"')
     assert after.index(b"\x1b[0;97;40m") < after.index(b'"access": "write"')
-    answer_to(person, WRITE, b"n\n")
+    person.answer(WRITE, b"n\n")
     assert person.end() == 1, person.shown
     assert b"n\r\n" in person.shown.rpartition(WRITE)[2]  # echoed, in lines

@@ -35,9 +35,7 @@ def run(sandbox: NonoRun, *flags: str) -> Iterator[Terminal]:
 
 def answered(sandbox: NonoRun, keys: bytes) -> Terminal:
     with run(sandbox) as person:
-        person.wait_for(QUESTION)
-        person.wait_until_heeded()
-        person.type(keys)
+        person.answer(QUESTION, keys)
         person.end()
     return person
 

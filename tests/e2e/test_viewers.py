@@ -185,9 +185,7 @@ def test_a_question_whose_viewer_goes_is_a_no(sandbox: NonoRun) -> None:
             again.type(b"echo code=$?.\r")
             again.wait_for(b"code=")
             again.type(b"cat " + outside + b"; echo then=$?\r")
-            again.wait_for(QUESTION)
-            again.wait_until_heeded()
-            again.type(b"y\r")
+            again.answer(QUESTION, b"y\r")
             again.wait_for(b"canary")
             again.wait_for(b"then=0")
 
@@ -201,9 +199,7 @@ def test_the_keys_that_detach_leave_a_question_open(sandbox: NonoRun) -> None:
         assert first.end() == 148
         assert b"Session detached." in first.shown
         with asked(sandbox) as again:
-            again.wait_for(QUESTION)
-            again.wait_until_heeded()
-            again.type(b"y\r")
+            again.answer(QUESTION, b"y\r")
             again.wait_for(b"code=0")
             assert b"canary" in again.shown
 
@@ -216,9 +212,7 @@ def test_a_question_that_is_left_is_asked_at_another_terminal(sandbox: NonoRun) 
         assert QUESTION not in second.shown
         first.type(KEYS)
         first.end()
-        second.wait_for(QUESTION)
-        second.wait_until_heeded()
-        second.type(b"n\r")
+        second.answer(QUESTION, b"n\r")
         second.wait_for(b"code=1")
 
 
@@ -231,9 +225,7 @@ def test_a_question_is_answered_by_a_line_that_begins_like_the_keys(
 ) -> None:
     with elevated(sandbox) as (first, outside):
         first.type(b"cat " + outside + b"; echo code=$?\r")
-        first.wait_for(QUESTION)
-        first.wait_until_heeded()
-        first.type(typed)
+        first.answer(QUESTION, typed)
         first.wait_for(code)
 
 
@@ -243,9 +235,7 @@ def test_who_comes_while_a_question_waits_is_asked(sandbox: NonoRun) -> None:
         first.end()
         wait_until(lambda: json.loads(nono(sandbox, "approvals", "--json").stdout), "nobody is asked")
         with looking_on(sandbox, "--read-only") as reader, asked(sandbox) as again:
-            again.wait_for(QUESTION)
-            again.wait_until_heeded()
-            again.type(b"y\r")
+            again.answer(QUESTION, b"y\r")
             again.wait_for(b"code=0")
             assert b"canary" in again.shown
             assert QUESTION not in reader.shown

@@ -40,9 +40,7 @@ def typed(
 
 
 def answered(person: Terminal, keys: bytes) -> tuple[int, str]:
-    person.wait_for(QUESTION)
-    person.wait_until_heeded()
-    person.type(keys)
+    person.answer(QUESTION, keys)
     return person.end(), person.shown.decode()
 
 

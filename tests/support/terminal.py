@@ -83,6 +83,12 @@ class Terminal:
         while self.drops == before and (left := deadline - time.monotonic()) > 0 and self.read(left):
             pass
 
+    def answer(self, question: bytes, keys: bytes) -> None:
+        """Wait until the question is shown and takes an answer, and type."""
+        self.wait_for(question)
+        self.wait_until_heeded()
+        self.type(keys)
+
     def end(self, limit_s: float = WAIT_S) -> int:
         """Return the command's wait status as Popen has it; everything it has shown is then in shown."""
         # Read while it runs: a terminal that nobody reads stops whoever writes to it.
