@@ -14,6 +14,7 @@ from typing import IO
 
 import pytest
 
+from support.clients.http2 import frame
 from support.proxy.http2_stage import HOST, KEY, Stage, a_route_to, authority, routes_stage
 from support.proxy.thread import TIMEOUT_S
 
@@ -24,11 +25,7 @@ MIB = 1 << 20
 MOST = 64 * MIB  # what is sent where nobody ends the connection; sockets hold a few MiB
 
 
-def frame(kind: int, payload: bytes = b"", *, flags: int = 0, stream_id: int = 0) -> bytes:
-    return struct.pack(">I", len(payload))[1:] + bytes((kind, flags)) + struct.pack(">I", stream_id) + payload
-
-
-ANSWER = frame(HEADERS, b"\x88", flags=ENDED, stream_id=1)  # 200
+ANSWER = frame(HEADERS, b"\x88", flags=ENDED, stream=1)  # 200
 FAREWELL = frame(GOAWAY, struct.pack(">II", 1, 0))
 A_PING = frame(PING, b"12345678")
 

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nono.proxy.http2.protocol.frames import MAX_FRAME_BYTES, Allowance, Frame, FrameError, FrameReader
-from support.clients.http2 import Http2Client
+from support.clients.http2 import Http2Client, frame
 from support.proxy.http2_stage import KEY, Stage, h2_stage
 from support.proxy.thread import TIMEOUT_S, wait_until
 from support.servers.http1 import Gone
@@ -36,10 +36,6 @@ DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE, CONT
 )
 END_STREAM, END_HEADERS, PADDED, ACK = 1, 4, 8, 1
 WINDOW = h2.settings.SettingCodes.INITIAL_WINDOW_SIZE
-
-
-def frame(kind: int, payload: bytes = b"", *, flags: int = 0, stream: int = 0) -> bytes:
-    return struct.pack(">I", len(payload))[1:] + bytes((kind, flags)) + struct.pack(">I", stream) + payload
 
 
 def request_block(stage: Stage) -> bytes:

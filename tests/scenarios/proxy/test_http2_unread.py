@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import ssl
-import struct
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -14,6 +13,7 @@ from functools import partial
 import hpack
 import pytest
 
+from support.clients.http2 import frame
 from support.proxy.http2_stage import (
     HOST,
     KEY,
@@ -35,10 +35,6 @@ MIB = 1 << 20
 INTERIM = 16  # of one request
 LARGE = [(f"x-{number}", f"{number}" * 8000) for number in range(6)]  # 48 KB in one head
 NEVER_INDEXED = [(name, value, True) for name, value in LARGE]
-
-
-def frame(kind: int, payload: bytes = b"", *, flags: int = 0, stream: int = 0) -> bytes:
-    return struct.pack(">I", len(payload))[1:] + bytes((kind, flags)) + struct.pack(">I", stream) + payload
 
 
 def head_frames(block: bytes, stream: int) -> bytes:

@@ -6,6 +6,7 @@ import base64
 import logging
 import socket
 import ssl
+import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -205,6 +206,11 @@ class Http2Client:
         """Read to the end. TimeoutError if it does not come."""
         while not self.closed:
             self.receive()
+
+
+def frame(kind: int, payload: bytes = b"", *, flags: int = 0, stream: int = 0) -> bytes:
+    """Encode a frame, which may break every rule (RFC 9113 section 4.1)."""
+    return struct.pack(">I", len(payload))[1:] + bytes((kind, flags)) + struct.pack(">I", stream) + payload
 
 
 def _texts(headers: Iterable[tuple[bytes, bytes]] | None) -> list[tuple[str, str]]:
