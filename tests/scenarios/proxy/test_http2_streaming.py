@@ -7,8 +7,7 @@ import os
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from contextlib import suppress
 
 import anyio
 import h2.errors
@@ -25,24 +24,13 @@ from nono.proxy.http2.places import MAX_OF_CLIENT
 from nono.secret import Secret
 from support.clients.http2 import Http2Client
 from support.proxy.http2_stage import KEY, h1_stage, h2_stage
-from support.proxy.thread import TIMEOUT_S, wait_until
+from support.proxy.thread import TIMEOUT_S, bounded_growth, wait_until
 from support.servers.http1 import Gone, Received
 from support.servers.http2 import Stream
 
 BLOCK = bytes(range(256)) * 64  # 16 KiB
 WINDOW = h2.settings.SettingCodes.INITIAL_WINDOW_SIZE
 CANCEL = h2.errors.ErrorCodes.CANCEL
-
-
-@contextmanager
-def bounded_growth(limit_mib: float) -> Iterator[None]:
-    def resident_mib() -> float:
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
-        return pages * os.sysconf("SC_PAGE_SIZE") / (1 << 20)
-
-    before = resident_mib()
-    yield
-    assert resident_mib() - before < limit_mib
 
 
 def test_both_directions_of_a_stream_run_at_the_same_time() -> None:

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
-from support.proxy.thread import PHANTOM, Client, ProxyUnderTest, a_route, proxy, wait_until
+from support.proxy.thread import PHANTOM, Client, ProxyUnderTest, a_route, bounded_growth, proxy, wait_until
 from support.servers.http1 import Received, upstream
 
 FIELDS = b"Host: 127.0.0.1\r\nX-Api-Key: " + PHANTOM.encode() + b"\r\n"
@@ -19,18 +15,6 @@ POST = b"POST /alpha/x HTTP/1.1\r\n" + FIELDS
 CHUNKED = b"Transfer-Encoding: chunked\r\n\r\n"
 BLOCK = bytes(range(256)) * 256  # 64 KiB
 TIMEOUT_S = 20.0
-
-
-def resident_mib() -> float:
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / (1 << 20)
-
-
-@contextmanager
-def bounded_growth(limit_mib: float) -> Iterator[None]:
-    before = resident_mib()
-    yield
-    assert resident_mib() - before < limit_mib
 
 
 def test_an_event_reaches_the_client_before_the_next_one_is_sent() -> None:

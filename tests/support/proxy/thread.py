@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import socket
 import ssl
 import struct
@@ -11,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import NamedTuple, cast
 
 import anyio
@@ -489,6 +491,19 @@ class Client:
 
     def start_tls(self, server_name: str, context: ssl.SSLContext) -> ssl.SSLSocket:
         return context.wrap_socket(self.transport, server_hostname=server_name)
+
+
+@contextmanager
+def bounded_growth(limit_mib: float) -> Iterator[None]:
+    """Fail if this process, in which the proxy runs, holds so much more memory when the block is left."""
+
+    def resident_mib() -> float:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE") / (1 << 20)
+
+    before = resident_mib()
+    yield
+    assert resident_mib() - before < limit_mib
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
