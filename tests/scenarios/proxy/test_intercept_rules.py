@@ -71,9 +71,9 @@ class Site:
         )
 
 
-def a_site(endpoints: EndpointPolicy = READS, base_path: str = "/v1", **fields: object) -> Site:
+def a_site(endpoints: EndpointPolicy = READS, **fields: object) -> Site:
     return Site(
-        a_route(443, host="api.test", scheme="https", base_path=base_path, endpoints=endpoints, **fields)  # type: ignore[arg-type]  # further fields of Route
+        a_route(443, host="api.test", scheme="https", base_path="/v1", endpoints=endpoints, **fields)  # type: ignore[arg-type]  # further fields of Route
     )
 
 

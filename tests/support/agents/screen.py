@@ -76,13 +76,11 @@ class Screen:
             assert left > 0, f"none of {texts} is on the screen:\n{self.text}"
             assert self._person.read(left), f"ended with none of {texts} on the screen:\n{self.text}"
 
-    def answer_until(
-        self, text: str, answers: Mapping[str, Sequence[str]], limit_s: float = 60.0
-    ) -> list[str]:
+    def answer_until(self, text: str, answers: Mapping[str, Sequence[str]]) -> list[str]:
         """Answer questions as they come up, each once. Returns those that were asked, once text is shown."""
         asked: list[str] = []
         while True:
-            found = self.wait_for(text, *(each for each in answers if each not in asked), limit_s=limit_s)
+            found = self.wait_for(text, *(each for each in answers if each not in asked))
             if found == text:
                 return asked
             asked.append(found)

@@ -57,7 +57,7 @@ def canonical_query(query: bytes) -> str:
     return "&".join(f"{name}={value}" for name, value in sorted(pairs))
 
 
-def signature_of(arrived: Arrived, service: str, region: str, secret_key: str = SECRET_KEY) -> str:
+def signature_of(arrived: Arrived, service: str, region: str) -> str:
     """Return the Authorization field that the request should have arrived with."""
     table: dict[str, list[str]] = {}
     for name, value in arrived.fields:
@@ -84,7 +84,7 @@ def signature_of(arrived: Arrived, service: str, region: str, secret_key: str = 
     (timestamp,) = table["x-amz-date"]
     scope = f"{timestamp[:8]}/{region}/{service}/aws4_request"
     hashed = hashlib.sha256("\n".join(lines).encode()).hexdigest()
-    key = b"AWS4" + secret_key.encode()
+    key = b"AWS4" + SECRET_KEY.encode()
     for part in scope.split("/"):
         key = hmac.new(key, part.encode(), hashlib.sha256).digest()
     text = f"AWS4-HMAC-SHA256\n{timestamp}\n{scope}\n{hashed}"
@@ -93,9 +93,9 @@ def signature_of(arrived: Arrived, service: str, region: str, secret_key: str = 
     return f"AWS4-HMAC-SHA256 Credential={credential}, SignedHeaders={names}, Signature={signature}"
 
 
-def an_injection(service: str, region: str = "us-east-1", token: str | None = None) -> SigV4Injection:
+def an_injection(service: str, *, token: str | None = None) -> SigV4Injection:
     keys = Keys(ACCESS_KEY, Secret(SECRET_KEY), None if token is None else Secret(token))
-    return SigV4Injection(keys, service, region)
+    return SigV4Injection(keys, service, "us-east-1")
 
 
 def outgoing(

@@ -21,19 +21,12 @@ ToolUse = tuple[str, Mapping[str, object]]  # the tool's name and its input
 class FakeGemini:
     """The handler of an upstream. results: what the agent reported of each use, in order.
 
-    tool: The agent's own tool for shell commands.
     scripts: The uses in a conversation, by the first of these texts that the user says in it. Other
-      conversations
-        have only the use of the shell command.
+      conversations have only the use of the shell command.
     """
 
-    def __init__(
-        self,
-        command: str,
-        tool: str = "run_shell_command",
-        scripts: Mapping[str, Sequence[ToolUse]] | None = None,
-    ) -> None:
-        self.shell: ToolUse = (tool, {"command": command, "description": "Runs a command"})
+    def __init__(self, command: str, scripts: Mapping[str, Sequence[ToolUse]] | None = None) -> None:
+        self.shell: ToolUse = ("run_shell_command", {"command": command, "description": "Runs a command"})
         self.scripts = scripts or {}
         self.results: list[str] = []
 

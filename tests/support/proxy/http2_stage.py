@@ -125,13 +125,12 @@ def h1_stage(
     handler: Http1Handler,
     *,
     credential: Credential | None = None,
-    options: dict[str, object] | None = None,
     **changes: object,
 ) -> Iterator[tuple[Stage, HttpUpstream]]:
     """Yield a route to an upstream that speaks only HTTP/1.1. changes: fields of Route."""
     with authority() as ca, upstream(handler, ca.server_context(HOST)) as server:
         route = a_route_to(server.port, ca.ca_file, credential, **changes)
-        with _stage(server.port, ca.ca_file, [route], options or {}) as stage:
+        with _stage(server.port, ca.ca_file, [route], {}) as stage:
             yield stage, server
 
 

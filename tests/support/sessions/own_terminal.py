@@ -29,27 +29,25 @@ def children(pid: int) -> list[int]:
 
 
 @contextmanager
-def at_terminal(
-    sandbox: NonoRun, command: Sequence[str], name: str = "one", flags: Sequence[str] = ()
-) -> Iterator[Terminal]:
+def at_terminal(sandbox: NonoRun, command: Sequence[str], flags: Sequence[str] = ()) -> Iterator[Terminal]:
     """Yield a run that shows its terminal; killed at the end of the block if it still runs."""
-    argv = sandbox.argv(command, profile=OPEN, flags=[f"--name={name}", *flags])
+    argv = sandbox.argv(command, profile=OPEN, flags=["--name=one", *flags])
     with terminal(argv, sandbox.user.environment(VARIABLES), sandbox.project) as person:
         try:
             wait_until(lambda: is_lent(person), "it shows nothing")
             yield person
         finally:
-            kill_session(sandbox, name)
+            kill_session(sandbox)
 
 
 @contextmanager
 def in_shell(
-    sandbox: NonoRun, command: Sequence[str], name: str = "one", flags: Sequence[str] = (), after: str = ""
+    sandbox: NonoRun, command: Sequence[str], flags: Sequence[str] = (), after: str = ""
 ) -> Iterator[Terminal]:
     """Yield a shell with job control that runs something and shows its terminal. after: rest of that line."""
     variables = sandbox.user.environment({**VARIABLES, "PS1": PROMPT.decode()})
     shell = sandbox.user.command(["bash", "--norc", "--noprofile", "-i"])
-    argv = sandbox.argv(command, profile=OPEN, flags=[f"--name={name}", *flags])
+    argv = sandbox.argv(command, profile=OPEN, flags=["--name=one", *flags])
     line = shlex.join(argv[len(sandbox.user.command([])) :])
     with terminal(shell, variables, sandbox.project) as person:
         try:
@@ -59,9 +57,9 @@ def in_shell(
             person.shown = b""
             yield person
         finally:
-            kill_session(sandbox, name)
+            kill_session(sandbox)
 
 
-def kill_session(sandbox: NonoRun, name: str = "one") -> None:
+def kill_session(sandbox: NonoRun) -> None:
     with suppress(ProcessLookupError, AssertionError):
-        os.kill(record_of(sandbox.user, name)["supervisor_pid"], signal.SIGKILL)
+        os.kill(record_of(sandbox.user, "one")["supervisor_pid"], signal.SIGKILL)

@@ -72,7 +72,6 @@ async def main(
     ca_file: str,
     state_root: str,
     records_flows: bool,
-    pool_idle_s: float,
     close_grace_s: float,
 ) -> None:
     token = make_session_token()
@@ -103,7 +102,7 @@ async def main(
             server_context=lambda host, x25519: authority.server_context(host, HTTP2, x25519=x25519),
             max_connections=1024,
             idle_timeout_s=5.0,
-            pool_idle_timeout_s=pool_idle_s,
+            pool_idle_timeout_s=2.0,
             close_grace_s=close_grace_s,
         )
         async with loop.housekeeping(log, record.flush), AsyncExitStack() as serving:

@@ -31,9 +31,7 @@ class Stage:
 
 
 @contextmanager
-def soak_stage(
-    *, records_flows: bool = False, pool_idle_s: float = 2.0, close_grace_s: float = 1.0
-) -> Iterator[Stage]:
+def soak_stage(*, records_flows: bool = False, close_grace_s: float = 1.0) -> Iterator[Stage]:
     """Yield a proxy and its upstream, each in a process of its own, until the block is left."""
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
@@ -52,7 +50,6 @@ def soak_stage(
                 ca_file=str(ca_file),
                 state_root=str(root / "state"),
                 records_flows=records_flows,
-                pool_idle_s=pool_idle_s,
                 close_grace_s=close_grace_s,
             )
             with proxy:
