@@ -8,23 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import ValidationError, create_model
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from nono.policy.suggestions import did_you_mean
 from nono.settings.keys import parse_keys
-from nono.settings.user_config import (
-    ALIASES,
-    REDACTION_ALIASES,
-    UNREDACTED,
-    Audit,
-    RedactionNames,
-    Rollback,
-    Sessions,
-    Ui,
-    Updates,
-    UserConfig,
-)
+from nono.settings.user_config import ALIASES, REDACTION_ALIASES, UNREDACTED, UserConfig
 
 SCREEN_RECORDING_MB_MAX = 1024
 _EXPECTED = {
@@ -48,17 +37,6 @@ class MistakesError(ValueError):
         self.lines = lines
 
 
-class _Settings(BaseSettings):
-    model_config = SettingsConfigDict(extra="forbid")
-
-    ui: Ui = Ui()
-    rollback: Rollback = Rollback()
-    updates: Updates = Updates()
-    redaction: RedactionNames = RedactionNames()
-    audit: Audit = Audit()
-    sessions: Sessions = Sessions()
-
-
 def validate(file: Mapping[str, Any], environment: Mapping[str, Any]) -> UserConfig:
     """Validate the settings; `environment` overrides `file`, and both are documents.
 
@@ -66,18 +44,21 @@ def validate(file: Mapping[str, Any], environment: Mapping[str, Any]) -> UserCon
     """
     document, mistakes = _renamed(file)
 
-    class Layered(_Settings):
+    class Layered(BaseSettings):
+        model_config = SettingsConfigDict(extra="forbid")
+
         @classmethod
         def settings_customise_sources(
             cls, settings_cls: type[BaseSettings], *_: Any, **__: Any
         ) -> tuple[PydanticBaseSettingsSource, ...]:
             return tuple(InitSettingsSource(settings_cls, dict(layer)) for layer in (environment, document))
 
+    sections: Any = {name: (type(default), default) for name, default in UserConfig._field_defaults.items()}
     mistakes += [f"{name}: expected a table" for name, value in document.items() if _is_no_table(name, value)]
     if mistakes:
         raise MistakesError(mistakes)
     try:
-        settings = Layered()
+        settings = create_model("Settings", __base__=Layered, **sections)()
     except ValidationError as error:
         found = error.errors(include_url=False, include_input=False)
         raise MistakesError([_line(each["loc"], each["type"]) for each in found]) from None
