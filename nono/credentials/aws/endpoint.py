@@ -6,9 +6,8 @@ import re
 
 from nono.credentials.values.errors import CredentialUnavailable
 from nono.named_tuple import NamedTuple
-from nono.policy.schema.route_rules import AwsAuth
+from nono.policy.schema.route_rules import AWS_SUFFIXES, AwsAuth
 
-_SUFFIXES = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws", ".api.amazonwebservices.com.cn")
 _SCOPE = re.compile(r"[a-z0-9-]+", re.ASCII)
 _REGION = re.compile(r"[a-z]{2,3}-(?:[a-z]+-)?[a-z]+-[0-9]+", re.ASCII)
 
@@ -64,7 +63,7 @@ def endpoint_of(host: str) -> Endpoint:
     The suffix follows ``service.region`` or ``service``, with ``-fips`` and ``dualstack`` variants; for S3
     and API Gateway anything may precede the service.
     """
-    suffix = next((suffix for suffix in _SUFFIXES if host.endswith(suffix)), None)
+    suffix = next((suffix for suffix in AWS_SUFFIXES if host.endswith(suffix)), None)
     if suffix is None:
         return Endpoint(None, None)
     labels = host.removesuffix(suffix).split(".")

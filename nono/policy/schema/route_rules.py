@@ -20,6 +20,8 @@ if TYPE_CHECKING:
         Usd,
     )
 
+AWS_SUFFIXES = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws", ".api.amazonwebservices.com.cn")
+
 
 class Inject(NamedTuple):
     """Position of a key in a request, read on the command's side and written on the upstream's.

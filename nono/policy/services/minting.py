@@ -7,6 +7,7 @@ from functools import cache
 
 from nono.policy.endpoints.path_readings import readings
 from nono.policy.endpoints.policy import DEFAULT_LABEL, EndpointRule, EndpointVerdict
+from nono.policy.schema.route_rules import AWS_SUFFIXES
 
 # Only where these calls are, below a project or group: a file or a package may have the same name.
 _GITLAB = tuple(
@@ -48,7 +49,6 @@ _PATHS: Mapping[str, tuple[str, ...]] = {
 # The services of AWS that hand out keys or sessions, by a label of their hosts. What they are asked for is in
 # the query or the body.
 _AWS_SERVICES = frozenset(("cognito-identity", "iam", "oidc", "rolesanywhere", "signin", "sso", "sts"))
-_AWS = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws", ".api.amazonwebservices.com.cn")
 
 
 def is_refused(host: str, method: str, path: str, verdict: EndpointVerdict) -> bool:
@@ -88,7 +88,7 @@ def sentence_of_host(host: str) -> str:
 
 def is_aws_key_service(host: str) -> bool:
     """Return True for the host of an AWS service that hands out keys."""
-    suffix = next((suffix for suffix in _AWS if host.endswith(suffix)), None)
+    suffix = next((suffix for suffix in AWS_SUFFIXES if host.endswith(suffix)), None)
     if suffix is None:
         return False
     labels = host.removesuffix(suffix).split(".")
