@@ -134,13 +134,14 @@ def remove(name: str, environ: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(removed_from)
 
 
-def names(environ: Mapping[str, str]) -> tuple[StoredName, ...]:
+def names(environ: Mapping[str, str], *, may_ask: bool = True) -> tuple[StoredName, ...]:
     """List all stored credentials by name; a name in both places appears twice, the one in use first.
 
+    may_ask: False: nobody is asked for the passphrase of the store; CredentialUnavailable is raised then.
     A keyring that does not answer within 2 s, or cannot list, contributes nothing.
     """
     vault = Vault(environ)
-    stored = [StoredName(name, vault.path) for name in vault.names()]
+    stored = [StoredName(name, vault.path) for name in vault.names(may_ask=may_ask)]
     with suppress(CredentialUnavailable):
         stored += [StoredName(name, SYSTEM_KEYRING) for name in keyring.accounts(KEYRING_SERVICE, environ)]
     return tuple(sorted(stored, key=lambda entry: entry.name))

@@ -44,9 +44,9 @@ class Vault:
         value = self._opened(self._file.read()).entries.get(check_name(name))
         return None if value is None else secret_from_text(value, f"credential '{name}'")
 
-    def names(self) -> tuple[str, ...]:
+    def names(self, *, may_ask: bool = True) -> tuple[str, ...]:
         """Return the stored names, sorted."""
-        return tuple(sorted(self._opened(self._file.read()).entries))
+        return tuple(sorted(self._opened(self._file.read(), may_ask=may_ask).entries))
 
     def key(self, *, may_ask: bool) -> Key | None:
         """Return the key of the store; None if it is plain text or missing."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from nono.cli.key_prompt import how_kept, new_passphrase
 from nono.cli.shapes.printed import printed_list
@@ -93,9 +93,11 @@ def _meant(name: str, environ: Mapping[str, str]) -> Iterator[None]:
     try:
         yield
     except (CredentialNotFound, CredentialUnavailable) as error:
-        stored = {entry.name for entry in resolver.names(environ)}
-        if name not in stored and (meant := did_you_mean(name, stored)) is not None:
-            error.hint = meant
+        # Whoever mistyped a passphrase is not asked for it again.
+        with suppress(CredentialError):
+            stored = {entry.name for entry in resolver.names(environ, may_ask=False)}
+            if name not in stored and (meant := did_you_mean(name, stored)) is not None:
+                error.hint = meant
         raise
 
 
