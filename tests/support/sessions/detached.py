@@ -59,7 +59,7 @@ def attached(sandbox: NonoRun, name: str = "one", size: tuple[int, int] = (24, 8
     argv = sandbox.user.command([*NONO, "attach", name])
     with terminal(argv, sandbox.user.environment(VARIABLES), sandbox.project) as viewer:
         viewer.resize(*size)
-        wait_until(lambda: record_of(sandbox.user, "one")["attachment"] == "attached", "nobody is attached")
+        wait_until(lambda: record_of(sandbox.user, name)["attachment"] == "attached", "nobody is attached")
         wait_until(lambda: not viewer.modes()[tty.LFLAG] & termios.ICANON, "it is not raw")
         yield viewer
 
