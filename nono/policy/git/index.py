@@ -77,7 +77,7 @@ def empty_among(content: bytes, names: Collection[bytes]) -> set[bytes]:
             start = flags_at + (4 if flags & _EXTENDED else 2)
             end = content.find(b"\0", start, start + _NAME_MAX)
             # A command may have written the index: no name is kept that nobody asked for.
-            if flags & _LENGTH == min(end - start, _LENGTH) and (name := content[start:end]) in names:
+            if end >= 0 and (name := content[start:end]) in names:
                 found.add(name)
             at = content.find(hash_of_nothing, at + 1)
     return found
