@@ -1,7 +1,8 @@
-"""K31 to K33: what Landlock does not check, and leads past a grant, a mask or the bounds of a process."""
+"""K31 to K33, K38: what Landlock does not check, and leads past a grant, a mask or a process's bounds."""
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -78,3 +79,39 @@ def test_no_snapshot_shows_what_is_denied(sandbox: NonoRun, volume: Path) -> Non
     assert run.stdout == "", run.stderr
     assert "Operation not permitted" in run.stderr
     assert "what is denied" in sandbox.bare(["sh", "-c", script]).stdout
+
+
+def overlay(sandbox: NonoRun) -> tuple[list[str], Path]:
+    """Return a program that makes an overlay, and the file that the kernel would remove for that."""
+    home = sandbox.give(Path(tempfile.mkdtemp(dir=sandbox.user.home)))
+    lower, upper, beside = (sandbox.make(home / name) for name in ("lower", "upper", "beside"))
+    file = beside / "work"
+    file.write_text("of the person")
+    return program("files.overlays", str(lower), str(upper), str(beside)), sandbox.give(file)
+
+
+@pytest.mark.needs("user namespaces", "unshare")
+@HOW
+def test_no_overlay_removes_a_file_or_makes_a_directory(
+    profile: Mapping[str, object], flags: tuple[str, ...], sandbox: NonoRun
+) -> None:
+    argv, file = overlay(sandbox)
+    run = sandbox.run(argv, profile=profile, flags=flags)
+    assert run.outcomes() == {"overlay": "EPERM"}, run.stderr
+    assert file.read_text() == "of the person"
+
+
+@pytest.mark.needs("user namespaces", "unshare", "listener")
+def test_a_refused_overlay_is_recorded(sandbox: NonoRun) -> None:
+    run = sandbox.run(overlay(sandbox)[0])
+    assert [event["rule"] for event in run.denied if event["target"] == "fsopen"] == ["network.static_filter"]
+
+
+@pytest.mark.needs("user namespaces", "unshare")
+def test_an_overlay_does_both_without_nono(sandbox: NonoRun) -> None:
+    argv, file = overlay(sandbox)
+    outcome = sandbox.bare(argv).outcomes()["overlay"]
+    if outcome not in ("ok", "EACCES"):  # it may not use the new directory, which is of mode 0
+        pytest.skip(f"no overlay can be made here: {outcome}")
+    assert file.is_dir()
+    file.chmod(0o700)  # so that who is not root can remove it

@@ -95,9 +95,13 @@ _WATCHING_ALL = (
     Rule("perf_event_open", (Masked(4, uapi.PERF_FLAG_PID_CGROUP, uapi.PERF_FLAG_PID_CGROUP),)),
 )
 
+# Landlock refuses to mount a file system, not to make one. In namespaces of its own the command could make an
+# overlay, for which the kernel removes a file called "work", and makes a directory, wherever it is told to.
+_NEW_FILE_SYSTEMS = (Rule("fsopen"),)
+
 _WHATEVER_THE_NETWORK = (
     *(*_LIMITS_OF_OTHERS, *_PRIORITY_OF_GROUPS, *_KEYS, *_TYPING, *_DEAD_TERMINALS),
-    *(*_STALLING, *_LEASES, *_FILE_SYSTEMS, *_HANDLES, *_WATCHING_ALL),
+    *(*_STALLING, *_LEASES, *_FILE_SYSTEMS, *_NEW_FILE_SYSTEMS, *_HANDLES, *_WATCHING_ALL),
 )
 
 # BLOCK_ALL includes them for sockets that a service passes in. An open network checks no address.

@@ -11,6 +11,11 @@ from nono.supervisor.verdict.own_datagrams import is_udp_socket, refused_hint
 from nono.supervisor.verdict.syscall_args import AF_UNIX, SOCK_DGRAM, signed, socket_kind, unsigned
 
 _WOULD_STALL = "who reads such memory waits for the command, and nono reads it to judge calls"
+_REASONS = {
+    "userfaultfd": _WOULD_STALL,
+    "open_by_handle_at": "a handle also opens the namespaces of other programs",
+    "fsopen": "for an overlay the kernel removes and makes files wherever it is told to",
+}
 
 _DATAGRAMS_HINT = (
     "Such a socket can send to any other without a connect. Many programs only try one, for the system's "
@@ -45,14 +50,11 @@ def refuse_by_registers(name: str | None, nr: int, args: Sequence[int]) -> Refus
         case "add_key" | "request_key" | "keyctl":
             reason = "the kernel's keyrings are shared with processes outside the sandbox"
             return refuse_call(name, reason)
-        case "userfaultfd":
-            return refuse_call(name, _WOULD_STALL)
+        case "userfaultfd" | "open_by_handle_at" | "fsopen":
+            return refuse_call(name, _REASONS[name])
         case "fcntl":
             reason = "who opens the file elsewhere would wait for the command to give its lease up"
             return refuse_call(f"fcntl(cmd={second})", reason)
-        case "open_by_handle_at":
-            reason = "a handle also opens the namespaces of other programs"
-            return refuse_call(name, reason)
         case "perf_event_open":
             reason = "an event of a whole CPU or cgroup samples the memory of other programs"
             return refuse_call(f"perf_event_open(pid={signed(args[1])})", reason)

@@ -69,7 +69,7 @@ STEERING = {
 PGRP_AND_USER = {"setpriority": (1, 2), "ioprio_set": (2, 3)}
 ONE_PROCESS = {"setpriority": 0, "ioprio_set": 1}
 SCHEDULING = ("sched_setscheduler", "sched_setparam", "sched_setattr", "sched_setaffinity")
-ALWAYS = ("add_key", "request_key", "keyctl", "userfaultfd", "open_by_handle_at")
+ALWAYS = ("add_key", "request_key", "keyctl", "userfaultfd", "open_by_handle_at", "fsopen")
 IPC = frozenset(
     (
         *("shmget", "shmat", "shmctl", "semget", "semop", "semtimedop", "semctl"),
