@@ -142,6 +142,7 @@ class ApprovalBroker:
                 if not (answer.is_unasked and self.questions.waits):
                     decide(answer)
                     return
+                self.questions.unseen(waiting.shown)
                 if self._backends.is_chain(question.backend):
                     return  # its other backends have answered, and are not asked twice
                 await arrival.wait()

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from nono.approval.request import Question
 
 NEEDS_YOU = "needs you"  # the state of a session with open questions
+ID_SHOWN = 8  # characters of an id, where a person reads it
 VALUE_MAX = 1024  # characters; the rest is not shown
 
 

@@ -44,13 +44,21 @@ class Waiting:
 class OpenQuestions:
     """The open questions, oldest first. All methods run on one event loop."""
 
-    def __init__(self, changed: Callable[[tuple[Listed, ...]], None], *, waits: bool = False) -> None:
+    def __init__(
+        self,
+        changed: Callable[[tuple[Listed, ...]], None],
+        *,
+        waits: bool = False,
+        unseen: Callable[[Listed], None] = lambda _: None,
+    ) -> None:
         """Start without questions.
 
         changed: Called with all open questions whenever one is added or removed.
         waits: Questions wait for an answer here even if no backend can ask anybody.
+        unseen: Called with a question that waits so.
         """
         self.waits = waits
+        self.unseen = unseen
         self._told = [changed]
         self._open: dict[str, Waiting] = {}
         self._closed: OrderedDict[str, Answer] = OrderedDict()

@@ -85,6 +85,18 @@ def test_a_question_is_denied_from_another_terminal(sandbox: NonoRun) -> None:
     assert "1 access denied." in nono(sandbox, "report", "latest").stdout
 
 
+@pytest.mark.parametrize("flags", [[], ["--silent"]], ids=["told", "silent"])
+def test_a_question_that_no_terminal_shows_is_told_of_once(sandbox: NonoRun, flags: list[str]) -> None:
+    argv = [sys.executable, "-u", "-c", ASKING, "http://new.test/"]
+    with sandbox.started(argv, flags=["--name=web", "--ask", *flags]) as run:
+        wait_until(lambda: questions(sandbox) != [], "nobody is asked")
+        name = questions(sandbox)[0]["id"][:8]
+        assert nono(sandbox, "approvals", "deny", name).returncode == 0
+        said = run.communicate("\n", timeout=TIMEOUT_S)[1]
+    told = f"waits for an answer (connect to new.test:80): nono approvals allow {name}, or deny {name}\n"
+    assert said.count("waits for an answer") == said.count(told) == (not flags)
+
+
 def test_a_yes_lets_the_connection_go_on(sandbox: NonoRun) -> None:
     with waiting(sandbox, f"http://{FAR}:9/") as run:
         (question,) = questions(sandbox)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from nono.approval.listing import Listed
+from nono.approval.listing import ID_SHOWN, Listed
 from nono.cli.text.session_text import duration, one_line, short_name
 from nono.sessions.record import Record
 
 HEADERS = ("ID", "SESSION", "WAITS", "LEFT", "KIND", "WHAT")
-ID_WIDTH = 8
 _WIDE = 200  # characters of what is asked
 
 
@@ -23,7 +22,7 @@ def table(rows: Sequence[tuple[Listed, Record]], now_ms: int) -> Iterator[str]:
 
 def _row(question: Listed, record: Record, now_ms: int) -> tuple[str, ...]:
     return (
-        question.id[:ID_WIDTH],
+        question.id[:ID_SHOWN],
         short_name(record),
         duration((now_ms - question.asked_unix_ms) // 1000),
         duration((question.expires_unix_ms - now_ms) // 1000),
@@ -45,7 +44,7 @@ def details(question: Listed, record: Record, now_ms: int) -> Iterator[str]:
 
 def outcome(question: Listed, status: int, document: Mapping[str, object]) -> str:
     """Word the response to an answer."""
-    about = f"{question.id[:ID_WIDTH]}, {one_line(question.what)[:_WIDE]}"
+    about = f"{question.id[:ID_SHOWN]}, {one_line(question.what)[:_WIDE]}"
     match status:
         case 200:
             word = "Allowed" if document.get("outcome") == "granted" else "Denied"

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
+from nono.approval.listing import ID_SHOWN
 from nono.launch.start import RunContext
 
 if TYPE_CHECKING:
     from nono.approval.broker import ApprovalBroker
+    from nono.approval.listing import Listed
 
 
 @asynccontextmanager
@@ -28,10 +31,19 @@ async def approver_of(run: RunContext) -> AsyncIterator[ApprovalBroker | None]:
     asks = resolved.proxy is not None and resolved.proxy.asks
     asks = asks or any(service.limits.asks for service in resolved.services)
     # If nobody can be asked at a terminal, wait for another answer only where a person knows about it.
-    questions = OpenQuestions(run.entry.asks, waits=asks or run.options.front is not None)
+    waits = asks or run.options.front is not None
+    questions = OpenQuestions(run.entry.asks, waits=waits, unseen=partial(_tell_of, run))
     ask = None
     if run.options.front is not None:
         ask, run.options.front.arrived = run.options.front.ask, questions.somebody_came
     notified = run.entry.shown()["name"] if run.beside.notifies else None
     async with approvals(approval, run.session, job_stopped, ask, questions, notified) as approver:
         yield approver
+
+
+def _tell_of(run: RunContext, question: Listed) -> None:
+    """Say that a question waits which no terminal shows. A command with its own terminal shows it later."""
+    if run.options.front is None:
+        name = question.id[:ID_SHOWN]
+        how = f"nono approvals allow {name}, or deny {name}"
+        run.session.warn(f"the command waits for an answer ({question.what}): {how}")
