@@ -124,3 +124,12 @@ def test_a_run_starts_without_a_key_that_is_optional(sandbox: NonoRun, field: st
     assert (ended.exit_code == 0) == starts
     assert ("there is no key for 'openai'" in ended.stderr) != starts
     assert ("value=. url=." in ended.stdout) == starts  # a client may have a login of its own
+
+
+def test_a_run_without_an_optional_key_says_that_the_one_outside_is_not_used(sandbox: NonoRun) -> None:
+    profile = {"network": {"optional_credentials": ["openai"]}}
+    for set_outside in ({}, {"OPENAI_API_KEY": KEY.decode()}):
+        ended = sandbox.run(COMMAND, profile=profile, environment={**NOBODY, **set_outside})
+        assert (ended.exit_code, "value=. " in ended.stdout) == (0, True)
+        assert ("the command has no key for 'openai'" in ended.stderr) == bool(set_outside)
+        assert ("printenv OPENAI_API_KEY | nono credential set openai" in ended.stderr) == bool(set_outside)

@@ -117,6 +117,7 @@ def assemble(
         for sentence in service.warnings:
             session.warn(sentence)
         _require(service)
+        _tell_of_a_key_not_used(service, session)
         if service.service.elsewhere is not None and isinstance(service.outcome, Loaded):
             # Imported here: few environments name another address.
             from nono.policy.services.key_reach import refuse_elsewhere
@@ -194,6 +195,13 @@ def _require(loaded: LoadedService) -> None:
     missing, service = loaded.outcome, loaded.service
     if isinstance(missing, Missing) and not service.is_optional:
         raise NonoError(f"there is no key for '{service.name}': {missing.message}", hint=missing.hint)
+
+
+def _tell_of_a_key_not_used(loaded: LoadedService, session: Session) -> None:
+    """Warn of a service without a key whose variable is set outside: the command does not get that either."""
+    missing, service = loaded.outcome, loaded.service
+    if isinstance(missing, Missing) and any(map(session.environ.get, service.env_vars)):
+        session.warn(f"the command has no key for '{service.name}': {missing.hint or missing.message}")
 
 
 def _is_replaced(loaded: LoadedService, logins: Logins, asked_for: Set[str]) -> bool:
