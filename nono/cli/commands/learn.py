@@ -106,7 +106,7 @@ def _is_agreed(given: Given, scope: list[str], console: Console) -> bool:
         return True
     if not ask.is_interactive():
         raise NonoError(UNANSWERED, hint="--watch agrees; --yes agrees and writes the profile")
-    return ask.confirm(scope, "  [nono] Watch the command doing that? [y/N] ")
+    return ask.confirm(scope, "  [nono] Watch the command doing that? [y/N] ", is_pristine=True)
 
 
 def _resolved(
