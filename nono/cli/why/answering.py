@@ -16,7 +16,7 @@ from nono.policy.capability import Access, Mask, NetworkMode
 from nono.policy.host_filesystem import HostFilesystem
 from nono.policy.hosts.hostname import HostError, canonical_host, ip_literal, parse_port
 from nono.policy.hosts.upstream import is_loopback
-from nono.policy.why.hosts import reads_paths, why_host, why_request
+from nono.policy.why.hosts import reads_paths, sees_requests, why_host, why_request
 from nono.policy.why.paths import Answer, kept_hook, masked_path, why_path_since
 from nono.printable import shell_word
 from nono.sandbox.plan.enforcement import Refusal, Rung
@@ -135,16 +135,17 @@ def _answer_of_host(rules: EffectivePolicy, parsed: argparse.Namespace) -> Answe
     from nono.proxy.verdict.refused_calls import said_beyond
 
     host, port = _host_and_port(parsed.host, parsed.port)
-    path = _path(parsed.host)
-    if not path and parsed.method is None:
-        return why_host(rules, host, port)
+    path, scheme = _path(parsed.host), parsed.host.partition("://")[0]
+    whole = why_host(rules, host, port)
+    is_request = bool(path) or parsed.method is not None
+    if not is_request or whole.status != "allowed" or not sees_requests(rules, host, port):
+        return whole
     try:
         lenient = not reads_paths(rules, host, port)
         sent = canonical((path or "/").encode("utf-8", "surrogateescape"), lenient=lenient).decode("ascii")
     except MessageError as error:
         return Answer("denied", "proxy_filtered", details=f"the proxy refuses such a request: {error}")
-    is_websocket = parsed.host.partition("://")[0] in ("ws", "wss")
-    beyond = partial(said_beyond, query=sent.partition("?")[2], is_websocket=is_websocket)
+    beyond = partial(said_beyond, query=sent.partition("?")[2], is_websocket=scheme in ("ws", "wss"))
     return why_request(rules, host, port, (parsed.method or "GET").upper(), sent, beyond)
 
 

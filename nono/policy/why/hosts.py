@@ -123,6 +123,12 @@ def reads_paths(rules: EffectivePolicy, host: str, port: int) -> bool:
     return bool(_scopes(rules, host)) or not all(map(_is_open, routes))
 
 
+def sees_requests(rules: EffectivePolicy, host: str, port: int) -> bool:
+    """Return True if the proxy judges each request to the host, because a rule or a credential is for it."""
+    name = canonical_host(host)
+    return bool(_scopes(rules, host)) or any(route.upstream.covers(name, port) for route in rules.routes)
+
+
 def _is_open(route: Route) -> bool:
     """Return True if nothing about the route depends on how a path is read (see nono.proxy.verdict.judge)."""
     is_limited = route.upgrades or route.limits.count_usage

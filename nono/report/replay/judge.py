@@ -9,7 +9,7 @@ from nono.policy.capability import Access
 from nono.policy.effective_policy import EffectivePolicy, Route
 from nono.policy.hosts.hostname import HostError, canonical_host
 from nono.policy.path_expansion import Filesystem, PathContext
-from nono.policy.why.hosts import reads_paths, why_host, why_request
+from nono.policy.why.hosts import reads_paths, sees_requests, why_host, why_request
 from nono.policy.why.paths import Answer, why_path
 from nono.policy.why.sockets import why_socket
 from nono.proxy.http.message import MessageError
@@ -55,6 +55,8 @@ def _network(tried: Tried, rules: EffectivePolicy) -> Answer:
     path = tried.path
     if tried.is_reverse and route is not None:
         path = route.upstream.base_path + path.removeprefix(f"/{tried.service}")
+    if not sees_requests(rules, tried.target, tried.port):
+        return why_host(rules, tried.target, tried.port)
     lenient = not reads_paths(rules, tried.target, tried.port)
     sent = canonical((path or "/").encode("utf-8", "surrogateescape"), lenient=lenient).decode("ascii")
     beyond = partial(said_beyond, is_websocket=False)

@@ -350,8 +350,14 @@ def test_why_takes_a_spelling_that_parsers_may_read_otherwise_where_no_rule_read
     status, out, _ = outcome(
         capsys, "why", "--allow-domain", rule, "--exit-code", "--host", f"https://x.example{path}"
     )
-    is_allowed = rule == "x.example" and path != "/ok/.."
-    assert (status, "the proxy refuses such a request" in out) == (int(not is_allowed), not is_allowed)
+    is_refused = rule != "x.example"
+    assert (status, "the proxy refuses such a request" in out) == (int(is_refused), is_refused)
+
+
+def test_why_names_the_host_that_is_not_granted_before_a_path(capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ["why", "--allow-domain", "https://x.example/ok/**", "--host"]
+    for host, reason in (("x.example", "dot segment"), ("y.example", "y.example is not in the allowlist")):
+        assert reason in outcome(capsys, *asked, f"https://{host}/ok/..")[1]
 
 
 TOKENS = {"limits": {"output_tokens": 1000}}
