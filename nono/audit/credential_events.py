@@ -47,13 +47,13 @@ def credential_capture(
     upstream: str,
     port: int,
     method: str,
-    path: str,
+    path: str | None,
     run: CaptureRun | None = None,
 ) -> Event:
     """Report that a command was asked for a credential, or its cached answer used (`run` is None then).
 
     command: the program that ran.
-    argv, path: already redacted.
+    argv, path: already redacted; path as the record of the request has it.
 
     It is a network event whose mode is always ``reverse``: a credential does not learn on which way the
     request came, and the record of the request itself states it.

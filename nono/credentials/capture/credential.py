@@ -11,7 +11,7 @@ import anyio
 
 from nono.audit.credential_events import CaptureAction, CaptureRun, credential_capture
 from nono.audit.event import Event
-from nono.audit.redact import USUAL, Redaction, redact_argv, redact_text
+from nono.audit.redact import USUAL, Redaction, redact_argv
 from nono.clock import boot_s
 from nono.credentials.capture.cache import CapturedCache, Key
 from nono.credentials.capture.output import Captured, Unusable, check, read_output
@@ -210,7 +210,7 @@ class CommandCapture:
             upstream=request.host,
             port=request.port,
             method=request.method,
-            path=redact_text(request.path, self._redaction),
+            path=request.recorded,
             run=run,
         )
 

@@ -27,6 +27,7 @@ class RequestFacts(NamedTuple):
     path: str  # with the query
     route: str
     presented: tuple[Header, ...] = ()  # fields with phantoms, which tokens will replace
+    recorded: str | None = None  # the client's path, without the values of its query: for the audit log
 
 
 class Outgoing(NamedTuple):

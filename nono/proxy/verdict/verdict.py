@@ -75,6 +75,7 @@ class Forward:
             self.request.target.decode("ascii"),
             self.entry.route_id or self.origin.host,
             self.presented,
+            self.entry.path,
         )
         object.__setattr__(self, "facts", facts)
         route = self.route

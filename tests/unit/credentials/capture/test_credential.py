@@ -434,7 +434,7 @@ def test_a_program_that_is_gone_when_it_is_needed_is_recorded(stage: Stage, tmp_
 
 def test_the_record_tells_the_whole_run_without_its_secrets(stage: Stage) -> None:
     settings = Capture("helper", ("printf", "%s%s", "--token", "t0ken"))
-    request = REQUEST._replace(path="/a?token=t0ken")
+    request = REQUEST._replace(path="/a?x=t0ken", recorded="/gh/a?x=[REDACTED]")
     acquired(stage.of(settings), request)
     (event,) = stage.recorded()
     assert isinstance(event.pop("timestamp_unix_ms"), int)
@@ -459,7 +459,7 @@ def test_the_record_tells_the_whole_run_without_its_secrets(stage: Stage) -> Non
         ("upstream", "api.example"),
         ("port", 443),
         ("method", "GET"),
-        ("path", "/a?token=[REDACTED]"),
+        ("path", "/gh/a?x=[REDACTED]"),
         ("status", None),
         ("reason", None),
     ]
