@@ -198,7 +198,7 @@ def _match_any(phantoms: Sequence[Phantom | None], texts: Sequence[str]) -> bool
 def _hint(route: Route) -> str:
     if route.login is not None:
         return "log in inside the sandbox, and send what the login gave"
-    return f"use the key that the variables of {route.service!r} hold inside the sandbox"
+    return f"use the placeholder that nono puts into the variables of {route.service!r}"
 
 
 def check_elsewhere(

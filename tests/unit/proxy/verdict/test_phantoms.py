@@ -107,6 +107,13 @@ def test_a_request_that_presents_nothing_is_unauthorised(headers: list[Header]) 
     assert status_of(*headers, (b"X-Api-Key", PHANTOM.encode())) == 200
 
 
+def test_who_sends_no_placeholder_is_told_where_it_is() -> None:
+    """Of `nono proxy` as well, which has no sandbox."""
+    refused = check(ALPHA, Slots((), b"/v1"), ROUTES)
+    assert isinstance(refused, Refusal)
+    assert refused.hint == "use the placeholder that nono puts into the variables of 'alpha'"
+
+
 @pytest.mark.parametrize("near", [PHANTOM[:-1], PHANTOM + "x", PHANTOM.upper(), "Basic " + PHANTOM], ids=repr)
 def test_nothing_but_the_phantom_itself_matches(near: str) -> None:
     assert status_of((b"Authorization", b"Bearer " + near.encode())) in (401, 403)
