@@ -24,6 +24,7 @@ DIRECTORIES_MAX = 1_000
 FILES_MAX = 1_000
 SMALL_CHARACTERS = 64 * 1024  # of settings, whose names cannot come to much
 INDEX_MAX_BYTES = 64 * 1024 * 1024  # in all
+SPARSE_MAX = 10_000  # directories in the index itself; each path may have 4 kB more than it takes there
 
 
 class Hook(NamedTuple):
@@ -195,13 +196,16 @@ class _Look:
                 if _is_path(link) and link not in found:
                     found.add(link)
                     yield os.fsdecode(link)
-            sparse = {
-                os.fsdecode(each) for content in contents for each in sparse_of(content) if _is_path(each)
-            }
+            beginnings = (each for content in contents for each in sparse_of(content) if _is_path(each))
+            sparse = set[bytes]()
+            for each in beginnings:
+                sparse.add(each)
+                if len(sparse) > SPARSE_MAX:
+                    break
         except ValueError:
             self._files.leave(path)
             return
-        if any(self._has(top, each) for each in sparse):
+        if len(sparse) > SPARSE_MAX or any(self._has(top, os.fsdecode(each)) for each in sparse):
             self._files.leave(path)
 
     def _has(self, top: str, beginning: str) -> bool:

@@ -5,8 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
-from itertools import product
+from collections.abc import Collection, Iterable, Iterator
 
 _GITLINK = b"\0\0\xe0\0"  # the mode that git writes; of another it looks at the type alone
 _DIRECTORY = b"\0\0\x40\0"  # of a directory whose files are in the object of its tree alone
@@ -24,13 +23,17 @@ _SPARSE = b"sdir"  # an extension: the index may have directories
 _SPLIT = b"link\0\0"  # an extension of less than 64 KiB
 _TABLE, _TABLE_VERSION = b"IEOT", b"\0\0\0\1"  # another: where each thread of git begins to read
 _ENTRY_MIN = 62  # bytes
+_READ_MAX = (
+    64  # times the length of an index; its blocks, one for each processor, share it and do not overlap
+)
+_VARINT_MAX = 1 << 57  # beyond, another seven bits overflow what git reads
 
 
 def gitlinks_of(content: bytes, *, every_mode: bool) -> Iterator[bytes]:
     """Yield the paths of submodules, and perhaps others. b"" in a split index: it may be in another file.
 
     every_mode: Also find those that only a program other than git can have written. 60 ms for 100 000 files.
-    Raises ValueError if a table of blocks has more entries than the index: no git has written it.
+    Raises ValueError if the blocks have more entries than the index, or overlap: no git has written it.
     """
     yield from _entries_of(content, _GITLINK, every_mode=every_mode)
 
@@ -53,8 +56,8 @@ def _entries_of(content: bytes, mode: bytes, *, every_mode: bool) -> Iterator[by
     version = int.from_bytes(content[4:8])
     blocks = _blocks(content)
     if version == 4 or every_mode:
-        for (at, count), hash_bytes in product(blocks, _HASHES):
-            yield from _walked(content, version, hash_bytes, at, count, mode[_TYPE_AT])
+        for hash_bytes in _HASHES:
+            yield from _walked(content, version, hash_bytes, blocks, mode[_TYPE_AT])
     while version != 4 and found >= 0:
         # Numbers of inodes, times and hashes have these bytes too, mostly elsewhere. A block begins anywhere.
         if len(blocks) > 1 or (found - _MODE_AT - _ENTRIES_AT) % _ALIGNMENT == 0:
@@ -92,9 +95,10 @@ def _names(content: bytes, at: int) -> Iterator[bytes]:
     """Yield the name behind the flags at `at`, as far as these and as far as the next NUL."""
     flags = int.from_bytes(content[at : at + 2])
     start = at + (4 if flags & _EXTENDED else 2)
-    end = content.find(b"\0", start)
+    end = content.find(b"\0", start, start + _NAME_MAX)
     length = flags & _LENGTH
-    yield content[start:end]
+    if end >= 0:
+        yield content[start:end]
     if length not in (_LENGTH, end - start):
         yield content[start : start + length]
 
@@ -122,45 +126,53 @@ def _blocks(content: bytes) -> list[tuple[int, int]]:
 
 
 def _walked(
-    content: bytes, version: int, hash_bytes: int, at: int, count: int, of_type: int
+    content: bytes, version: int, hash_bytes: int, blocks: Iterable[tuple[int, int]], of_type: int
 ) -> Iterator[bytes]:
-    """Yield those of a type among `count` entries from `at` on, read one after the other."""
-    previous, size = b"", 0  # of the name before, no more than a path may have, and its true size
-    for _ in range(count):
-        flags_at = at + 40 + hash_bytes
-        if flags_at + 2 > len(content):
-            return
-        is_wanted = content[at + _MODE_AT + _TYPE_AT] & _TYPE == of_type
-        flags = content[flags_at] << 8 | content[flags_at + 1]
-        start = flags_at + (4 if flags & _EXTENDED else 2)
-        if version == 4:  # the name without what it has in common with the one before
-            dropped, start = _varint(content, start)
-            end = content.find(b"\0", start)
+    """Yield the names of a type in blocks, of which each is a place and how many entries follow it."""
+    left = _READ_MAX * len(content)
+    for at, count in blocks:
+        previous, size = b"", 0  # of the name before, no more than a path may have, and its true size
+        for _ in range(count):
+            flags_at = at + 40 + hash_bytes
+            if flags_at + 2 > len(content):
+                break
+            is_wanted = content[at + _MODE_AT + _TYPE_AT] & _TYPE == of_type
+            flags = content[flags_at] << 8 | content[flags_at + 1]
+            begins = start = flags_at + (4 if flags & _EXTENDED else 2)
+            length = flags & _LENGTH
+            dropped = 0
+            if version == 4:  # the name without what it has in common with the one before
+                dropped, start = _varint(content, start)
+            end = content.find(b"\0", start) if version == 4 or length == _LENGTH else start + length
+            left -= (len(content) if end < 0 else end) - begins
+            if left < 0:
+                raise ValueError("blocks that overlap")
             if end < 0:
-                return
-            common = max(size - dropped, 0)
-            if common < _NAME_MAX:
-                previous = previous[:common] + content[start : min(end, start + _NAME_MAX - common)]
-            at, size = end + 1, common + end - start
-            if is_wanted and size <= _NAME_MAX:
-                yield previous
-            continue
-        length = flags & _LENGTH
-        if length == _LENGTH:
-            length = content.find(b"\0", start) - start
-            if length < 0:
-                return
-        if is_wanted:
-            yield from _names(content, flags_at)
-        at += start + length + 8 - at & ~7
+                break
+            if version == 4:
+                common = max(size - dropped, 0)
+                if common < _NAME_MAX:
+                    previous = previous[:common] + content[start : min(end, start + _NAME_MAX - common)]
+                at, size = end + 1, common + end - start
+                if is_wanted and size <= _NAME_MAX:
+                    yield previous
+            else:
+                if is_wanted:
+                    yield from _names(content, flags_at)
+                at += end + 8 - at & ~7
 
 
 def _varint(content: bytes, at: int) -> tuple[int, int]:
-    """Decode git's offset encoding (varint.c). Returns the value and where it ends."""
-    value = -1
+    """Decode git's offset encoding (varint.c). Returns the value and where it ends.
+
+    It is 0 and ends where it begins if it does not fit git's 64 bits.
+    """
+    value, begins = -1, at
     while at < len(content):
         byte = content[at]
         value, at = (value + 1) << 7 | byte & 0x7F, at + 1
         if not byte & 0x80:
             break
+        if value + 1 >= _VARINT_MAX:
+            return 0, begins
     return max(value, 0), at

@@ -513,6 +513,23 @@ def test_an_index_with_blocks_that_no_git_writes_is_told(top: Path, blocks: int,
     assert told(top, plant) == ([(".git/index", "unreadable", ())] if is_told else [])
 
 
+@pytest.mark.parametrize(("trees", "is_told"), [(9, False), (11, True)])
+def test_an_index_with_more_trees_than_are_looked_at_is_told(
+    top: Path, trees: int, is_told: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In version 4 the paths of 1 MB may take 64 MB."""
+    monkeypatch.setattr(repository_state, "SPARSE_MAX", 10)
+    entries = b"".join(
+        bytes(24) + b"\0\0\x40\0" + bytes(32) + b"\0\1" + b"\0" + b"a\0" for _ in range(trees)
+    )  # each name is the one before and another letter
+    index = b"DIRC" + (4).to_bytes(4) + trees.to_bytes(4) + entries + b"sdir" + bytes(4)
+
+    def plant() -> None:
+        (top / ".git/index").write_bytes(index + hashlib.sha1(index).digest())
+
+    assert told(top, plant) == ([(".git/index", "unreadable", ())] if is_told else [])
+
+
 def test_submodules_that_are_links_to_each_other_are_looked_at_for_a_while(
     top: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -160,6 +160,43 @@ def test_names_that_grow_with_each_entry_take_no_longer_than_others() -> None:
     assert max(map(len, names)) == 4096
 
 
+def entry(flags: int, name: bytes) -> bytes:
+    """Return an entry of a submodule, with a hash that has no NUL."""
+    return b"\1" * 26 + b"\xe0" + b"\1" * 33 + flags.to_bytes(2) + name
+
+
+def index(version: int, entries: bytes) -> bytes:
+    return b"DIRC" + version.to_bytes(4) + (1 << 20).to_bytes(4) + entries
+
+
+def test_a_number_that_does_not_fit_is_none() -> None:
+    """Python would compute it, for hours if it has a megabyte; git takes it for 0 and a part of the name."""
+    number = b"\x80" * 1000
+    assert b"\x80" * 1000 in set(gitlinks_of(index(4, entry(1, number + b"\0")), every_mode=True))
+    fits = b"\x80" * 8 + b"\1"
+    assert b"name" in set(gitlinks_of(index(4, entry(1, fits + b"name\0")), every_mode=True))
+
+
+def test_no_name_is_longer_than_a_path() -> None:
+    """The rest of the index would be copied for each of its entries."""
+    names = [*gitlinks_of(index(2, entry(0x101, b"n" * 258) * 1000), every_mode=True)]
+    assert names
+    assert max(map(len, names)) <= 4096
+
+
+@pytest.mark.parametrize("version", [2, 4])
+def test_blocks_that_overlap_are_refused(version: int) -> None:
+    """Each of them would be read to the end of the index."""
+    long = entry(0xFFF, b"\1" + b"n" * 40_000)
+    blocks = b"\0\0\0\1" + ((12).to_bytes(4) + (1).to_bytes(4)) * 500
+    content = index(version, long + b"\0" + b"IEOT" + len(blocks).to_bytes(4) + blocks)
+    with pytest.raises(ValueError, match="overlap"):
+        found(content, every_mode=True)
+    few = b"\0\0\0\1" + ((12).to_bytes(4) + (1).to_bytes(4)) * 8
+    content = index(version, long + b"\0" + b"IEOT" + len(few).to_bytes(4) + few)
+    found(content, every_mode=True)
+
+
 def test_a_name_behind_one_that_is_too_long_is_found(tmp_path: Path) -> None:
     long = "a" * 5000
     (tmp_path / "list").write_text(f"100644 {'1' * 40} 0\t{long}\n160000 {'1' * 40} 0\t{long[:9]}b\n")
