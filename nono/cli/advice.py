@@ -21,6 +21,7 @@ _LOCKS = (
     "the file system of nono's files has no locks, as NFS without its lock service: "
     "export XDG_STATE_HOME=DIRECTORY, one of a local file system"
 )
+_READ_ONLY = "XDG_STATE_HOME=DIR nono ... keeps keys, records and logins elsewhere"
 _PROCESSES = "your user may have no more processes here: ulimit -u shows how many"
 
 
@@ -38,7 +39,7 @@ def _for_error(error: NonoError) -> str | None:
     cause = error.__cause__
     if isinstance(cause, OSError) and cause.errno == errno.ENOLCK:
         return _LOCKS  # a hint about the file's mode or owner would lead astray
-    hint = error.hint or _advice(cause) or _home_of_account(error)
+    hint = error.hint or _advice(cause) or _elsewhere(error) or _home_of_account(error)
     if not isinstance(cause, PermissionError):
         return hint
     with suppress(NonoError):  # without a home there is no state
@@ -50,6 +51,17 @@ def _for_error(error: NonoError) -> str | None:
         if root in error.message and (other := _home_of_another(root)) is not None:
             return other
     return hint
+
+
+def _elsewhere(error: NonoError) -> str | None:
+    """Return where else nono's state may be, if its file system is read-only, as in a read-only home."""
+    cause = error.__cause__
+    if not isinstance(cause, OSError) or cause.errno != errno.EROFS:
+        return None
+    with suppress(NonoError):  # without a home there is no state
+        if paths.state_root(os.environ) in error.message:
+            return _READ_ONLY
+    return None
 
 
 def _variables(message: str, arguments: Sequence[str]) -> Iterator[str]:

@@ -173,6 +173,8 @@ def session_record(
             return
         with registered(registry, record) as entry:
             yield SessionEntry(entry, session_id)
+        if not registry.is_in_place():
+            warn(f"somebody has moved or removed {registry.path}: `nono ps --all` will not show this run")
 
 
 def _without_record(

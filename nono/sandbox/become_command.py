@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from contextlib import ExitStack, suppress
 
@@ -54,7 +55,7 @@ def become_command(connection: _socket.socket, lifeline_end: int, supervisor_pid
     except NonoError as error:
         _report(connection, error.message, status)
     except OSError as error:
-        _report(connection, _sentence(error, status), status)
+        _report(connection, sentence(error, status), status)
     except BaseException as error:  # a bug here must end this process, not run on as a second supervisor
         _report(connection, f"the launcher failed: {error!r}", status)
     finally:
@@ -163,10 +164,13 @@ def _parse_request(request: channel.Message) -> tuple[SandboxPlan, Command]:
     return SandboxPlan.from_message(plan), Command(program, tuple(argv), *others)
 
 
-def _sentence(error: OSError, status: int) -> str:
+def sentence(error: OSError, status: int) -> str:
+    """Say why the command did not start, to the supervisor, which prints it."""
     if status == STATUS_NOT_EXECUTED:
         return f"Command execution failed: {error.filename}: {error.strerror}"
-    return f"the command was not started: {in_words(error)}"
+    # As fork(2) says it.
+    limit = ": ulimit -u shows how many processes your user may have" if error.errno == errno.EAGAIN else ""
+    return f"the command was not started: {in_words(error)}{limit}"
 
 
 def _report(connection: _socket.socket, text: str, status: int) -> None:

@@ -49,6 +49,13 @@ class Registry:
     def __exit__(self, *_: object) -> None:
         os.close(self.fd)
 
+    def is_in_place(self) -> bool:
+        """Return False once somebody has moved or removed the directory, or one above it."""
+        try:
+            return os.path.samestat(os.stat(self.path), os.fstat(self.fd))
+        except OSError:
+            return False
+
     def write(self, record: Record) -> None:
         """Write a record atomically: a reader finds the old or the new one. Raises OSError.
 

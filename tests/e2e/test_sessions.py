@@ -147,6 +147,19 @@ def test_nothing_is_left_beside_a_record(sandbox: NonoRun) -> None:
     assert leftovers(sandbox.user) == []
 
 
+@pytest.mark.parametrize("is_moved", [False, True], ids=["in place", "moved"])
+def test_a_run_whose_record_was_taken_away_says_so_at_its_end(sandbox: NonoRun, is_moved: bool) -> None:
+    place, name = directory(sandbox.user), f"taken-{is_moved}"
+    with sandbox.started(["cat"], profile=NO_PROXY, flags=[f"--name={name}"]) as run:
+        wait_until(lambda: any(each["name"] == name for each in records(sandbox.user)), "nothing is recorded")
+        if is_moved:
+            place.rename(place.with_name("elsewhere"))
+        said = run.communicate("", timeout=TIMEOUT_S)[1]
+    assert (run.returncode, f"somebody has moved or removed {place}" in said) == (0, is_moved)
+    if is_moved:
+        place.with_name("elsewhere").rename(place)
+
+
 def test_a_command_does_not_see_the_sessions(sandbox: NonoRun) -> None:
     path = directory(sandbox.user)
     ended = sandbox.run(["sh", "-c", f"ls {path}; echo x > {path}/planted.json; cat {path}/*.json"])

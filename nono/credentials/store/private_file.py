@@ -135,8 +135,9 @@ class PrivateFile:
         durable.write(directory_fd, self._name, content, spare)
 
     def _untrusted(self, error: OSError) -> CredentialUnavailable:
-        is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)  # what to do then is said for every file
-        hint = None if is_full else f"ls -ld {shell_word(self._directory)}"
+        # What to do about a full or read-only disk is said for every file.
+        is_of_disk = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+        hint = None if is_of_disk else f"ls -ld {shell_word(self._directory)}"
         return CredentialUnavailable(f"{self.path}: {error.strerror}", hint=hint)
 
 

@@ -223,7 +223,10 @@ def _open_lock(path: str) -> int:
         finally:
             os.close(directory_fd)
     except OSError as error:
-        raise NonoError(f"{directory}: {error.strerror}", hint=f"ls -ld {shell_word(directory)}") from error
+        # What to do about a full or read-only disk is said for every file.
+        is_of_disk = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+        hint = None if is_of_disk else f"ls -ld {shell_word(directory)}"
+        raise NonoError(f"{directory}: {error.strerror}", hint=hint) from error
 
 
 def _take(lock: int, path: str) -> None:

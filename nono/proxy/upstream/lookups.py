@@ -84,7 +84,8 @@ def lookups() -> Iterator[Lookups]:
         except RuntimeError as error:
             raise NonoError(
                 "the threads that look names up cannot be started.",
-                hint="all programs of your user share a limit (ulimit -u): end some of them, or raise it",
+                hint="all programs of your user share a limit (ulimit -u), and each has one of its memory "
+                "(ulimit -v): end some programs, or raise it",
             ) from error
         yield resolver
     finally:

@@ -473,6 +473,26 @@ def test_what_a_full_disk_prevents_is_told_with_what_helps(
     assert ("hint: free space there" in said) is is_told
 
 
+@pytest.mark.parametrize(
+    ("cause", "named", "is_told"),
+    [(errno.EROFS, "state", True), (errno.EROFS, "config", False), (errno.EACCES, "state", False)],
+)
+def test_a_read_only_home_is_told_with_where_the_state_may_be(
+    cause: int,
+    named: str,
+    is_told: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def prevented(arguments: list[str]) -> int:
+        raise NonoError(f"{tmp_path}/{named}/nono/x: no") from OSError(cause, os.strerror(cause))
+
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setattr("nono.cli.main._dispatch", prevented)
+    assert ("hint: XDG_STATE_HOME=DIR nono ..." in outcome(capsys, "run")[2]) is is_told
+
+
 def test_a_limit_for_files_is_told_with_what_shows_it(tmp_path: Path) -> None:
     limited = f"ulimit -f 0; exec {sys.executable} -m nono run --read /usr -- true"
     environment = {**os.environ, "XDG_STATE_HOME": str(tmp_path)}
