@@ -25,13 +25,15 @@ def is_switch(value: str) -> bool:
 def says_secret(name: str, value: str) -> bool:
     """Return True if the name of a variable suggests that it holds a secret.
 
-    The value tells a count of tokens from a token, and a path, about which the grants decide, from a
-    password.
+    The value tells a count of tokens from a token, the name of a secret from a secret, and a path, about which
+    the grants decide, from a password.
     """
     upper = name.upper()
     words = upper.split("_")
     is_path = value.startswith(("/", "~/"))
     if is_path and upper.endswith(_ABOUT_A_FILE):
+        return False
+    if words[-1] == "NAME" and not _looks_random(value):
         return False
     if upper in _WHOLE or any(part in upper for part in _ANYWHERE):
         return True

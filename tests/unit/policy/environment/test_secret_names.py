@@ -45,6 +45,7 @@ def test_a_name_of_everyday_work_is_that_of_no_secret(name: str) -> None:
         ("DB_PASSWORD_FILE", "hunter2", "/run/secrets/db"),
         ("PASSWORD_STORE_DIR", "hunter2", "~/.password-store"),
         ("OLD_PWD", "hunter2", "/home/me"),
+        ("DB_SECRET_NAME", "proj4711abcdefghijklmnop", "prod/orders-db"),
         ("OPENAI_KEY", "proj4711abcdefghijklmnop", "build-cache"),
         ("S3_KEY", "abcdefghij0123456789", "releases/2026/app-1.2.3.zip"),
     ],
