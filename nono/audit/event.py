@@ -178,10 +178,18 @@ type PolicyChange = Literal["added", "taken_back", "expired"]
 
 
 def policy_changed(
-    change: PolicyChange, decision: str, kind: str, target: str, by: str, expires_unix_ms: int | None
+    change: PolicyChange,
+    decision: str,
+    kind: str,
+    target: str,
+    by: str,
+    expires_unix_ms: int | None,
+    *,
+    writes: bool = False,
 ) -> Event:
     """Report that a person added a rule to the policy of a run, or that such a rule ended.
 
+    writes: The rule of a path is about writing too, that of a socket about listening.
     by: Who changed it.
     expires_unix_ms: When an added rule expires; None: when the session ends.
     """
@@ -192,6 +200,7 @@ def policy_changed(
         "decision": decision,
         "kind": kind,
         "target": spelled(target),
+        "writes": writes,
         "by": by,
         "expires_unix_ms": expires_unix_ms,
     }

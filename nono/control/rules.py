@@ -101,7 +101,7 @@ class LiveRules:
             expires,
         )
         try:
-            self._record(event.policy_changed("added", rule.decision, rule.kind, rule.target, by, expires))
+            self._record_change("added", rule, by)
         except OSError:
             if rule.decision == "allow":
                 return Refused("the audit log could not be written")
@@ -137,12 +137,19 @@ class LiveRules:
 
     def _end(self, rule: LiveRule, change: event.PolicyChange, by: str) -> int | Refused:
         try:
-            self._record(event.policy_changed(change, rule.decision, rule.kind, rule.target, by, None))
+            self._record_change(change, rule, by)
         except OSError:
             if rule.decision == "deny":  # removing a denial allows more
                 return Refused("the audit log could not be written")
         self._drop(rule)
         return self._put(rule.kind)
+
+    def _record_change(self, change: event.PolicyChange, rule: LiveRule, by: str) -> None:
+        expires = rule.expires_unix_ms if change == "added" else None
+        writes = rule.kind in ("path", "socket") and rule.access.writes
+        self._record(
+            event.policy_changed(change, rule.decision, rule.kind, rule.target, by, expires, writes=writes)
+        )
 
     def _drop(self, rule: LiveRule) -> None:
         self._rules.pop(rule.id, None)

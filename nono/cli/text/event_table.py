@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from typing import Any
 
 from nono.amounts import size
@@ -121,6 +122,13 @@ def row(event: Fields, outcome: Fields | None = None) -> Row:
             return _row(_time_of(event), "session ended", "", "", None, where)
         case "enforced_by":
             return _row(_time_of(event), "enforced by", "", "", None, _text(event.get("rung")))
+        case "policy_changed":
+            where = f"{_text(event.get('kind'))} {_text(event.get('target'))} "
+            what = "listening" if event.get("kind") == "socket" else "writing"
+            where += f"with {what} " if event.get("writes") else ""
+            where += f"{_text(event.get('change')).replace('_', ' ')} by {_text(event.get('by'))}"
+            where += f", until {until}" if (until := _clock(event.get("expires_unix_ms"))) else ""
+            return _row(_time_of(event), "policy changed", _text(event.get("decision")), "", None, where)
         case "turn_began":
             where = f"turn {_text(event.get('turn'))} of {_text(event.get('service'))}"
             where += f" with {event['model']}" if event.get("model") else ""
@@ -207,9 +215,12 @@ def _clock(at_ms: object) -> str:
 
 
 def _time_of(event: Fields) -> str:
-    """Return the time of an event that holds it as text, as HH:MM:SS."""
+    """Return the time of an event that holds it as text, as HH:MM:SS where the table is read."""
     text = next((event[name] for name in ("started", "ended", "at", "timestamp") if name in event), "")
-    return str(text)[11:19]
+    try:
+        return _clock(round(datetime.fromisoformat(str(text)).timestamp() * 1000))
+    except (OverflowError, ValueError, OSError):  # a damaged log
+        return ""
 
 
 _SAID = frozenset({"type", "started", "ended", "at", "timestamp", _TIME, "decision"})

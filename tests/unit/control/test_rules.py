@@ -18,7 +18,7 @@ from nono.policy.capability import Access
 from nono.policy.files.unix_sockets import UnixSocketRules
 from nono.policy.hosts.host_filter import HostFilter
 from nono.policy.hosts.live_hosts import LiveHosts
-from nono.policy.live.rule import Decision, LiveRule, Wanted
+from nono.policy.live.rule import Decision, Kind, LiveRule, Wanted
 from nono.policy.live.sockets import LiveSockets
 
 
@@ -102,6 +102,32 @@ def test_a_rule_that_is_taken_back_is_in_force_no_longer() -> None:
         assert log.changes == ["added", "added", "taken_back"]
 
     with_rules(use)
+
+
+@pytest.mark.parametrize(
+    ("kind", "access", "writes"),
+    [
+        ("path", Access.READWRITE, True),
+        ("path", Access.READ, False),
+        ("socket", Access.READWRITE, True),
+        ("socket", Access.READ, False),
+        ("host", Access.READWRITE, False),
+    ],
+)
+def test_the_record_of_a_rule_tells_whether_it_is_about_writing(
+    kind: Kind, access: Access, writes: bool
+) -> None:
+    async def part() -> None:
+        recorded = list[Event]()
+        rules = LiveRules({kind: Layer()}, recorded.append)
+        rule = made(rules, Wanted("allow", kind, "/run/a", access, None)).rule
+        rules.take_back(rule, "ada")
+        assert [(each["change"], each["writes"]) for each in recorded] == [
+            ("added", writes),
+            ("taken_back", writes),
+        ]
+
+    asyncio.run(part())
 
 
 def test_each_part_of_a_run_gets_the_rules_of_its_kind_alone() -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
 
 from nono.audit import event, model_events, outcomes
 from nono.cli.text.event_table import WAITING_MAX, Table
+from nono.clock import local_time
 
 
 def rows(*events: dict[str, Any], table: Table | None = None) -> list[list[str]]:
@@ -123,6 +125,35 @@ def test_the_end_of_a_session_says_why() -> None:
 def test_what_enforces_a_run_is_named_without_our_word_for_it() -> None:
     [row] = rows(event.enforced_by("notify"))
     assert " ".join(row) == "enforced by notify"
+
+
+def test_a_rule_that_was_added_is_told_from_a_denial() -> None:
+    who, until_ms = "pid 7, uid 1000", 1_800_000_000_000
+    [allowed] = rows(event.policy_changed("added", "allow", "host", "a.test", who, until_ms))
+    assert " ".join(allowed) == (
+        f"policy changed allow host a.test added by {who}, until {local_time(until_ms)[11:19]}"
+    )
+    [written] = rows(event.policy_changed("added", "allow", "path", "/x", who, None, writes=True))
+    assert " ".join(written) == f"policy changed allow path /x with writing added by {who}"
+    [denied] = rows(event.policy_changed("taken_back", "deny", "port", "5432", who, None))
+    assert " ".join(denied) == f"policy changed deny port 5432 taken back by {who}"
+
+
+def test_all_times_are_those_of_one_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some events hold theirs with the offset of the place where the run was."""
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        texts: list[dict[str, Any]] = [
+            {"type": "x", "at": f"2026-01-02T{clock}"} for clock in ("03:04:05+00:00", "04:04:05+01:00")
+        ]
+        same: dict[str, Any] = {"type": "network", "event": {"timestamp_unix_ms": 1767323045000}}
+        events = (*texts, same)
+        made = [row.time for each in events for row in Table().feed(None, each)]
+        assert made == ["12:04:05"] * 3
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 def test_a_turn_is_a_row_with_its_model() -> None:
