@@ -55,7 +55,14 @@ _PRIORITY_OF_GROUPS = (
 
 # All programs of a user share the keyrings, and request_key(2) starts a helper as root outside, one of which
 # resolves DNS names. Container engines answer EPERM too, and programs work without keyrings.
-_KEYS = (Rule("add_key"), Rule("request_key"), Rule("keyctl"))
+# A socket of ciphers takes a key of theirs by its number, and the answer of GHASH is then that key.
+_KEYS = (
+    *(Rule("add_key"), Rule("request_key"), Rule("keyctl")),
+    Rule(
+        "setsockopt",
+        (Masked(1, _INT_MASK, uapi.SOL_ALG), Masked(2, _INT_MASK, uapi.ALG_SET_KEY_BY_KEY_SERIAL)),
+    ),
+)
 
 # Input pushed into a terminal waits for its next reader: the shell, once nono has ended (CVE-2017-5226). The
 # kernel reads the request as 32 bits, and so do the rules (CVE-2019-7303).

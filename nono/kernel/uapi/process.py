@@ -72,6 +72,10 @@ TIOCLINUX = 0x541C
 TIOCSETD = 0x5423  # sets the line discipline
 USERFAULTFD_IOC_NEW = 0xAA00  # <linux/userfaultfd.h>, 6.1: of /dev/userfaultfd, as userfaultfd(2)
 
+# <linux/socket.h> and <linux/if_alg.h>, 6.2: a cipher gets its key from a keyring
+SOL_ALG = 279
+ALG_SET_KEY_BY_KEY_SERIAL = 7
+
 # <linux/kd.h>: the high bytes of all requests of the Linux console, which has numbers of 16 bits
 KD_MASK = 0xFFFFFF00
 KD_REQUESTS = 0x4B00

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from nono.kernel.uapi.file_ioctl import SUBVOLUMES, VERITY_AND_ENCRYPTION
-from nono.kernel.uapi.process import USERFAULTFD_IOC_NEW
+from nono.kernel.uapi.process import SOL_ALG, USERFAULTFD_IOC_NEW
 from nono.supervisor.verdict.adjudicator import Refuse, refuse_call
 from nono.supervisor.verdict.own_datagrams import is_udp_socket, refused_hint
 from nono.supervisor.verdict.syscall_args import AF_UNIX, SOCK_DGRAM, signed, socket_kind, unsigned
 
 _WOULD_STALL = "who reads such memory waits for the command, and nono reads it to judge calls"
+_WOULD_LEAD_ELSEWHERE = "the option could send packets elsewhere than to the address that was judged"
+_KEYRINGS = "the kernel's keyrings are shared with processes outside the sandbox"
 _REASONS = {
     "userfaultfd": _WOULD_STALL,
     "open_by_handle_at": "a handle also opens the namespaces of other programs",
@@ -39,7 +41,7 @@ def refuse_by_registers(name: str | None, nr: int, args: Sequence[int]) -> Refus
             call = "{}(family={}, type={}, protocol={})".format(name, *socket_kind(args))
             return refuse_call(call, reason)._replace(hint=_hint_about(name, args))
         case "setsockopt":
-            reason = "the option could send packets elsewhere than to the address that was judged"
+            reason = _KEYRINGS if second == SOL_ALG else _WOULD_LEAD_ELSEWHERE
             return refuse_call(f"setsockopt(level={second}, option={third})", reason)
         case "prlimit64":
             reason = "the limits of another process are its owner's to set"
@@ -48,8 +50,7 @@ def refuse_by_registers(name: str | None, nr: int, args: Sequence[int]) -> Refus
             reason = "the group or user has processes outside the sandbox, nono itself among them"
             return refuse_call(f"{name}(which={first})", reason)
         case "add_key" | "request_key" | "keyctl":
-            reason = "the kernel's keyrings are shared with processes outside the sandbox"
-            return refuse_call(name, reason)
+            return refuse_call(name, _KEYRINGS)
         case "userfaultfd" | "open_by_handle_at" | "fsopen":
             return refuse_call(name, _REASONS[name])
         case "fcntl":

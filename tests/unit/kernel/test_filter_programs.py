@@ -66,6 +66,7 @@ STEERING = {
     6: {19, 30, 31, 33, 34},
     41: {1, 5, 6, 9, 20, 27, 32, 34, 35, 42, 43, 46, 48, 50, 54, 55, 57, 59, 75, 76, 78},
 }
+SOL_ALG, KEY_BY_SERIAL = 279, 7
 PGRP_AND_USER = {"setpriority": (1, 2), "ioprio_set": (2, 3)}
 ONE_PROCESS = {"setpriority": 0, "ioprio_set": 1}
 SCHEDULING = ("sched_setscheduler", "sched_setparam", "sched_setattr", "sched_setaffinity")
@@ -155,6 +156,8 @@ def refused_whatever_the_network(call: str, args: Sequence[int]) -> bool:
             return request >> 8 == CONSOLE or request in (*REQUESTS, *FILE_SYSTEMS)
         case "fcntl":
             return args[1] & 0xFFFFFFFF in LEASES
+        case "setsockopt" if args[1] & 0xFFFFFFFF == SOL_ALG:
+            return args[2] & 0xFFFFFFFF == KEY_BY_SERIAL
         case "perf_event_open":
             return args[1] & 0xFFFFFFFF == 0xFFFFFFFF or bool(args[4] & PERF_FLAG_PID_CGROUP)
         case "prlimit64":
@@ -233,7 +236,7 @@ LIMIT_ARGUMENTS = [
 
 OPTION_ARGUMENTS = [
     (3, level | level_garbage, option | garbage, 0x7FFF_1234_5678, 4, 0)
-    for level in (*STEERING, 2, 17, 64, 132, 255, 270, 282, 284, 0xFFFFFFFF)
+    for level in (*STEERING, SOL_ALG, 2, 17, 64, 132, 255, 270, 282, 284, 0xFFFFFFFF)
     for option in (*range(100), 0x10019, 0x80000019, 0x100, 0xFFFFFFFF)
     for level_garbage, garbage in ((0, 0), (HIGH, 0), (0, HIGH), (1 << 32, 1 << 63), (1 << 31, 0))
 ]

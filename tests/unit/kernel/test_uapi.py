@@ -67,6 +67,7 @@ HEADERS: dict[ModuleType, tuple[str, ...]] = {
         "linux/pidfd.h",
         "linux/sched.h",
         "linux/if.h",
+        "linux/if_alg.h",
         "linux/perf_event.h",
         "linux/sockios.h",
     ),
