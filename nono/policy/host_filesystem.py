@@ -118,6 +118,13 @@ class HostFilesystem:
         """
         return self._mount_table().mount_of_9p(path)
 
+    def host_maps(self) -> tuple[str, ...]:
+        """Return the directories in which a daemon mounts what a host exports once its name is looked up.
+
+        Raises NonoError if the mounts of this process cannot be read.
+        """
+        return self._mount_table().host_maps
+
     def _mount_table(self) -> MountTable:
         if self._mounts is None:
             self._mounts = _mounts()

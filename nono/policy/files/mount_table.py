@@ -8,11 +8,13 @@ proc_pid_mountinfo(5); overlay options in Documentation/filesystems/overlayfs.rs
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from posixpath import isabs
+from posixpath import basename, isabs
 
 from nono.named_tuple import NamedTuple
 from nono.policy.path_expansion import ancestry, is_within
 
+# Maps of autofs in which each name is a host: who looks it up has its exports mounted (auto.master(5)).
+_HOST_MAPS = frozenset({"-hosts", "auto.net", "auto.smb"})
 _FIELDS_MIN = 5  # id, parent, device, root, mount point; options and optional fields follow
 
 
@@ -29,6 +31,7 @@ class Mount(NamedTuple):
     point: str
     layers: str  # mount options of an overlay; empty for any other file system
     is_9p: bool
+    is_host_map: bool
 
 
 class _Index(NamedTuple):
@@ -61,6 +64,7 @@ class MountTable:
         self._index = _Index({}, {}, {})
         self._overlays: list[tuple[str, list[str]]] = []  # file system and reachable layers
         self._regions: set[str] = set()  # every path with an alias is within one of these
+        self.host_maps = tuple(mount.point for mount in mounts if mount.is_host_map)  # such as /net
         ids = {mount.id for mount in mounts}
         for mount in mounts:
             if mount.point == "/" and (mount.parent not in ids or mount.parent == mount.id):
@@ -211,7 +215,8 @@ def _parsed(text: str) -> Iterator[Mount]:
         layers = ""
         if " - overlay " in line:
             layers = fields[-1]
-        yield Mount(fields[0], fields[1], fields[2], root, point, layers, " - 9p " in line)
+        is_host_map = " - autofs " in line and basename(fields[-2]) in _HOST_MAPS
+        yield Mount(fields[0], fields[1], fields[2], root, point, layers, " - 9p " in line, is_host_map)
 
 
 def unescaped(text: str) -> str:

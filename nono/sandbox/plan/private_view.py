@@ -36,7 +36,7 @@ class PrivateView(NamedTuple):
     terminal: str | None = None  # the caller's terminal, below /dev/pts
     unchanged: tuple[str, ...] = ()  # read-only mounts: Landlock does not restrict modes, times, attributes
     pinned: tuple[str, ...] = ()  # what must not be renamed, and the directories above it, outermost first
-    closed: tuple[str, ...] = ()  # sockets, and directories of sockets, where the command finds nobody
+    closed: tuple[str, ...] = ()  # sockets and directories where the command finds nobody
 
     def to_message(self) -> dict[str, object]:
         return self._asdict()
@@ -125,6 +125,19 @@ def with_directories(
     return view._replace(
         directories=(*view.directories, *directories), pinned=tuple(sorted({*view.pinned, *pinned}))
     )
+
+
+def without_hosts(view: PrivateView, maps: Collection[str], capabilities: CapabilitySet) -> PrivateView:
+    """Return a view in which directories are empty where autofs mounts the exports of any host.
+
+    It is a daemon outside that asks the host, for whoever looks its name up, and no rule of Landlock is for
+    that. Left as they are: those of which a person has granted anything, or where the command starts.
+    """
+    used = [*(grant.path for grant in capabilities.grants if grant.is_users), capabilities.workdir]
+    hidden = (
+        each for each in maps if not any(is_within(path, each) or is_within(each, path) for path in used)
+    )
+    return view._replace(closed=(*view.closed, *hidden))
 
 
 def hidden_below(path: str, capabilities: CapabilitySet, roots: Collection[str]) -> str | None:

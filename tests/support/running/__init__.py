@@ -1,1 +1,1 @@
-"""Control how the suite runs: parallel workers, turns on the machine, shared builds, counted races."""
+"""Control how and where the suite runs: workers, turns on the machine, builds, races, mounts of a host."""

@@ -186,6 +186,20 @@ def test_where_the_root_is_no_mount_nothing_is_known() -> None:
     assert MountTable("30 29 8:1 / /mnt rw - ext4 /dev/sda rw\n").aliases("/mnt/x") == ()
 
 
+@pytest.mark.parametrize(
+    ("source", "is_host_map"),
+    [("-hosts", True), ("/etc/auto.net", True), ("/etc/auto.home", False), ("systemd-1", False)],
+)
+def test_a_map_of_autofs_with_any_host_is_known(source: str, is_host_map: bool) -> None:
+    """Other maps name the hosts themselves, and homes are mounted by them."""
+    table = MountTable(
+        "1 1 8:1 / / rw - ext4 /dev/sda rw\n"
+        f"30 1 0:40 / /net rw shared:9 - autofs {source} rw,fd=6,pgrp=1,timeout=300,indirect\n"
+        "31 1 0:41 / /mnt rw - tmpfs -hosts rw\n"
+    )
+    assert table.host_maps == (("/net",) if is_host_map else ())
+
+
 @pytest.mark.parametrize("text", ["x\n", "1 2 8:1 / /\n"])
 def test_what_is_no_mountinfo_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="mountinfo"):

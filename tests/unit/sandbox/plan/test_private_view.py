@@ -30,6 +30,7 @@ from nono.sandbox.plan.private_view import (
     own_grants,
     private_view,
     with_directories,
+    without_hosts,
 )
 
 DEVICES = ("/dev/pts", "/dev/mqueue", "/dev/ptmx")
@@ -270,3 +271,25 @@ def test_what_is_not_there_for_the_command_needs_no_mask(
     masking = masked_in(PrivateView(shown=shown), Masking(tuple(masks), ("/home/me", "/tmp/a", "/tmp/a/b")))
     assert masking.masks == tuple(masks if is_masked else masks[:1])
     assert masking.pinned == ("/home/me", *pinned)
+
+
+@pytest.mark.parametrize(
+    ("grants", "is_empty"),
+    [
+        ((), True),
+        ((granted("/net/server/data"),), False),
+        ((granted("/"),), False),
+        ((granted("/", source="group:g"),), True),
+        ((granted("/network"),), True),
+    ],
+)
+def test_hosts_are_asked_for_exports_only_where_a_person_has_granted_some(
+    grants: tuple[Grant, ...], is_empty: bool
+) -> None:
+    found = without_hosts(PrivateView(closed=("/run/bus",)), ["/net"], capabilities(*grants))
+    assert found.closed == (("/run/bus", "/net") if is_empty else ("/run/bus",))
+
+
+def test_hosts_are_asked_for_exports_where_the_command_starts_in_one() -> None:
+    started = capabilities()._replace(workdir="/net/server/project")
+    assert without_hosts(PrivateView(), ["/net"], started).closed == ()

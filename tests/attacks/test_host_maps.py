@@ -1,0 +1,68 @@
+"""D5: a daemon outside asks a host for its exports because the command looks at a directory with its name."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+import support.running.host_map
+from support.nono_run import PROXY_ONLY, SANDBOX_POLICIES, NonoRun
+
+RUNS = {
+    **{policy: (PROXY_ONLY, (f"--sandbox-policy={policy}",)) for policy in SANDBOX_POLICIES},
+    "blocked": ({}, ("--block-net",)),
+}
+HOW = pytest.mark.parametrize(("profile", "flags"), RUNS.values(), ids=RUNS)
+pytestmark = [
+    pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts a map of autofs"),
+    pytest.mark.needs("CAP_SYS_ADMIN", "namespaces"),
+]
+
+
+@pytest.fixture
+def directory(sandbox: NonoRun) -> Path:
+    if "\tautofs\n" not in Path("/proc/filesystems").read_text():
+        pytest.skip("this kernel has no autofs")
+    return sandbox.give(Path(tempfile.mkdtemp(dir=sandbox.user.home)))
+
+
+def stage(directory: Path, asked: Path) -> list[str]:
+    return [sys.executable, "-I", "-S", support.running.host_map.__file__, str(directory), str(asked)]
+
+
+def look_at(directory: Path) -> list[str]:
+    # Quietly: what a command says that it did not find, nono looks for as well, outside.
+    return ["sh", "-c", f"stat {directory}/data.host.test 2>/dev/null || echo gone"]
+
+
+@HOW
+def test_no_host_is_asked_for_its_exports(
+    profile: Mapping[str, object],
+    flags: tuple[str, ...],
+    sandbox: NonoRun,
+    directory: Path,
+    tmp_path: Path,
+) -> None:
+    asked = tmp_path / "asked"
+    run = sandbox.run(look_at(directory), profile=profile, flags=flags, stage=stage(directory, asked))
+    assert run.stdout == "gone\n", run.stderr
+    assert asked.read_text() == ""
+
+
+def test_hosts_are_asked_where_the_directory_is_granted(
+    sandbox: NonoRun, directory: Path, tmp_path: Path
+) -> None:
+    asked = tmp_path / "asked"
+    sandbox.run(look_at(directory), flags=[f"--read={directory}"], stage=stage(directory, asked))
+    assert "data.host.test" in asked.read_text().split()
+
+
+def test_a_host_is_asked_without_nono(sandbox: NonoRun, directory: Path, tmp_path: Path) -> None:
+    asked = tmp_path / "asked"
+    sandbox.bare(look_at(directory), stage=stage(directory, asked))
+    assert asked.read_text().split() == ["data.host.test"]
