@@ -25,8 +25,8 @@ def is_switch(value: str) -> bool:
 def says_secret(name: str, value: str) -> bool:
     """Return True if the name of a variable suggests that it holds a secret.
 
-    The value tells a count of tokens from a token, the name of a secret from a secret, and a path, about which
-    the grants decide, from a password.
+    The value tells a count of tokens from a token, the name of a secret from a secret, and a path, about
+    which the grants decide, from a password.
     """
     upper = name.upper()
     words = upper.split("_")

@@ -9,9 +9,10 @@ from collections.abc import Collection, Iterable, Iterator
 
 _GITLINK = b"\0\0\xe0\0"  # the mode that git writes; of another it looks at the type alone
 _DIRECTORY = b"\0\0\x40\0"  # of a directory whose files are in the object of its tree alone
-_TYPE, _TYPE_AT = 0xF0, 2  # of the third byte of a mode
+_TYPE, _TYPE_AT, _REGULAR = 0xF0, 2, 0x80  # of the third byte of a mode
 _ENTRIES_AT, _ALIGNMENT = 12, 8  # of the entries before version 4
-_MODE_AT = 24  # in an entry
+_COMPRESSED = b"\0\0\0\4"  # the version in which a name is without what it has in common with the one before
+_MODE_AT, _HASH_AT = 24, 40  # in an entry
 _HASHES = (20, 32)  # bytes of SHA-1 and SHA-256; the index does not say which
 _EXTENDED, _LENGTH = 0x4000, 0xFFF  # in the flags of an entry
 _EMPTY = (  # the hashes of a file without content, SHA-1 and SHA-256
@@ -57,21 +58,28 @@ def _entries_of(content: bytes, mode: bytes, *, every_mode: bool) -> Iterator[by
     blocks = _blocks(content)
     if version == 4 or every_mode:
         for hash_bytes in _HASHES:
-            yield from _walked(content, version, hash_bytes, blocks, mode[_TYPE_AT])
+            walked = _walked(content, version, hash_bytes, blocks, mode[_TYPE_AT])
+            yield from (name for _, name in walked)
     while version != 4 and found >= 0:
         # Numbers of inodes, times and hashes have these bytes too, mostly elsewhere. A block begins anywhere.
         if len(blocks) > 1 or (found - _MODE_AT - _ENTRIES_AT) % _ALIGNMENT == 0:
             for hash_bytes in _HASHES:
-                yield from _names(content, found - _MODE_AT + 40 + hash_bytes)
+                yield from _names(content, found - _MODE_AT + _HASH_AT + hash_bytes)
         found = content.find(mode, found + 1)
 
 
 def empty_among(content: bytes, names: Collection[bytes]) -> set[bytes]:
-    """Return the names whose file is in the index without content.
-
-    None in version 4, which cuts names short.
-    """
+    """Return the names whose file is in the index without content."""
     found = set[bytes]()
+    if content[4:8] == _COMPRESSED:
+        count = int.from_bytes(content[8:12])
+        for each in _EMPTY:
+            if each in content:  # otherwise nobody waits for the walk
+                walked = _walked(content, 4, len(each), [(_ENTRIES_AT, count)], _REGULAR)
+                found |= {
+                    name for at, name in walked if name in names and content.startswith(each, at + _HASH_AT)
+                }
+        return found
     for hash_of_nothing in _EMPTY:
         at = content.find(hash_of_nothing)
         while at >= 0:
@@ -127,16 +135,16 @@ def _blocks(content: bytes) -> list[tuple[int, int]]:
 
 def _walked(
     content: bytes, version: int, hash_bytes: int, blocks: Iterable[tuple[int, int]], of_type: int
-) -> Iterator[bytes]:
-    """Yield the names of a type in blocks, of which each is a place and how many entries follow it."""
+) -> Iterator[tuple[int, bytes]]:
+    """Yield where each of a type begins, and its name, in blocks: a place and how many entries follow."""
     left = _READ_MAX * len(content)
     for at, count in blocks:
         previous, size = b"", 0  # of the name before, no more than a path may have, and its true size
         for _ in range(count):
-            flags_at = at + 40 + hash_bytes
+            flags_at = at + _HASH_AT + hash_bytes
             if flags_at + 2 > len(content):
                 break
-            is_wanted = content[at + _MODE_AT + _TYPE_AT] & _TYPE == of_type
+            entry_at, is_wanted = at, content[at + _MODE_AT + _TYPE_AT] & _TYPE == of_type
             flags = content[flags_at] << 8 | content[flags_at + 1]
             begins = start = flags_at + (4 if flags & _EXTENDED else 2)
             length = flags & _LENGTH
@@ -155,10 +163,10 @@ def _walked(
                     previous = previous[:common] + content[start : min(end, start + _NAME_MAX - common)]
                 at, size = end + 1, common + end - start
                 if is_wanted and size <= _NAME_MAX:
-                    yield previous
+                    yield entry_at, previous
             else:
                 if is_wanted:
-                    yield from _names(content, flags_at)
+                    yield from ((entry_at, name) for name in _names(content, flags_at))
                 at += end + 8 - at & ~7
 
 

@@ -52,12 +52,14 @@ def test_an_index_without_submodules_has_none(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("hash_name", ["sha1", "sha256"])
-@pytest.mark.parametrize("version", [2, 3])
+@pytest.mark.parametrize("version", [2, 3, 4])
 def test_a_file_without_content_is_known_by_its_whole_name(
     tmp_path: Path, hash_name: str, version: int
 ) -> None:
     script = "mkdir d; touch d/empty ü; echo 1 | tee full d/full; git add .; "
-    script += "git rm -q --cached full; git add -N full; " if version == 3 else ""
+    script += {3: "git rm -q --cached full; git add -N full", 4: "git update-index --index-version 4"}.get(
+        version, ""
+    )
     content = made(tmp_path, script, hash_name=hash_name)
     assert content[7] == version
     names = [os.fsencode(name) for name in ("d/empty", "ü", "empty", "d/full", "d", "")]
