@@ -40,6 +40,10 @@ _SENT = frozenset({signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGPIPE,
 _OF_CALLS = "network."  # prefix of the rules for system calls
 _OF_THE_FILTER = "network.static_filter"  # refuses calls that name no host
 OF_STARTER = "no option is offered: it would start programs outside the sandbox ({})"
+OF_LOCALHOST = (
+    "127.0.0.1:{port} is reached without the proxy: a server of the command without an option, another "
+    "program's with --open-port {port}"
+)
 OF_PROCESS = "its name changes with each run, so no option is offered"
 
 
@@ -69,6 +73,9 @@ def _finding(denied: Denied, flag: str | None, path_context: PathContext) -> Fin
     starter = starter_of_programs(denied.target) if denied.kind is Kind.SOCKET else None
     if starter is not None:
         return Finding(denied, None, note=OF_STARTER.format(starter))
+    if denied.kind is Kind.NETWORK and denied.target == "localhost" and denied.port and denied.route is None:
+        # A client asks the proxy for this name where a gateway has it; to grant it there would open more.
+        return Finding(denied, None, note=OF_LOCALHOST.format(port=denied.port))
     if any(each.names_process for each in additions([flag], path_context.home)):
         return Finding(denied, None, note=OF_PROCESS)
     return Finding(denied, flag, extent(flag))

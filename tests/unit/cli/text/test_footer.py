@@ -130,6 +130,18 @@ def test_no_option_is_offered_for_a_socket_that_leads_out_of_the_sandbox(path: s
     assert ("outside the sandbox (a container engine" in (found.note or "")) is (flag is None)
 
 
+@pytest.mark.parametrize(("host", "is_offered"), [("localhost", False), ("build.test", True)])
+def test_this_machine_is_reached_without_the_proxy_rather_than_granted_there(
+    host: str, is_offered: bool
+) -> None:
+    denials = Denials()
+    flag = f"--allow-domain {host}:3000"
+    denials.note(network(mode="connect", decision="deny", target=host, port=3000, status=403, hint=flag))
+    [found] = findings(denials, NOBODY, PLACES, NOBODY)
+    assert found.flag == (flag if is_offered else None)
+    assert ("127.0.0.1:3000 is reached without the proxy" in (found.note or "")) is not is_offered
+
+
 def _said(*denied: Denied) -> str:
     return "\n".join(footer(1, [Finding(each, None) for each in denied], is_complete=True))
 
