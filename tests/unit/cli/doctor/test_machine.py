@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from nono.cli.commands import doctor
-from nono.cli.doctor.finding import Finding, Mark, finding_lines
+from nono.cli.doctor.finding import Finding, Mark, finding_entry, finding_lines
 from nono.cli.doctor.look import Seen, StateFault, state_fault
 from nono.cli.doctor.machine import machine
 from nono.cli.main import main
@@ -49,6 +49,15 @@ def test_a_state_directory_that_a_run_makes_or_uses_has_no_fault(tmp_path: Path)
     assert state_fault(str(root)) is None
 
 
+@pytest.mark.parametrize("mode", [0o770, 0o707])
+def test_a_state_directory_in_which_others_write_is_to_be_narrowed(mode: int, tmp_path: Path) -> None:
+    tmp_path.chmod(mode)
+    fault = state_fault(str(tmp_path))
+    assert fault == StateFault(str(tmp_path), "other users may write to the directory", "narrow")
+    findings = {each.check: each for each in machine(GOOD._replace(state_fault=fault))}
+    assert findings["records"].remedy == f"chmod 700 {tmp_path}"
+
+
 @pytest.mark.parametrize("name", [".", "audit", "sessions"])
 def test_a_state_directory_that_a_run_refuses_is_a_fault(name: str, tmp_path: Path) -> None:
     root = tmp_path / "nono"
@@ -64,11 +73,12 @@ def test_a_state_directory_that_a_run_refuses_is_a_fault(name: str, tmp_path: Pa
     assert state_fault(str(root)) == StateFault(path, "it is a link", "move")
 
 
+@pytest.mark.parametrize("lacking", [os.W_OK, os.X_OK])
 def test_a_place_where_no_state_directory_can_be_made_is_a_fault(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, lacking: int
 ) -> None:
     root = str(tmp_path / "state/nono")
-    monkeypatch.setattr(os, "access", lambda path, mode: path != str(tmp_path))
+    monkeypatch.setattr(os, "access", lambda path, mode: path != str(tmp_path) or not mode & lacking)
     assert state_fault(root) == StateFault(root, f"this user may not write to {tmp_path}", "elsewhere")
 
 
@@ -155,6 +165,63 @@ def test_a_machine_that_has_everything_is_ok_throughout() -> None:
 def test_what_a_machine_lacks_is_told_with_its_remedy(seen: Seen, changed: dict[str, Mark]) -> None:
     assert marks(seen) == {**marks(GOOD), **changed}
     assert [each for each in machine(seen) if (each.remedy is None) != (each.mark is Mark.OK)] == []
+
+
+@pytest.mark.parametrize(
+    ("seen", "check", "words"),
+    [
+        pytest.param(
+            without(landlock_abi=3),
+            "landlock",
+            ("no rules for TCP ports, ioctls of devices, signals", "Linux 6.12 or newer has them all"),
+            id="the newest of the kernels",
+        ),
+        pytest.param(
+            without(landlock_abi=5), "landlock", ("no rules for signals", "Linux 6.12 or newer"), id="one"
+        ),
+        pytest.param(
+            GOOD._replace(has_filter=False), "network off", ("enforced by Landlock", None), id="ports alone"
+        ),
+        pytest.param(
+            GOOD._replace(has_tcp_rules=False),
+            "network off",
+            ("enforced by a seccomp filter", None),
+            id="the filter alone",
+        ),
+        pytest.param(
+            without(listener=Listener.BUSY), "seccomp listener", ("", "outside of containers"), id="busy"
+        ),
+        pytest.param(
+            without(listener=Listener.BUSY, is_wsl2=True), "seccomp listener", ("", "WSL#9548"), id="WSL2"
+        ),
+        pytest.param(
+            without(own_namespaces=NamespaceFacts("unshare", max_net_namespaces=0, max_mnt_namespaces=0)),
+            "namespaces",
+            ("user.max_mnt_namespaces is 0", "sysctl -w user.max_mnt_namespaces=1000"),
+            id="mounts",
+        ),
+        pytest.param(
+            GOOD._replace(programs=Comparison(13, ("a",), ("b", "c"), "2.5.0", "2.6.0")),
+            "seccomp programs",
+            ("2 of 13 are built by libseccomp 2.6.0", None),
+            id="not shipped",
+        ),
+        pytest.param(
+            GOOD._replace(programs=Comparison(13, ("a", "b"), (), "2.5.0", "2.6.0")),
+            "seccomp programs",
+            ("11 of 13 verified; libseccomp 2.6.0", None),
+            id="another libseccomp",
+        ),
+    ],
+)
+def test_a_finding_names_its_own_cause_and_remedy(
+    seen: Seen, check: str, words: tuple[str, str | None]
+) -> None:
+    (finding,) = [each for each in machine(seen) if each.check == check]
+    meaning, remedy = words
+    assert meaning in finding.meaning
+    assert finding.remedy is None if remedy is None else remedy in str(finding.remedy)
+    assert finding_entry(finding) == {**finding._asdict(), "mark": finding.mark.value}
 
 
 @pytest.mark.parametrize(

@@ -46,6 +46,20 @@ def test_a_monorepo_is_judged_by_the_directories_in_it(tmp_path: Path) -> None:
     ]
 
 
+def test_a_toolchain_without_a_profile_is_a_projects_own_too() -> None:
+    ruby = Project(frozenset({"Gemfile"}), below={"docs": frozenset({"package.json"})})
+    assert command_of(ruby) == ("run", "--allow", ".", "--", "sh")
+    bare = ruby._replace(names=frozenset())
+    assert command_of(bare) == ("run", "-p", "node-dev", "--allow-cwd", "--", "sh")
+
+
+@pytest.mark.parametrize(("count", "rest"), [(5, ""), (6, " and 1 more")])
+def test_a_long_list_of_names_is_cut_and_counted(count: int, rest: str) -> None:
+    hooks = tuple(f"h{number}" for number in range(count))
+    (found,) = about("git hooks", NODE._replace(hooks=hooks))
+    assert found.meaning == f"git runs h0, h1, h2, h3, h4{rest} inside, with what the run is granted"
+
+
 def test_a_toolchain_without_a_profile_is_a_warning() -> None:
     (found,) = about("profile", NODE._replace(names=frozenset({"Gemfile"})))
     assert (found.mark, found.meaning) == (
@@ -122,6 +136,7 @@ def test_the_command_grants_nothing_that_only_the_project_names() -> None:
     [
         ("OPENAI_API_KEY=abc", True),
         ("export DB_PASSWORD='abc'", True),
+        ('USE_API_TOKEN="true"', False),
         ("URL=postgres://u:secret-of-mine@db/x", True),
         ("DEBUG=1", False),
         ("USE_TOKEN=true", False),
