@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from textwrap import wrap
 
+from nono.amounts import several
 from nono.audit.traffic import Traffic
 from nono.cli.text.session_text import one_line, reason
 from nono.cli.text.wrap_text import COLUMNS
@@ -112,10 +113,14 @@ def _requests(traffic: Traffic, *, has_failed: bool) -> Iterator[str]:
     yield from _counted("requests", totals, {host: unusual(statuses) for host, statuses in requests})
     yield from _counted("blocked", {call: n for call, n in traffic.blocked.items() if call not in tried})
     yield from _counted("failed", failed)
-    for row in traffic.usage[:USAGE_MAX]:
+    models = [row for row in traffic.usage if len(row) > 1]
+    total = [text for row in traffic.usage if len(row) == 1 for text in row]
+    for row in models[:USAGE_MAX]:
         yield from _row("tokens", row)
-    if len(traffic.usage) > USAGE_MAX:
-        yield from _row("", [f"{len(traffic.usage) - USAGE_MAX - 1} more models", *traffic.usage[-1]])
+    if len(models) > USAGE_MAX:
+        yield from _row("", [several(len(models) - USAGE_MAX, "more model"), *total])
+    elif total:
+        yield from _row("tokens", total)
 
 
 def spent(seconds: float) -> str:

@@ -154,7 +154,7 @@ def details(
     if record.end is not None:
         if record.ended_unix_ms is not None:
             fields.append(("Ended", local_time(record.ended_unix_ms)))
-        fields.append(("Exit code", "unknown" if record.exit_code == LOST else str(record.exit_code)))
+        fields.append(("Exit code", "unknown" if record.exit_code in (None, LOST) else str(record.exit_code)))
         fields.append(("Reason", reason(record.end)))
     fields += [
         ("Command", " ".join(map(shell_word, record.command))),

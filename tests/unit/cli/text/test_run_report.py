@@ -83,7 +83,8 @@ def test_a_report_says_what_a_person_wants_to_know() -> None:
         pytest.param([0], "a.test (no answer)", id="the only one has none"),
         pytest.param([404] * 2, "a.test (404 x2)", id="each"),
         pytest.param([200, 404, 500], "a.test (404 x1, 500 x1)", id="two of three"),
-        pytest.param([200, 101, 304], "a.test", id="none that failed"),
+        pytest.param([200, 101, 304, 399], "a.test", id="none that failed"),
+        pytest.param([200, 400], "a.test (400 x1)", id="the first status of a failure"),
     ],
 )
 def test_what_did_not_succeed_is_counted_unless_it_is_every_request(ended: list[int], told: str) -> None:
@@ -114,6 +115,26 @@ def test_a_refused_call_that_no_runtime_tries_is_blocked() -> None:
     told = "\n".join(lines_of(ENDED, traffic_of(*map(refused_call, (PROBES[0], PROBES[2])))))
     assert "blocked       1   socket(family=2, type=2, protocol=0)" in told
     assert "io_uring_setup" not in told
+
+
+@pytest.mark.parametrize(
+    ("models", "total", "last"),
+    [
+        (6, [], "tokens alpha m5 · 1 in · 2 out · about $1"),
+        (6, ["about $9 in all"], "tokens about $9 in all"),
+        (7, [], "1 more model"),
+        (8, ["about $9 in all"], "2 more models · about $9 in all"),
+    ],
+)
+def test_models_that_are_not_listed_are_counted(models: int, total: list[str], last: str) -> None:
+    traffic = Traffic()
+    traffic.usage = [[f"alpha m{number}", "1 in", "2 out", "about $1"] for number in range(models)]
+    traffic.usage += [total] if total else []
+    lines = [" ".join(line.split()) for line in lines_of(ENDED, traffic)]
+    assert [line for line in lines if line.startswith("tokens alpha")] == [
+        f"tokens alpha m{number} · 1 in · 2 out · about $1" for number in range(6)
+    ]
+    assert lines[-2] == last
 
 
 def test_a_run_that_did_not_end_by_itself_says_why() -> None:
@@ -270,7 +291,8 @@ def test_a_refusal_by_the_proxy_counts_once_beside_its_outcome() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "text"), [(0.42, "0.4 s"), (12.4, "12 s"), (1182, "19 m 42 s"), (11100, "3 h 5 m")]
+    ("seconds", "text"),
+    [(0.42, "0.4 s"), (9.9, "9.9 s"), (10, "10 s"), (12.4, "12 s"), (1182, "19 m 42 s"), (11100, "3 h 5 m")],
 )
 def test_a_duration_has_two_units(seconds: float, text: str) -> None:
     assert spent(seconds) == text

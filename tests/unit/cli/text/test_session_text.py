@@ -6,8 +6,8 @@ import pytest
 
 from nono.approval.listing import Listed
 from nono.cli.commands.sessions.chosen import Seen
-from nono.cli.text.session_text import document, duration, reason, status, table
-from nono.sessions.record import End, Record
+from nono.cli.text.session_text import details, document, duration, reason, rule_line, status, table
+from nono.sessions.record import LOST, End, Record
 from unit.sessions.test_record import RECORD
 
 
@@ -45,6 +45,39 @@ def test_a_session_that_runs_says_for_how_long_it_needs_somebody(
 ) -> None:
     assert status(record, (QUESTION,), 360_000) == shown
     assert document(record, (QUESTION,))["state"] == state
+
+
+@pytest.mark.parametrize(
+    ("exit_code", "told", "in_full"),
+    [
+        (0, "exited(0)", "0"),
+        (3, "exited(3)", "3"),
+        (LOST, "crashed", "unknown"),
+        (None, "crashed", "unknown"),
+    ],
+)
+def test_an_exit_code_that_nobody_saw_is_unknown(exit_code: int | None, told: str, in_full: str) -> None:
+    record = RECORD._replace(status="exited", exit_code=exit_code, end=End("exit"))
+    assert status(record) == told
+    assert f"Exit code: {in_full}" in details(record)
+
+
+def test_the_time_of_a_session_stands_still_once_it_has_ended() -> None:
+    ended = RECORD._replace(status="exited", exit_code=0, started_unix_ms=0, ended_unix_ms=5000)
+    running = RECORD._replace(started_unix_ms=0)
+    _, first, second = table([Seen(ended, ()), Seen(running, ())], 90_000, 200, is_coloured=False)
+    assert "5s" in first.split()
+    assert "1m" in second.split()
+
+
+@pytest.mark.parametrize(
+    ("kind", "access", "words"),
+    [("path", "read", " (read)"), ("path", "readwrite", ""), ("host", "read", "")],
+)
+def test_a_rule_for_reading_alone_says_so(kind: str, access: str, words: str) -> None:
+    rule = {"decision": "allow", "kind": kind, "target": "x", "access": access, "by": "ada"}
+    assert rule_line(rule, 0) == f"allow x{words}, by ada"
+    assert rule_line({**rule, "expires_unix_ms": 60_000}, 0) == f"allow x{words}, for 1m, by ada"
 
 
 def test_no_line_is_wider_than_the_terminal() -> None:
