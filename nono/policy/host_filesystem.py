@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from posixpath import dirname, join
 
 from nono.errors import NonoError
 from nono.policy.files.mount_table import MountTable
-from nono.policy.path_expansion import Entry, Kind
+from nono.policy.path_expansion import Entry, Kind, is_within
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,9 +26,13 @@ class HostFilesystem:
     """Implements nono.policy.path_expansion.Filesystem with the calling process's view and permissions.
 
     Canonical paths are cached, because a policy asks about the same directories repeatedly.
+
+    asks_hosts: Look below a directory of autofs with any host too. False for paths that a command has chosen:
+      nothing is there then.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, asks_hosts: bool = True) -> None:
+        self._asks_hosts = asks_hosts
         self.looking_at = ""  # the path of the last question: what is waited for, if it gets no answer
         self._canonical: dict[str, str | None] = {}
         self._mounts: MountTable | None = None
@@ -36,11 +40,13 @@ class HostFilesystem:
     def canonical(self, path: str) -> str | None:
         if path not in self._canonical:
             self.looking_at = path
-            self._canonical[path] = _canonical(path)
+            self._canonical[path] = None if self._would_ask(path) else _canonical(path)
         return self._canonical[path]
 
     def kind(self, path: str) -> Kind | None:
         self.looking_at = path
+        if self._would_ask(path):
+            return None
         try:
             mode = os.stat(path).st_mode
         except (OSError, ValueError):
@@ -55,6 +61,8 @@ class HostFilesystem:
 
     def names(self, path: str) -> list[str]:
         self.looking_at = path
+        if self._would_ask(path):
+            return []
         try:
             return sorted(os.listdir(path))
         except (OSError, ValueError):
@@ -62,6 +70,8 @@ class HostFilesystem:
 
     def links_in(self, path: str, at_most: int) -> list[str]:
         self.looking_at = path
+        if self._would_ask(path):
+            return []
         try:
             # Not listdir: the rest of a directory with a million names is not read.
             with os.scandir(path) as entries:
@@ -71,6 +81,8 @@ class HostFilesystem:
 
     def entry(self, path: str) -> Entry | None:
         self.looking_at = path
+        if self._would_ask(path):
+            return None
         try:
             found = os.lstat(path)
         except (OSError, ValueError):
@@ -92,6 +104,8 @@ class HostFilesystem:
 
     def text(self, path: str) -> str | None:
         self.looking_at = path
+        if self._would_ask(path):
+            return None
         try:
             descriptor = os.open(path, _READ)
         except (OSError, ValueError):
@@ -124,6 +138,17 @@ class HostFilesystem:
         Raises NonoError if the mounts of this process cannot be read.
         """
         return self._mount_table().host_maps
+
+    def _would_ask(self, path: str) -> bool:
+        """Return True if a look-up of `path`, or of a link on the way, is one of a host."""
+        maps = () if self._asks_hosts else self.host_maps()
+        if not maps:  # the usual case
+            return False
+
+        def is_host(place: str) -> bool:
+            return any(place != each and is_within(place, each) for each in maps)
+
+        return any(map(is_host, way_to(path, is_host)))
 
     def _mount_table(self) -> MountTable:
         if self._mounts is None:
@@ -184,10 +209,12 @@ def _realpath(path: str) -> str | None:
         return None
 
 
-def way_to(path: str) -> Iterator[str]:
+def way_to(path: str, ends_at: Callable[[str], bool] = lambda place: False) -> Iterator[str]:
     """Yield the place of every link in `path`, then the place that it leads to, existing or not.
 
     A process that can write one of these places decides what is found at `path`.
+
+    ends_at: Asked about each place on the way; where it returns True, that is the last, and is not looked at.
     """
     place, links = "/", 0
     waiting = join(os.getcwd(), path).split("/")[::-1]
@@ -199,6 +226,8 @@ def way_to(path: str) -> Iterator[str]:
             place = dirname(place)
             continue
         place = join(place, part)
+        if ends_at(place):
+            break
         try:
             target = os.readlink(place)
         except (OSError, ValueError):

@@ -36,7 +36,6 @@ def stage(directory: Path, asked: Path) -> list[str]:
 
 
 def look_at(directory: Path) -> list[str]:
-    # Quietly: what a command says that it did not find, nono looks for as well, outside.
     return ["sh", "-c", f"stat {directory}/data.host.test 2>/dev/null || echo gone"]
 
 
@@ -51,6 +50,21 @@ def test_no_host_is_asked_for_its_exports(
     asked = tmp_path / "asked"
     run = sandbox.run(look_at(directory), profile=profile, flags=flags, stage=stage(directory, asked))
     assert run.stdout == "gone\n", run.stderr
+    assert asked.read_text() == ""
+
+
+@pytest.mark.parametrize("way", ["", "link"])
+def test_nono_looks_for_nothing_there_that_a_command_says_it_missed(
+    way: str, sandbox: NonoRun, directory: Path, tmp_path: Path
+) -> None:
+    link = sandbox.project / "to-a-host"
+    link.symlink_to(directory / "data.host.test")
+    asked = tmp_path / "asked"
+    path = link / "file" if way else directory / "data.host.test"
+    run = sandbox.run(["sh", "-c", f"cat {path}; exit 1"], stage=stage(directory, asked))
+    link.unlink()
+    assert run.exit_code == 1
+    assert f"{path}: No such file or directory" in run.stderr
     assert asked.read_text() == ""
 
 

@@ -50,7 +50,7 @@ def report(
     rules = rules._replace(
         capabilities=rules.capabilities._replace(elevation=False)
     )  # as if nobody had been asked
-    fs = HostFilesystem()
+    fs = HostFilesystem(asks_hosts=False)
     found, is_complete = _found(outcome, rules, prepared, refusals, fs)
     is_unclear = exit_code and not footer.clear(found)
     is_offline = rules.capabilities.network is NetworkMode.BLOCKED
