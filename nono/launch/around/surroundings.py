@@ -145,7 +145,7 @@ def _surroundings(
         if starts:
             ready_state_directories(own)
         view = private_view.with_directories(view, [each.path for each in own], capabilities)
-        view = private_view.without_hosts(view, HostFilesystem().host_maps(), capabilities)
+        view = private_view.without_hosts(view, HostFilesystem().host_maps(), capabilities, roots)
     ptmx = os.path.realpath(PTMX) if os.path.exists(PTMX) else None
     denied = [denial.path for denial in capabilities.denials]
     grants = (*capabilities.grants, *private_view.own_grants(view, terminals, ptmx, denied))

@@ -127,15 +127,24 @@ def with_directories(
     )
 
 
-def without_hosts(view: PrivateView, maps: Collection[str], capabilities: CapabilitySet) -> PrivateView:
+def without_hosts(
+    view: PrivateView, maps: Collection[str], capabilities: CapabilitySet, roots: Collection[str]
+) -> PrivateView:
     """Return a view in which directories are empty where autofs mounts the exports of any host.
 
     It is a daemon outside that asks the host, for whoever looks its name up, and no rule of Landlock is for
-    that. Left as they are: those of which a person has granted anything, or where the command starts.
+    that. Left as they are: those that a person has granted, and those in which anything is granted or the
+    command starts, as where the person's home is in one.
+
+    roots: as for private_view().
     """
-    used = [*(grant.path for grant in capabilities.grants if grant.is_users), capabilities.workdir]
+    used = (*(grant.path for grant in capabilities.grants), *roots, capabilities.workdir)
+    asked = [grant.path for grant in capabilities.grants if grant.is_users]
     hidden = (
-        each for each in maps if not any(is_within(path, each) or is_within(each, path) for path in used)
+        each
+        for each in maps
+        if not any(is_within(path, each) for path in used)
+        and not any(is_within(each, path) for path in asked)
     )
     return view._replace(closed=(*view.closed, *hidden))
 

@@ -278,18 +278,21 @@ def test_what_is_not_there_for_the_command_needs_no_mask(
     [
         ((), True),
         ((granted("/net/server/data"),), False),
+        ((granted("/net/server/home/.gitconfig", source="group:g"),), False),
         ((granted("/"),), False),
         ((granted("/", source="group:g"),), True),
         ((granted("/network"),), True),
     ],
 )
-def test_hosts_are_asked_for_exports_only_where_a_person_has_granted_some(
+def test_hosts_are_asked_for_exports_only_where_some_are_granted(
     grants: tuple[Grant, ...], is_empty: bool
 ) -> None:
-    found = without_hosts(PrivateView(closed=("/run/bus",)), ["/net"], capabilities(*grants))
+    found = without_hosts(PrivateView(closed=("/run/bus",)), ["/net"], capabilities(*grants), ["/state"])
     assert found.closed == (("/run/bus", "/net") if is_empty else ("/run/bus",))
 
 
-def test_hosts_are_asked_for_exports_where_the_command_starts_in_one() -> None:
+def test_hosts_are_asked_for_exports_where_the_command_starts_or_nono_has_its_state() -> None:
     started = capabilities()._replace(workdir="/net/server/project")
-    assert without_hosts(PrivateView(), ["/net"], started).closed == ()
+    assert without_hosts(PrivateView(), ["/net"], started, ["/state"]).closed == ()
+    assert without_hosts(PrivateView(), ["/net"], capabilities(), ["/net/server/home/state"]).closed == ()
+    assert without_hosts(PrivateView(), ["/net"], capabilities(), ["/state"]).closed == ("/net",)
