@@ -9,7 +9,7 @@ from itertools import islice
 from posixpath import dirname, join
 
 from nono.errors import NonoError
-from nono.policy.files.mount_table import MountTable
+from nono.policy.files.mount_table import MountTable, host_maps
 from nono.policy.path_expansion import Entry, Kind, is_within
 
 TYPE_CHECKING = False
@@ -36,6 +36,7 @@ class HostFilesystem:
         self.looking_at = ""  # the path of the last question: what is waited for, if it gets no answer
         self._canonical: dict[str, str | None] = {}
         self._mounts: MountTable | None = None
+        self._host_maps: tuple[str, ...] | None = None
 
     def canonical(self, path: str) -> str | None:
         if path not in self._canonical:
@@ -137,7 +138,9 @@ class HostFilesystem:
 
         Raises NonoError if the mounts of this process cannot be read.
         """
-        return self._mount_table().host_maps
+        if self._host_maps is None:
+            self._host_maps = host_maps(_mountinfo())
+        return self._host_maps
 
     def _would_ask(self, path: str) -> bool:
         """Return True if a look-up of `path`, or of a link on the way, is one of a host."""
@@ -171,6 +174,14 @@ def _target(link: str) -> str | None:
 
 
 def _mounts() -> MountTable:
+    text = _mountinfo()
+    try:
+        return MountTable(text, os.path.isdir)
+    except ValueError as error:
+        raise _unreadable(error) from error
+
+
+def _mountinfo() -> str:
     raw = b""
     try:
         descriptor = os.open(_MOUNTINFO, os.O_RDONLY | os.O_CLOEXEC)
@@ -179,11 +190,15 @@ def _mounts() -> MountTable:
                 raw += piece
         finally:
             os.close(descriptor)
-        return MountTable(os.fsdecode(raw), os.path.isdir)
-    except (OSError, ValueError) as error:
-        raise NonoError(
-            f"{_MOUNTINFO} cannot be read, so nothing says where else denied files are mounted: {error}"
-        ) from error
+    except OSError as error:
+        raise _unreadable(error) from error
+    return os.fsdecode(raw)
+
+
+def _unreadable(error: Exception) -> NonoError:
+    return NonoError(
+        f"{_MOUNTINFO} cannot be read, so nothing says where else denied files are mounted: {error}"
+    )
 
 
 def _canonical(path: str) -> str | None:

@@ -31,7 +31,6 @@ class Mount(NamedTuple):
     point: str
     layers: str  # mount options of an overlay; empty for any other file system
     is_9p: bool
-    is_host_map: bool
 
 
 class _Index(NamedTuple):
@@ -64,7 +63,6 @@ class MountTable:
         self._index = _Index({}, {}, {})
         self._overlays: list[tuple[str, list[str]]] = []  # file system and reachable layers
         self._regions: set[str] = set()  # every path with an alias is within one of these
-        self.host_maps = tuple(mount.point for mount in mounts if mount.is_host_map)  # such as /net
         ids = {mount.id for mount in mounts}
         for mount in mounts:
             if mount.point == "/" and (mount.parent not in ids or mount.parent == mount.id):
@@ -215,8 +213,16 @@ def _parsed(text: str) -> Iterator[Mount]:
         layers = ""
         if " - overlay " in line:
             layers = fields[-1]
-        is_host_map = " - autofs " in line and basename(fields[-2]) in _HOST_MAPS
-        yield Mount(fields[0], fields[1], fields[2], root, point, layers, " - 9p " in line, is_host_map)
+        yield Mount(fields[0], fields[1], fields[2], root, point, layers, " - 9p " in line)
+
+
+def host_maps(text: str) -> tuple[str, ...]:
+    """Return where autofs mounts what a host exports once its name is looked up, such as /net.
+
+    text: as for MountTable.
+    """
+    mounts = (line.split(" ") for line in text.split("\n") if " - autofs " in line)
+    return tuple(unescaped(fields[4]) for fields in mounts if basename(fields[-2]) in _HOST_MAPS)
 
 
 def unescaped(text: str) -> str:

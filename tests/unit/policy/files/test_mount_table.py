@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nono.policy.files.mount_table import MountTable
+from nono.policy.files.mount_table import MountTable, host_maps
 from nono.policy.path_expansion import ancestry, is_within
 
 # Every path of up to three names: the universe of the model.
@@ -192,12 +192,12 @@ def test_where_the_root_is_no_mount_nothing_is_known() -> None:
 )
 def test_a_map_of_autofs_with_any_host_is_known(source: str, is_host_map: bool) -> None:
     """Other maps name the hosts themselves, and homes are mounted by them."""
-    table = MountTable(
+    text = (
         "1 1 8:1 / / rw - ext4 /dev/sda rw\n"
         f"30 1 0:40 / /net rw shared:9 - autofs {source} rw,fd=6,pgrp=1,timeout=300,indirect\n"
         "31 1 0:41 / /mnt rw - tmpfs -hosts rw\n"
     )
-    assert table.host_maps == (("/net",) if is_host_map else ())
+    assert host_maps(text) == (("/net",) if is_host_map else ())
 
 
 @pytest.mark.parametrize("text", ["x\n", "1 2 8:1 / /\n"])
