@@ -24,6 +24,15 @@ from support.workday.case import BATCH_TIMEOUT_S, WAYS, Case, Workplace, workpla
 from support.workday.shared import BATCH, Chosen, SharedStarts
 
 ONE_OF_EACH_KIND = files.CASES  # `make test` runs the others with namespaces only
+# Without namespaces it runs of each profile what differs there, and one more: the rest of a profile is files.
+WITHOUT_NAMESPACES = (
+    "node makes a temporary directory",
+    "gcc compiles for an agent",
+    "pytest runs a test",
+    "go names a cache of modules it can write",
+    "rustc compiles",
+    "maven starts",
+)
 BATCHED = ("netns", "masked")  # ways that differ from "auto" in little, so many cases share a start of nono
 CASES = [
     *ONE_OF_EACH_KIND,
@@ -46,9 +55,15 @@ def _parameters() -> Iterator[object]:
         for way in WAYS:
             if way in BATCHED and case.may_share:
                 continue
-            is_quick = way == "auto" or (way == "off" and case in ONE_OF_EACH_KIND)
+            is_quick = way == "auto" or (way == "off" and _is_daily_without_namespaces(case))
             marks = () if is_quick and not case.is_slow else (pytest.mark.slow,)
             yield pytest.param(case, way, id=f"{case.name}-{way}", marks=marks)
+
+
+def _is_daily_without_namespaces(case: Case) -> bool:
+    if case not in ONE_OF_EACH_KIND:
+        return False
+    return not case.profile or bool(case.unshared or case.by_design) or case.claim in WITHOUT_NAMESPACES
 
 
 def _batches() -> Iterator[object]:
@@ -128,6 +143,12 @@ def test_a_batch_ends_inside_as_it_does_outside(
             lost[ended.case.name] = (ended.exit_code, ended.output[-2000:])
         record_property(PROPERTY, (way, ended.case.name, how))
     assert not lost
+
+
+def test_every_profile_is_tried_without_namespaces_each_day() -> None:
+    daily = [case for case in CASES if not case.is_slow and _is_daily_without_namespaces(case)]
+    assert {case.claim for case in daily} >= set(WITHOUT_NAMESPACES)
+    assert {case.profile for case in daily} >= {case.profile for case in ONE_OF_EACH_KIND}
 
 
 def test_no_claim_is_made_twice() -> None:

@@ -29,7 +29,7 @@ LANGUAGES = {
         """printf 'module hello\\n' > go.mod
         printf 'package main\\nfunc main() { println("hello") }\\n' > main.go
         printf 'package main\\nimport "testing"\\nfunc TestMain(t *testing.M) { main() }\\n' > main_test.go
-        go build; go test; go run .""",
+        go build; go test -vet=off; go run .""",
     ),
     "Node": (
         "npm",
@@ -42,7 +42,8 @@ LANGUAGES = {
         "python3",
         """echo 'print("hello")' > a.py; printf 'import unittest\\nimport a\\n' > test_a.py
         printf 'class A(unittest.TestCase):\\n    def test_a(self): a\\n' >> test_a.py
-        python3 -m venv v; v/bin/python -m compileall a.py; v/bin/python -m unittest; v/bin/python a.py""",
+        python3 -m venv --without-pip v; v/bin/python -m compileall a.py; v/bin/python -m unittest
+        v/bin/python a.py""",
     ),
     "Java": (
         "javac",
