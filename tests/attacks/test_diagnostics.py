@@ -15,6 +15,8 @@ import pytest
 
 from support.nono_run import NO_NAMESPACES, NonoRun
 
+pytestmark = pytest.mark.any_user  # what is told comes from the records; e2e has ordinary users read it
+
 TITLE = "NONO DIAGNOSTIC"
 BLOCKED = {"network": {"block": True}}
 CURL = "curl -sS --max-time 20 -o /dev/null"

@@ -70,6 +70,7 @@ def test_a_key_goes_to_the_gateway_though_a_command_has_another_address_of_its_n
     assert seen == [KEY.encode()]
 
 
+@pytest.mark.any_user  # which ports are kept; that they are is tried as each by the first test
 @pytest.mark.needs("listener")
 @pytest.mark.parametrize("host", HOSTS)
 def test_a_command_is_sent_neither_the_log_nor_the_login_of_a_collector(sandbox: NonoRun, host: str) -> None:
@@ -86,6 +87,7 @@ def test_a_command_is_sent_neither_the_log_nor_the_login_of_a_collector(sandbox:
     assert f"nono itself sends the audit log to a collector on port {port}" in denied["reason"]
 
 
+@pytest.mark.any_user  # which ports are kept; that they are is tried as each by the first test
 @pytest.mark.needs("listener")
 @pytest.mark.parametrize("host", HOSTS)
 def test_a_command_gives_nono_no_aws_keys_and_is_sent_no_token_for_them(sandbox: NonoRun, host: str) -> None:

@@ -11,10 +11,17 @@ from support.canary import Canary
 from support.nono_run import NO_NAMESPACES, NonoRun, most_records, program
 
 COUNT = 500
+NOT_BY_USER = ("restart", "interrupt", "closed", "nonblocking")
 
 
 @pytest.mark.needs("listener")
-@pytest.mark.parametrize("mode", ["restart", "interrupt", "leader", "undumpable", "closed", "nonblocking"])
+@pytest.mark.parametrize(
+    "mode",
+    [
+        *(pytest.param(each, marks=pytest.mark.any_user) for each in NOT_BY_USER),
+        *("leader", "undumpable"),  # whose memory may be read depends on who reads it
+    ],
+)
 @pytest.mark.parametrize("namespaces", ["--namespaces=require", NO_NAMESPACES])
 def test_an_awkward_caller_gets_every_answer(
     namespaces: str, mode: str, sandbox: NonoRun, compiled: Callable[[str], str]

@@ -20,6 +20,8 @@ from support.elevation import elevated, python
 from support.nono_run import NONO, PROGRAM_GRANTS, NonoRun
 from support.terminal import Terminal, terminal
 
+pytestmark = pytest.mark.any_user  # root may do no less to its terminal, and the filter says no to both
+
 TITLE = b"NONO DIAGNOSTIC"
 BEHIND_S = 2.0
 # A group of its own in the foreground, as a shell makes for its jobs.

@@ -368,6 +368,7 @@ def test_flipping_a_socket_path_binds_nothing_elsewhere(
     assert counts["permitted"] > 0
 
 
+@pytest.mark.any_user
 @pytest.mark.parametrize("mode", ["symlink", "path", "parent", "name"])
 def test_those_are_races_without_nono(
     mode: str, sandbox: NonoRun, place: Path, compiled: Callable[[str], str]
