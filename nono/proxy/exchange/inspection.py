@@ -12,6 +12,7 @@ from nono.proxy.exchange.filter.response import BodyFilter, Tap, clean_head, fil
 from nono.proxy.exchange.tally import Tally
 from nono.proxy.http.content_coding import Budget
 from nono.proxy.http.message import Header, ResponseHead
+from nono.proxy.http.redirect import led_back
 from nono.proxy.usage.meter import Usage, UsageMeter
 from nono.proxy.verdict.verdict import Forward
 
@@ -125,6 +126,10 @@ class Inspection:
         self._body = body
         if self._flow is not None:
             self._flow.response(head.status, head.reason, head.headers)
+        entry = self._verdict.entry
+        if entry.mode == "reverse" and entry.route_id is not None:
+            headers = led_back(head.headers, self._verdict.origin, entry.route_id)
+            head = head if headers is head.headers else head._replace(headers=tuple(headers))
         return head, body
 
     def switched(self, head: ResponseHead) -> Sequence[Header]:

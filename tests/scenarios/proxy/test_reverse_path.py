@@ -50,6 +50,29 @@ def test_the_upstream_receives_no_trace_of_the_phantom() -> None:
     assert PHANTOM not in json.dumps(event)
 
 
+@pytest.mark.parametrize(("host", "stays"), [("127.0.0.1", True), ("127.0.0.9", False)])
+def test_a_client_that_is_sent_on_stays_on_the_route_if_the_upstream_means_itself(
+    host: str, stays: bool
+) -> None:
+    def moved(request: Received) -> None:
+        if request.target == b"/base/v2?x=1":
+            request.connection.respond()
+        else:
+            request.connection.respond(302, fields=[("Location", f"http://{host}:{port}/base/v2?x=1")])
+
+    with (
+        upstream(moved) as server,
+        proxy(a_route(port := server.port, base_path="/base")) as p,
+        Client(p.port) as client,
+    ):
+        client.send(get("/alpha/v1"))
+        led = client.response().value("location")
+        assert led == ("/alpha/v2?x=1" if stays else f"http://{host}:{port}/base/v2?x=1")
+        client.send(get("/alpha/v2?x=1"))
+        assert client.response().status == 200
+    assert [each.value(b"authorization") for each in server.requests] == [b"Bearer " + REAL_KEY.encode()] * 2
+
+
 SLOTS = [
     b"Authorization: Bearer %b",
     b"Authorization: token %b",
