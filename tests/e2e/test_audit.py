@@ -76,6 +76,10 @@ def test_a_changed_byte_fails_verification_as_text_and_as_json(sandbox: NonoRun)
     assert "an event that differs from the one that was hashed" in " ".join(told.stdout.split())
     status, verdict = verified(sandbox, session_id)
     assert (status, verdict["state"], verdict["session"]["records_verified"]) == (1, "mismatch", False)
+    told = nono(sandbox, "audit", "show", session_id, "--json")
+    shown = json.loads(told.stdout)
+    assert (told.returncode, shown["audit_event_count"]) == (1, verdict["session"]["event_count"])
+    assert "an event that differs from the one that was hashed" in shown["damage"]
 
 
 def test_what_was_not_started_is_verified_as_well(sandbox: NonoRun) -> None:
@@ -120,6 +124,8 @@ def test_a_session_whose_supervisor_was_killed_says_what_is_missing(sandbox: Non
     listed = json.loads(nono(sandbox, "audit", "list", "--json").stdout)
     (row,) = [row for row in listed if row["session_id"] == record["session_id"]]
     assert (row["status"], row["is_stale"], row["is_alive"]) == ("orphaned", True, False)
+    shown = json.loads(nono(sandbox, "audit", "show", record["session_id"], "--json").stdout)
+    assert shown["audit_integrity"]["event_count"] == shown["audit_event_count"] > 0
 
 
 # What a killed supervisor may leave undone, each by the name that the verdict gives it.
@@ -232,12 +238,17 @@ def test_a_list_names_what_ran_by_its_directory(sandbox: NonoRun) -> None:
 
 
 def test_a_session_shows_its_events_with_how_requests_ended(sandbox: NonoRun) -> None:
-    sandbox.run(["curl", "-s", "-o", "/dev/null", "http://nowhere.test/"])
+    sandbox.run(["curl", "-s", "-o", "/dev/null", "http://nowhere.test/", "http://nowhere.test:81/"])
     shown = json.loads(nono(sandbox, "audit", "show", "latest", "--json").stdout)
     assert [event["decision"] for event in shown["network_events"] if event["target"] == "nowhere.test"] == [
         "deny"
-    ]
-    assert shown["audit_integrity"]["event_count"] == shown["audit_event_count"]
+    ] * 2
+    log = audit_of(sandbox) / shown["session_id"] / "audit-events.ndjson"
+    events = [json.loads(line)["event"]["type"] for line in log.read_text().splitlines()]
+    assert shown["audit_integrity"]["event_count"] == shown["audit_event_count"] == len(events)
+    (row,) = json.loads(nono(sandbox, "audit", "list", "--recent=1", "--json").stdout)
+    assert (row["network_event_count"], events.count("network")) == (2, 2)
+    assert (row["is_stale"], row["is_alive"], shown["damage"]) == (False, False, None)
     text = nono(sandbox, "audit", "show", "latest").stdout
     assert "Merkle root:" in text
     assert "nowhere.test" in text
