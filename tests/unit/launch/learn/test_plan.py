@@ -10,6 +10,7 @@ import pytest
 
 from nono.launch.learn import plan
 from nono.launch.learn.plan import LearnPlan, plan_learning
+from nono.policy.environment.inheritance import child_environment
 from nono.policy.host_filesystem import HostFilesystem
 from nono.policy.path_expansion import is_within
 from nono.policy.profile.store import profile_of
@@ -113,8 +114,18 @@ def test_every_host_is_looked_into(home: Path) -> None:
     assert planned(home, {"network": {"allow_domain": [entry]}}).resolved.scopes == ()
 
 
-@pytest.mark.parametrize("path", plan.NO_SETTINGS)
+@pytest.mark.parametrize("path", ["/sys/fs", "/sys/kernel"])
 def test_the_state_of_the_kernel_is_no_setting(home: Path, path: str) -> None:
     found = planned(home)
     assert not may_read(found, path)
     assert may_read(found, "/sys/devices") or may_read(found, "/sys/class")
+
+
+def test_no_key_of_a_known_service_is_inherited_even_where_a_profile_passes_it_on(home: Path) -> None:
+    """A watched command is granted more than the profile will grant."""
+    given = {"OPENAI_API_KEY": "not-shaped-like-one", "EDITOR_OF_MINE": "ed"}
+    found = planned(home, {"environment": {"allow_vars": ["*", "OPENAI_API_KEY"]}}, **given)
+    passed = child_environment(found.resolved.path_context.environ, found.resolved.environment)
+    assert ("OPENAI_API_KEY" in passed, "EDITOR_OF_MINE" in passed) == (False, True)
+    ordinary = child_environment(found.base.path_context.environ, found.base.environment)
+    assert "OPENAI_API_KEY" in ordinary
