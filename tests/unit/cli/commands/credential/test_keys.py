@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -91,3 +92,15 @@ def test_a_stored_name_is_offered_for_one_that_is_like_it(
     with pytest.raises(CredentialError) as far:
         act("github", environ)
     assert "openai" not in (far.value.hint or "")
+
+
+def test_a_listed_key_is_named_with_its_place(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stored = (StoredName("openai", SYSTEM_KEYRING), StoredName("b", "/s/keys.json"))
+    monkeypatch.setattr(resolver, "names", lambda environ: stored)
+    assert list_keys({}, as_json=True) == 0
+    assert json.loads(capsys.readouterr().out) == [{"format": 1, **each._asdict()} for each in stored]
+    assert list_keys({}, as_json=False) == 0
+    told = [line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines()]
+    assert told == [["openai", f"the {SYSTEM_KEYRING}"], ["b", "/s/keys.json (mode 0600)"]]
