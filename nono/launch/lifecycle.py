@@ -62,6 +62,9 @@ def conclude(run: RunContext, exit_code: int) -> Outcome:
     session, beside = run.session, run.beside
     beside.left(session, exit_code)
     limit = _record_limits(run, exit_code)
+    if run.child.lost is not None:
+        session.tell_failure(run.child.lost)
+        session.record(event.not_enforced(run.child.lost))
     end = run.entry.end_of(run.child, exit_code, limit)
     try:
         session.record(event.session_ended(exit_code, end._asdict()))

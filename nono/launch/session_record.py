@@ -115,6 +115,7 @@ class SessionEntry:
             child.ended_by,
             child.received,
             child.stopped_by,
+            child.lost,
             is_out_of_limit=limit is not None and limit.code == _OUT_OF_LIMIT,
             is_short_of_processes=limit is not None and limit.code == _SHORT_OF_PROCESSES,
             is_out_of_memory=is_killed and 0 <= self._killed_before < killed_for_memory(),

@@ -153,7 +153,10 @@ class RunContext(NamedTuple):
         if self.session.log is not None:
             # Imported here, while the launcher restricts itself, so that nobody waits for it at the end.
             from nono.launch.record import proof  # noqa: F401 - imported for later
-        return self.launcher.end_restrict()
+        listener = self.launcher.end_restrict()
+        if plan.own_root_fs and plan.masks:
+            self.child.watch_masks(self.launcher.masked, self.launcher.end_namespaces_at_once)
+        return listener
 
     def _own_state(self, own: Iterable[Grant], withheld: Iterable[Withheld]) -> State:
         prepared, rules = self.prepared, self.rules()

@@ -23,8 +23,13 @@ if TYPE_CHECKING:
 OUTSIDE = 0  # getppid(2) returns this for a parent outside the PID namespace
 
 
-def become_command(connection: _socket.socket, lifeline_end: int, supervisor_pid: int) -> NoReturn:
-    """Run the launcher's whole life; never return into the code that forked it."""
+def become_command(
+    connection: _socket.socket, lifeline_end: int, masking: int, supervisor_pid: int
+) -> NoReturn:
+    """Run the launcher's whole life; never return into the code that forked it.
+
+    masking: As for nono.sandbox.enter.enter().
+    """
     status = STATUS_NOT_RESTRICTED
     try:
         _leave_supervisor(supervisor_pid)
@@ -47,7 +52,7 @@ def become_command(connection: _socket.socket, lifeline_end: int, supervisor_pid
             plan, command = _parse_request(request)
             if plan.private_network != leaves:
                 raise LaunchError("the plan is for another network than the launcher is in")
-            listener = enter(plan, command, keep={connection.fileno()}, holds_all=holds_all)
+            listener = enter(plan, command, keep={connection.fileno()}, masking=masking, holds_all=holds_all)
             channel.send(connection.fileno(), {"restricted": True, "listener": listener})
             if channel.receive(connection.fileno()) is not None:
                 status = STATUS_NOT_EXECUTED

@@ -34,10 +34,16 @@ def default_signals() -> None:
 
 
 def enter(
-    plan: SandboxPlan, command: Command, *, keep: Collection[int] = (), holds_all: bool = False
+    plan: SandboxPlan,
+    command: Command,
+    *,
+    keep: Collection[int] = (),
+    masking: int | None = None,
+    holds_all: bool = False,
 ) -> int | None:
     """Restrict this process permanently for `command`.
 
+    masking: A close-on-exec end of a pipe, which what keeps the plan's masks holds as long as it lives.
     holds_all: it has every capability over a user namespace of its own, which the command must not have.
 
     Return its notify listener, or None if the plan has none. Closes every descriptor from 3 on except those
@@ -46,12 +52,13 @@ def enter(
     """
     # Read while nono's own files can still be opened.
     listener_program = None if plan.listener is None else filters.load(plan.listener.value)
-    process.close_range_from(process.FIRST_PRIVATE_DESCRIPTOR, keep=set(keep))
+    kept = keep if masking is None else {*keep, masking}
+    process.close_range_from(process.FIRST_PRIVATE_DESCRIPTOR, keep=set(kept))
     if plan.static_filter is not StaticFilter.OPEN_NET:
         _check_standard_streams(may_be_network=not plan.private_network)
     elif plan.listener in (NotifyProgram.UNIX_PATHS, NotifyProgram.UNIX_PATHS_OPENS):
         _check_standard_streams(may_be_network=True, only_unix=True)
-    holds_all |= _mask(plan)
+    holds_all |= _mask(plan, masking)
     if holds_all:
         plan = _with_rtnetlink(plan)
         # The user namespace granted them, and the command could unmount the masks with them.
@@ -104,7 +111,7 @@ def keep_spelling(command: Command) -> None:
         command.environment["PWD"] = command.spelled
 
 
-def _mask(plan: SandboxPlan) -> bool:
+def _mask(plan: SandboxPlan, masking: int | None) -> bool:
     """Make the plan's own root and masks. Return True if that left this process with every capability.
 
     Paths looked up afterwards start at that root and see the masks.
@@ -118,18 +125,18 @@ def _mask(plan: SandboxPlan) -> bool:
     holds_all = namespaces.leave_mounts()
     enter_own_root()
     if plan.masks:
-        _lay_masks(plan)
+        _lay_masks(plan, masking)
     return holds_all
 
 
-def _lay_masks(plan: SandboxPlan) -> None:
+def _lay_masks(plan: SandboxPlan, masking: int | None) -> None:
     # Imported here: most runs mask nothing.
     from nono.sandbox import mask_keeper, mask_mounts
 
     try:
         mask_mounts.mount_own(plan.masks)
         mask_mounts.mask_paths(plan.masks, plan.pinned)
-        mask_keeper.fork_mask_keeper(plan)
+        mask_keeper.fork_mask_keeper(plan, masking)
     except mask_mounts.MaskError as error:
         raise SandboxError(f"{error}.") from error
 

@@ -28,10 +28,12 @@ from __future__ import annotations
 import os
 from _socket import (  # socket makes enums of its constants: 2 ms of a start without a proxy
     AF_UNIX,
+    SHUT_RDWR,
     SOCK_SEQPACKET,
     socketpair,
 )
 from collections.abc import Mapping
+from contextlib import suppress
 
 from nono.errors import LaunchError
 from nono.kernel import process
@@ -68,8 +70,9 @@ class Launcher:
     has ended.
     """
 
-    def __init__(self, pid: int, connection: _socket.socket, lifeline: _socket.socket) -> None:
+    def __init__(self, pid: int, connection: _socket.socket, lifeline: _socket.socket, masked: int) -> None:
         self.pid = pid
+        self.masked = masked  # a pipe that ends with what keeps denied paths masked, if the plan has masks
         self._connection = connection
         self.lifeline = lifeline  # open until close(), so that the init of its namespaces lives as long
         self._pending: Probe | None = None
@@ -175,12 +178,18 @@ class Launcher:
         return self._connection.fileno()
 
     def close(self) -> None:
-        """Close the socket and the lifeline.
+        """Close the socket, the lifeline and the pipe. Call once.
 
         A launcher that still waits for its plan or for go() then ends; so does the init of its namespaces.
         """
         self._connection.close()
         self.lifeline.close()
+        os.close(self.masked)
+
+    def end_namespaces_at_once(self) -> None:
+        """End the init of the command's namespaces, if it has any, and with it everything inside them."""
+        with suppress(OSError):  # it is gone
+            self.lifeline.shutdown(SHUT_RDWR)
 
     def abandon(self) -> None:
         """Close the socket and wait until the process is gone."""
@@ -234,21 +243,24 @@ def fork_launcher(environ: Mapping[str, str], likely: Probe) -> Launcher:
         raise LaunchError("nono must not have threads when it forks its launcher")
     ours, theirs = socketpair()
     lifeline_end, lifeline = socketpair(AF_UNIX, SOCK_SEQPACKET)
+    masked, masking = os.pipe()
     supervisor_pid = os.getpid()
     pid = os.fork()
     if pid == 0:
         ours.close()
         lifeline.close()
+        os.close(masked)
         process.forget_environment(environ)  # it may hold keys; the command's environment comes with the plan
         try:
             # Imported here: the supervisor does not need it, and imports its own modules meanwhile.
             from nono.sandbox.become_command import become_command
 
-            become_command(theirs, lifeline_end.fileno(), supervisor_pid)
+            become_command(theirs, lifeline_end.fileno(), masking, supervisor_pid)
         finally:
             os._exit(STATUS_NOT_RESTRICTED)
     theirs.close()
     lifeline_end.close()
-    launcher = Launcher(pid, ours, lifeline)
+    os.close(masking)
+    launcher = Launcher(pid, ours, lifeline, masked)
     launcher.request_facts(likely)
     return launcher

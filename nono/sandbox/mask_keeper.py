@@ -28,15 +28,17 @@ NEEDED = (1, 2, 21)  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_SYS_ADMIN
 UNWATCHABLE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.ELOOP})
 
 
-def fork_mask_keeper(plan: SandboxPlan) -> None:
+def fork_mask_keeper(plan: SandboxPlan, masking: int | None) -> None:
     """Start the keeper for this process, which is about to become the command; the keeper ends with it.
+
+    masking: The end of a pipe that it holds as long as it lives, for the supervisor, if there is one.
 
     Returns once everything is watched and masked. Raises MaskError if the keeper could not start.
     """
     command = os.pidfd_open(os.getpid())
     answer, reply = answer_pipe()
     try:
-        fork_orphan(lambda: _keep(plan, command, reply))
+        fork_orphan(lambda: _keep(plan, command, masking, reply))
         reply.close()
         said = answer.read(SAID_BYTES_MAX)
     finally:
@@ -55,7 +57,7 @@ def cannot_watch(error: OSError) -> MaskError:
     )
 
 
-def _keep(plan: SandboxPlan, command: int, reply: Reply) -> None:
+def _keep(plan: SandboxPlan, command: int, masking: int | None, reply: Reply) -> None:
     """Run the keeper's whole life. It ignores signals of the terminal, which are meant for the command."""
     try:
         os.setsid()
@@ -65,7 +67,8 @@ def _keep(plan: SandboxPlan, command: int, reply: Reply) -> None:
         process.set_dumpable(False)
         process.no_new_privs()
         capabilities.drop_all_but(NEEDED)
-        process.close_range_from(0, keep={command, reply.fileno()})
+        kept = {command, reply.fileno()}
+        process.close_range_from(0, keep=kept if masking is None else kept | {masking})
         queue = inotify.new_queue()
         _watch_and_mask(plan, queue)
     except OSError as error:

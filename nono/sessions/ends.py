@@ -49,6 +49,7 @@ class Seen(NamedTuple):
     signal: int | None  # the one that ended it
     received: Mapping[int, Sender]  # the last sender of each forwarded signal
     stopped_by: str | None = None  # who requested the end with `nono stop`
+    lost: str | None = None  # what the command could not go on without
     is_out_of_limit: bool = False  # the kernel ended it at its memory limit
     is_short_of_processes: bool = False  # the kernel refused to start more processes, and the command failed
     is_out_of_memory: bool = False  # the kernel has killed processes for memory since the start
@@ -57,6 +58,8 @@ class Seen(NamedTuple):
 def end_of(seen: Seen) -> End:
     """Return the cause of the end, and who caused it."""
     name = None if seen.signal is None else _name(seen.signal)
+    if seen.lost is not None:
+        return End(FAILED, name, "nono", seen.lost)
     if seen.stopped_by is not None:
         return End(STOP, name, seen.stopped_by)
     if seen.is_out_of_limit:

@@ -26,6 +26,10 @@ FORWARDED = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signa
 NICER_BY = 15  # added to our own niceness for the command, which waits for us (docs/adr/0017)
 NICE_MAX = 19
 
+MASKS_LOST = (
+    "what keeps denied paths hidden was killed, so the command was ended: "
+    "a file that took the place of a denied one would have lain open"
+)
 ORPHAN_GRACE_S = 1.0  # for processes that end by themselves soon after the command
 KILLING_S = 5.0  # for processes that fork faster than they can be killed; after that they are left alone
 
@@ -56,9 +60,12 @@ class Child:
         self.ended_by: int | None = None  # that signal
         self.received: dict[int, Sender] = {}  # the last sender of each signal
         self.stopped_by: str | None = None  # who requested the end with `nono stop`
+        self.lost: str | None = None  # what the command may not go on without, as a sentence
         self.on_stop: Callable[[], None] | None = None  # called when the command stops, as by Ctrl-Z
         self._stop_request = stop_request
         self._kill_at_once = kill_at_once
+        self._masked: int | None = None
+        self._end_at_once: Callable[[], object] = lambda: None
         self.signal_descriptor = signal_descriptor
         self._pidfd = pidfd
         self._events = _events_of(signal_descriptor, pidfd)
@@ -83,8 +90,34 @@ class Child:
                     self.send(signal.SIGHUP)
             else:
                 self._pass_on(received)
+        if self._masked is not None and _has_happened(self._masked):
+            self._masks_end(self._masked)
         if self._pidfd in happened and self.exit_code is None:
             self._reap_traced()
+
+    def watch_masks(self, masked: int, end_at_once: Callable[[], object]) -> None:
+        """End the command when what keeps its masks ends before it does.
+
+        masked: A pipe that ends with that; the caller closes it, after the command.
+        end_at_once: Ends the command's namespaces, if it has any.
+        """
+        self._masked, self._end_at_once = masked, end_at_once
+        if self._events is not None:
+            with suppress(OSError):  # no watches left: the next signal is soon enough
+                self._events.register(masked, 0)  # epoll always reports EPOLLHUP
+
+    def _masks_end(self, masked: int) -> None:
+        self._masked = None
+        if self._events is not None:
+            with suppress(OSError):
+                self._events.unregister(masked)
+        if not _has_happened(self._pidfd):  # otherwise it ended because the command had
+            self.lost = MASKS_LOST
+            self.send(signal.SIGKILL)
+            self._end_at_once()
+            if self._kill_at_once is not None:
+                self._kill_at_once()
+            self._end_tracer()
 
     def close(self) -> None:
         if self._events is not None:
@@ -162,7 +195,7 @@ class Child:
         patience_ends = time.monotonic() + ORPHAN_GRACE_S
         gives_up = patience_ends + KILLING_S
         while self._others_remain() and time.monotonic() < gives_up:
-            patience_s = patience_ends - time.monotonic()
+            patience_s = 0.0 if self.lost else patience_ends - time.monotonic()
             if patience_s > 0:
                 signal.sigtimedwait({signal.SIGCHLD}, patience_s)
                 continue
@@ -250,6 +283,13 @@ def _events_of(signal_descriptor: int, pidfd: int) -> select.epoll | None:
         events.close()
         return None
     return events
+
+
+def _has_happened(descriptor: int) -> bool:
+    """Check whether a pipe or a pidfd tells of the end of a process."""
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def _terminal_is_closed() -> bool:

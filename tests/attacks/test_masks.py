@@ -19,9 +19,10 @@ import pytest
 from nono.kernel import landlock, mounts
 from nono.kernel.capabilities import DANGEROUS
 from nono.sandbox import mask_keeper
+from nono.supervisor.child import MASKS_LOST
 from support.canary import Canary
 from support.elevation import asked
-from support.nono_run import NO_NAMESPACES, NONO, PROGRAM_GRANTS, Ended, NonoRun, program
+from support.nono_run import NO_NAMESPACES, NONO, PROGRAM_GRANTS, TIMEOUT_S, Ended, NonoRun, program
 from support.ports import unused_port
 from support.running.needs import lacking
 
@@ -615,6 +616,44 @@ def test_the_mask_keeper_lives_out_of_reach_exactly_as_long_as_the_command(
         assert not Path(f"/proc/{keeper}").exists()
 
 
+def below(pid: int) -> Iterator[int]:
+    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+        yield int(child)
+        yield from below(int(child))
+
+
+@pytest.mark.needs("mounts")
+@pytest.mark.parametrize("namespaces", ["auto", "off"])
+@pytest.mark.parametrize("network", ["", "--allow-domain=host.invalid"])
+def test_a_command_ends_with_what_keeps_its_masks(
+    network: str, namespaces: str, sandbox: NonoRun, stage: Path
+) -> None:
+    """It may be killed where a group of processes outside has no memory left."""
+    file = sandbox.write_profile({"filesystem": {"deny": DENY}})
+    options = [f"--profile={file}", f"--allow={stage}", f"--namespaces={namespaces}", *PROGRAM_GRANTS]
+    options += ["--silent", network or "--block-net"]
+    argv = [*NONO, "run", *options, "--", *program("files.mask_waits")]
+    before = set(sandbox.logs())
+    with sandbox.started(argv, sandboxed=False) as nono:
+        assert nono.stdout is not None
+        assert json.loads(nono.stdout.readline()) == "ready"
+        keeper = next(pid for pid in below(nono.pid) if is_keeper(pid))
+        os.kill(keeper, signal.SIGKILL)
+        _, said = nono.communicate(timeout=TIMEOUT_S)
+        assert (nono.returncode, said.count("what keeps denied paths hidden was killed")) == (137, 1), said
+    events = sandbox.events_since(before)
+    assert [each["what"] for each in events if each["type"] == "not_enforced"][-1] == MASKS_LOST
+    (end,) = (each["end"] for each in events if each["type"] == "session_ended")
+    assert (end["cause"], end["by"], end["detail"]) == ("failed", "nono", MASKS_LOST)
+
+
+def is_keeper(pid: int) -> bool:
+    """Check that a process leads a session and ignores SIGTERM, as process 1 of namespaces does not."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    ignored = next(int(line.split()[1], 16) for line in lines if line.startswith("SigIgn"))
+    return os.getsid(pid) == pid and bool(ignored >> signal.SIGTERM - 1 & 1)
+
+
 @pytest.mark.needs("mounts")
 def test_the_mask_keeper_heeds_no_terminal_and_holds_nothing_open(sandbox: NonoRun, stage: Path) -> None:
     """It gains nothing by execve(2) either."""
@@ -628,12 +667,12 @@ def test_the_mask_keeper_heeds_no_terminal_and_holds_nothing_open(sandbox: NonoR
         keeper = next(child for child in children if os.getsid(int(child)) == int(child))
         lines = Path(f"/proc/{keeper}/status").read_text().splitlines()
         status = {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
-        kept = os.listdir(f"/proc/{keeper}/fd") if os.geteuid() == 0 else ["command", "queue"]
+        kept = os.listdir(f"/proc/{keeper}/fd") if os.geteuid() == 0 else ["command", "queue", "pipe"]
         nono.communicate()
     assert status["NoNewPrivs"] == "1"
     ignored = int(status["SigIgn"], 16)
     assert all(ignored >> number - 1 & 1 for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM))
-    assert len(kept) == 2
+    assert len(kept) == 3
 
 
 # The processes of this run: all that it sees, or where it shares /proc, its parent and that one's children.
