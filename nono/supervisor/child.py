@@ -30,6 +30,7 @@ MASKS_LOST = (
     "what keeps denied paths hidden was killed, so the command was ended: "
     "a file that took the place of a denied one would have lain open"
 )
+TOGETHER_MS = 200  # between the ends of two processes that something kills together, such as a control group
 ORPHAN_GRACE_S = 1.0  # for processes that end by themselves soon after the command
 KILLING_S = 5.0  # for processes that fork faster than they can be killed; after that they are left alone
 
@@ -74,7 +75,8 @@ class Child:
     def serve_signals(self) -> None:
         """Forward received signals and reap ended children.
 
-        Does not block, except once for ORPHAN_GRACE_S at most if the command has ended but cannot be reaped.
+        Does not block, except once for ORPHAN_GRACE_S at most if the command has ended but cannot be reaped,
+        and for TOGETHER_MS at most if what keeps its masks has.
         """
         happened = [] if self._events is None else [number for number, _ in self._events.poll(0)]
         while (received := signals.read_signal(self.signal_descriptor)) is not None:
@@ -111,7 +113,8 @@ class Child:
         if self._events is not None:
             with suppress(OSError):
                 self._events.unregister(masked)
-        if not _has_happened(self._pidfd):  # otherwise it ended because the command had
+        # Otherwise it ended because the command had, or something killed both, in either order.
+        if not _has_happened(self._pidfd, TOGETHER_MS):
             self.lost = MASKS_LOST
             self.send(signal.SIGKILL)
             self._end_at_once()
@@ -285,11 +288,11 @@ def _events_of(signal_descriptor: int, pidfd: int) -> select.epoll | None:
     return events
 
 
-def _has_happened(descriptor: int) -> bool:
-    """Check whether a pipe or a pidfd tells of the end of a process."""
+def _has_happened(descriptor: int, patience_ms: int = 0) -> bool:
+    """Check whether a pipe or a pidfd tells of the end of a process, or does so soon."""
     poll = select.poll()
     poll.register(descriptor, select.POLLIN)
-    return bool(poll.poll(0))
+    return bool(poll.poll(patience_ms))
 
 
 def _terminal_is_closed() -> bool:

@@ -88,6 +88,40 @@ with child.supervise(pid, None) as started:
 """
 
 
+# The command is in the place of what keeps its masks, too: its end of the pipe is closed before it ends.
+MASKED = """
+import os, sys
+from nono.supervisor import child
+
+child.TOGETHER_MS = int(sys.argv[2])
+masked, masking = os.pipe()
+files = [(os.POSIX_SPAWN_DUP2, masking, 9)]
+arguments = ["sh", "-c", "exec 9>&-; sleep " + sys.argv[1] + "; exit 3"]
+with child.supervise(os.posix_spawn("/bin/sh", arguments, {}, file_actions=files), None) as started:
+    os.close(masking)
+    ended = []
+    started.watch_masks(masked, lambda: ended.append("all"))
+    print(child.wait(started), started.lost == child.MASKS_LOST, ended)
+"""
+
+
+@pytest.mark.parametrize(
+    ("seconds", "patience_ms", "said"), [("0.2", "20000", "3 False []\n"), ("60", "0", "137 True ['all']\n")]
+)
+def test_only_a_command_that_outlives_what_keeps_its_masks_is_ended_for_it(
+    seconds: str, patience_ms: str, said: str
+) -> None:
+    """A control group that is killed ends both, in any order: that is no loss of a mask."""
+    told = subprocess.run(
+        [sys.executable, "-c", MASKED, seconds, patience_ms],
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert (told.returncode, told.stdout) == (0, said)
+
+
 @pytest.mark.parametrize(("state", "said"), [("stopped", "continued 0 {}\n"), ("running", " 0 {}\n")])
 def test_sigcont_reaches_a_command_that_is_stopped(state: str, said: str) -> None:
     """Not a running one: a shell's `fg` continues nono and the command, which would hear of it twice."""
