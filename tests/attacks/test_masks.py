@@ -639,7 +639,8 @@ def test_a_command_ends_with_what_keeps_its_masks(
         assert json.loads(nono.stdout.readline()) == "ready"
         keeper = next(pid for pid in below(nono.pid) if is_keeper(pid))
         os.kill(keeper, signal.SIGKILL)
-        _, said = nono.communicate(timeout=TIMEOUT_S)
+        nono.wait(TIMEOUT_S)  # before its input is closed, which would end the command
+        _, said = nono.communicate()
         assert (nono.returncode, said.count("what keeps denied paths hidden was killed")) == (137, 1), said
     events = sandbox.events_since(before)
     assert [each["what"] for each in events if each["type"] == "not_enforced"][-1] == MASKS_LOST
