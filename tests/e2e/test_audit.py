@@ -337,6 +337,7 @@ def test_a_profile_that_requires_a_log_starts_nothing_without_one(
 
 
 def test_a_profile_that_requires_a_log_gets_one(sandbox: NonoRun) -> None:
+    ran(sandbox, "true")
     logs = len(list(audit_of(sandbox).iterdir()))
     assert sandbox.run(["true"], profile={"security": {"audit_required": True}}).exit_code == 0
     assert len(list(audit_of(sandbox).iterdir())) == logs + 1
