@@ -193,7 +193,7 @@ class _Look:
                 if len(found) == DIRECTORIES_MAX or (has_parts and not link):
                     self._files.leave(path)
                     return
-                if _is_path(link) and link not in found:
+                if link not in found and _is_path(link):
                     found.add(link)
                     yield os.fsdecode(link)
             beginnings = (each for content in contents for each in sparse_of(content) if _is_path(each))
@@ -311,7 +311,7 @@ class _Look:
 
 def _is_path(name: bytes) -> bool:
     """Check that a name of an index leads nowhere out of the working tree."""
-    return bool(name) and b"\0" not in name and name[:1] != b"/" and b".." not in name.split(b"/")
+    return bool(name) and b"\0" not in name and name[:1] != b"/" and b"/../" not in b"/%b/" % name
 
 
 def _quoted(text: str) -> str:

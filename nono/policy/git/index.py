@@ -27,6 +27,8 @@ _ENTRY_MIN = 62  # bytes
 _READ_MAX = (
     64  # times the length of an index; its blocks, one for each processor, share it and do not overlap
 )
+_PLACES_MAX = 250_000  # in an index, of octets that may be part of an entry; a look of less than a second
+_NAMES_MAX, _NAMES_BYTES_MAX = 4 * _PLACES_MAX, 64 << 20  # that are found, most of which are none
 _VARINT_MAX = 1 << 57  # beyond, another seven bits overflow what git reads
 
 
@@ -34,9 +36,10 @@ def gitlinks_of(content: bytes, *, every_mode: bool) -> Iterator[bytes]:
     """Yield the paths of submodules, and perhaps others. b"" in a split index: it may be in another file.
 
     every_mode: Also find those that only a program other than git can have written. 60 ms for 100 000 files.
-    Raises ValueError if the blocks have more entries than the index, or overlap: no git has written it.
+    Raises ValueError if the blocks have more entries than the index, or overlap, or if there are too many
+    submodules to look at: no git has written it.
     """
-    yield from _entries_of(content, _GITLINK, every_mode=every_mode)
+    yield from _bounded(_entries_of(content, _GITLINK, every_mode=every_mode))
 
 
 def sparse_of(content: bytes) -> Iterator[bytes]:
@@ -45,7 +48,16 @@ def sparse_of(content: bytes) -> Iterator[bytes]:
     It ends with a slash if git wrote it. Raises ValueError as gitlinks_of() does.
     """
     if _SPARSE in content:
-        yield from _entries_of(content, _DIRECTORY, every_mode=False)
+        yield from _bounded(_entries_of(content, _DIRECTORY, every_mode=False))
+
+
+def _bounded(names: Iterable[bytes]) -> Iterator[bytes]:
+    left, left_bytes = _NAMES_MAX, _NAMES_BYTES_MAX
+    for name in names:
+        left, left_bytes = left - 1, left_bytes - len(name)
+        if left < 0 or left_bytes < 0:
+            raise ValueError("too many names")
+        yield name
 
 
 def _entries_of(content: bytes, mode: bytes, *, every_mode: bool) -> Iterator[bytes]:
@@ -60,7 +72,11 @@ def _entries_of(content: bytes, mode: bytes, *, every_mode: bool) -> Iterator[by
         for hash_bytes in _HASHES:
             walked = _walked(content, version, hash_bytes, blocks, mode[_TYPE_AT])
             yield from (name for _, name in walked)
-    while version != 4 and found >= 0:
+    if version == 4:
+        return
+    if content.count(mode) > _PLACES_MAX:
+        raise ValueError("a mode at too many places")
+    while found >= 0:
         # Numbers of inodes, times and hashes have these bytes too, mostly elsewhere. A block begins anywhere.
         if len(blocks) > 1 or (found - _MODE_AT - _ENTRIES_AT) % _ALIGNMENT == 0:
             for hash_bytes in _HASHES:
@@ -69,7 +85,7 @@ def _entries_of(content: bytes, mode: bytes, *, every_mode: bool) -> Iterator[by
 
 
 def empty_among(content: bytes, names: Collection[bytes]) -> set[bytes]:
-    """Return the names whose file is in the index without content."""
+    """Return the names whose file is in the index without content, if not too many are."""
     found = set[bytes]()
     if content[4:8] == _COMPRESSED:
         count = int.from_bytes(content[8:12])
@@ -82,6 +98,8 @@ def empty_among(content: bytes, names: Collection[bytes]) -> set[bytes]:
         return found
     for hash_of_nothing in _EMPTY:
         at = content.find(hash_of_nothing)
+        if content.count(hash_of_nothing) > _PLACES_MAX:
+            continue
         while at >= 0:
             flags_at = at + len(hash_of_nothing)
             flags = int.from_bytes(content[flags_at : flags_at + 2])

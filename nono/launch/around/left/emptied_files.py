@@ -14,7 +14,7 @@ from nono.policy.git.repository import Repository
 from nono.policy.path_expansion import is_within
 from nono.printable import shell_word
 
-INDEX_BYTES_MAX = 64 << 20  # 100 000 files take 10 MB
+INDEX_BYTES_MAX = 64 << 20  # of all worktrees; 100 000 files take 10 MB
 NAMES_MAX = 20
 
 
@@ -28,12 +28,13 @@ def look(repository: Repository, files: Collection[str]) -> frozenset[str]:
     """Return those that the index has without content, or that of a worktree."""
     directory, top = repository
     names = {os.fsencode(relpath(path, top)): path for path in files}
-    found = set[str]()
+    found, left_bytes = set[str](), INDEX_BYTES_MAX
     with RepositoryFiles((directory,)) as opened:
         worktrees = join(directory, "worktrees")
         own = (join(worktrees, entry.name) for entry, _ in opened.listed(worktrees) or ())
         for each in (directory, *own):
-            content = opened.content(join(each, "index"), INDEX_BYTES_MAX) or b""
+            content = opened.content(join(each, "index"), left_bytes) or b""
+            left_bytes -= len(content)
             found |= {names[name] for name in empty_among(content, names)}
     return frozenset(found)
 

@@ -204,3 +204,28 @@ def test_a_name_behind_one_that_is_too_long_is_found(tmp_path: Path) -> None:
     (tmp_path / "list").write_text(f"100644 {'1' * 40} 0\t{long}\n160000 {'1' * 40} 0\t{long[:9]}b\n")
     content = made(tmp_path, "git update-index --index-info < list; git update-index --index-version 4")
     assert found(content, every_mode=False) == {long[:9] + "b"}
+
+
+@pytest.mark.parametrize("filler", [b"", bytes(4)])
+def test_a_mode_that_is_everywhere_is_refused(filler: bytes) -> None:
+    """Python would look at each of 16 million places, in half a minute."""
+    content = index(2, (b"\0\0\xe0\0" + filler) * 250_000)
+    assert len([*gitlinks_of(content, every_mode=False)]) > 0
+    with pytest.raises(ValueError, match="too many places"):
+        found(content + b"\0\0\xe0\0", every_mode=False)
+
+
+def test_long_names_without_end_are_refused() -> None:
+    """In version 4 each takes a byte of the index, and 4 kB of work."""
+    long = entry(1, b"\0" + b"n" * 4000 + b"\0")
+    same = entry(1, b"\0\0")
+    assert len([*gitlinks_of(index(4, long + same * 10_000), every_mode=True)]) > 10_000
+    with pytest.raises(ValueError, match="too many names"):
+        found(index(4, long + same * 20_000), every_mode=True)
+
+
+def test_a_file_without_content_is_not_looked_for_everywhere() -> None:
+    hash_of_nothing = bytes.fromhex("e69de29bb2d1d6434b8b29ae775ad8c2e48c5391")
+    last = index(2, hash_of_nothing + b"\0\1a\0" + bytes(4))
+    assert empty_among(last + hash_of_nothing * 249_999, {b"a"}) == {b"a"}
+    assert empty_among(last + hash_of_nothing * 250_000, {b"a"}) == set()
