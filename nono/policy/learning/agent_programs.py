@@ -112,6 +112,7 @@ PARTS_MAX = 1_000_000  # lists, objects and members; a document in memory is a h
 DEPTH_MAX = 64  # of objects in objects
 NAMES_CHARACTERS_MAX = 16 << 20  # in all: each name has those of the objects around it
 TOML_STEPS_MAX = 20_000_000  # half a second
+_TOML_STEPS_OF_ONE, _STEPS_OF_ONE = (100, 5), (30, 1)  # part, and byte: the first is read in Python
 
 # What Claude Code and Qwen Code do at a time, with nobody there; the second for who writes from a chat.
 _TASKS, _LOOPS, _TELLS = "scheduled_tasks.json", "cron.json", ("cron", "cwd", "enabled", "prompt")
@@ -175,6 +176,22 @@ class Differences(NamedTuple):
     gone: tuple[str, ...]
 
 
+def steps_of(name: str, content: bytes) -> int:
+    """Estimate how long the content of a file called `name` takes to read, in steps of TOML_STEPS_MAX."""
+    is_toml = name.endswith(".toml")
+    of_part, of_byte = _TOML_STEPS_OF_ONE if is_toml else _STEPS_OF_ONE
+    return of_part * _parts(content) + of_byte * len(content) + (_toml_steps(content) if is_toml else 0)
+
+
+def _parts(content: bytes) -> int:
+    return sum(map(content.count, (b"[", b"{", b",", b"=")))
+
+
+def _toml_steps(content: bytes) -> int:
+    """Count the steps of dotted keys, the square of their parts: one of a megabyte takes an hour."""
+    return sum(line.count(b".") ** 2 for line in content.split(b"\n"))
+
+
 def differences(name: str, before: bytes, after: bytes) -> Differences:
     """Compare what two contents of a file called `name` run; b"" where there is none.
 
@@ -195,7 +212,7 @@ def _programs(name: str, content: bytes) -> dict[str, str]:
     """Return the settings that run programs, as JSON, by name. Raises ValueError if malformed."""
     if not content.strip():
         return {}
-    if sum(map(content.count, (b"[", b"{", b",", b"="))) > PARTS_MAX:
+    if _parts(content) > PARTS_MAX:
         raise ValueError("a document of too many parts")
     if name.endswith(".env"):
         return _variables(content)
@@ -260,8 +277,7 @@ def _yaml(content: bytes) -> dict[str, str]:
 def _toml(content: bytes) -> dict[str, Any]:
     import tomllib
 
-    # A dotted key takes as many steps as the square of its parts: one of a megabyte, an hour.
-    if sum(line.count(b".") ** 2 for line in content.split(b"\n")) > TOML_STEPS_MAX:
+    if _toml_steps(content) > TOML_STEPS_MAX:
         raise ValueError("keys of too many parts")
     return tomllib.loads(content.decode())
 

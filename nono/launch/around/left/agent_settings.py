@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping, Sequence
 from posixpath import basename, join, split
 
 from nono.launch.around.repository_files import Inode, LookError, RepositoryFiles
@@ -19,17 +19,20 @@ from nono.policy.learning.agent_programs import (
     differences,
     settings_files,
     state_directories,
+    steps_of,
 )
 from nono.policy.path_expansion import PathContext, ancestry
 from nono.printable import shell_word
 
 _EACH, _ENDING = "/*/", "/*."
 FILE_BYTES_MAX = 8 << 20  # Claude Code keeps its history beside its servers
+ALL_BYTES_MAX = 64 << 20  # of all files, of which there may be a thousand of one kind
+STEPS_MAX = 40_000_000  # of reading what has changed: two seconds
 NAMES_MAX = 20  # a command can name any number of them
 
 _SET = "this run set {names} in {path}: an agent outside runs or obeys what it names"
 _REMOVED = "this run removed {names} from {path}: an agent outside no longer runs or obeys what it named"
-_UNREADABLE = "this run changed {path} so that nono cannot tell what an agent outside runs now: look at it"
+_UNREADABLE = "this run changed {path} so that nono cannot tell what an agent outside runs now: look there"
 _NOT_LOOKED = (
     "nono cannot tell whether this run changed settings of agents ({reason}): look at those in {paths}"
 )
@@ -77,12 +80,14 @@ def projects_of(capabilities: CapabilitySet, states: Container[str]) -> list[str
 def look(places: Mapping[str, tuple[str, ...]]) -> Looked:
     """Read the settings. No link is followed out of the places."""
     contents: dict[str, bytes] = {}
+    left_bytes = ALL_BYTES_MAX
     with RepositoryFiles(tuple(places)) as files:
         for place, names in places.items():
             for path in (path for name in names for path in _spelled_out(files, join(place, name))):
-                content = files.content(path, FILE_BYTES_MAX)
+                content = files.content(path, min(FILE_BYTES_MAX, left_bytes))
                 if content is not None:
                     contents[path] = content
+                    left_bytes -= len(content)
         return Looked(contents, files.unread)
 
 
@@ -111,25 +116,34 @@ def sentences(places: Mapping[str, tuple[str, ...]], before: Looked) -> Iterator
         return
     named = [join(place, name) for place, names in places.items() for name in names]
     listed = {path.partition(asterisk)[0] for path in named for asterisk in (_EACH, _ENDING)}
-    for path, inode in after.unread.items():
+    unreadable = [
+        path
+        for path, inode in after.unread.items()
         # Too many entries: a directory looks alike whatever is further below.
-        if before.unread.get(path) != inode or (path in listed and stat.S_ISDIR(inode[0])):
-            yield _UNREADABLE.format(path=shell_word(path))
+        if before.unread.get(path) != inode or (path in listed and stat.S_ISDIR(inode[0]))
+    ]
+    left_steps = STEPS_MAX
     for path in dict.fromkeys((*before.contents, *after.contents)):
         was, now = before.contents.get(path, b""), after.contents.get(path, b"")
         if was == now or path in after.unread:
             continue
+        name = basename(path)
+        left_steps -= steps_of(name, was) + steps_of(name, now)
         try:
-            found = differences(basename(path), was, now)
+            if left_steps < 0:
+                raise ValueError("too much to read")
+            found = differences(name, was, now)
         except ValueError:
-            yield _UNREADABLE.format(path=shell_word(path))
+            unreadable.append(path)
             continue
         for sentence, names in ((_SET, found.new), (_REMOVED, found.gone)):
             if names:
                 yield sentence.format(names=_shown(names), path=shell_word(path))
+    if unreadable:
+        yield _UNREADABLE.format(path=_shown(unreadable))
 
 
-def _shown(names: tuple[str, ...]) -> str:
+def _shown(names: Sequence[str]) -> str:
     shown = ", ".join(map(shell_word, names[:NAMES_MAX]))
     more = len(names) - NAMES_MAX
     return f"{shown} and {more:,} more" if more > 0 else shown

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from nono.kernel import open_path
-from nono.launch.around.left.agent_settings import look, places_of, sentences
+from nono.launch.around.left import agent_settings
+from nono.launch.around.left.agent_settings import NAMES_MAX, look, places_of, sentences
 from nono.launch.around.repository_files import ENTRIES_MAX
 from nono.policy.capability import Access, Grant
 from nono.policy.learning.agent_programs import IN_HOMES, IN_ONE_HOME, IN_PROJECTS
@@ -76,6 +77,34 @@ def test_more_files_than_are_looked_through_for_profiles_are_told_of(
     places = {str(tmp_path): IN_ONE_HOME[".codex"]}
     said = [*sentences(places, look(places))]
     assert ["cannot tell what an agent outside runs now" in each for each in said] == [True] * is_told
+
+
+@pytest.mark.parametrize(("files", "is_told"), [(2, False), (3, True)])
+def test_files_that_would_fill_the_memory_are_told_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: int, is_told: bool
+) -> None:
+    """A thousand profiles of 8 MB, which take no room on the disk, would be 8 GB here."""
+    monkeypatch.setattr(agent_settings, "ALL_BYTES_MAX", 1000)
+    places = {str(tmp_path): IN_ONE_HOME[".codex"]}
+    before = look(places)
+    for number in range(files):
+        (tmp_path / f"{number}.config.toml").write_bytes(b"\n" * 500)
+    said = [*sentences(places, before)]
+    assert ["cannot tell what an agent outside runs now" in each for each in said] == [True] * is_told
+
+
+@pytest.mark.parametrize(("files", "told"), [(2, 0), (3, 1), (30, 28)])
+def test_files_that_would_take_long_to_read_are_told_of_at_once(
+    tmp_path: Path, files: int, told: int
+) -> None:
+    """A thousand profiles, each of which takes half a second, would take eight minutes."""
+    places = {str(tmp_path): IN_ONE_HOME[".codex"]}
+    before = look(places)
+    for number in range(files):
+        (tmp_path / f"{number:02}.config.toml").write_bytes(b"#" + b"." * 4400)
+    said = "\n".join(sentences(places, before))
+    assert (said.count("\n"), said.count("config.toml")) == (0, min(told, NAMES_MAX))
+    assert ("cannot tell" in said, "and 8 more" in said) == (told > 0, told == 28)
 
 
 @pytest.mark.parametrize("is_inside", [True, False])
