@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from nono.policy.hosts.upstream import Upstream
 from nono.proxy.http.message import Header
+
+# A path with a dot segment: with one, clients leave the base path, or the route.
+_DOTS = re.compile(rb"[^?#]*/(?:\.|%2e){1,2}(?:[/?#]|\Z)", re.IGNORECASE)
 
 
 def led_back(headers: Sequence[Header], origin: Upstream, service: str) -> Sequence[Header]:
@@ -25,14 +29,17 @@ def led_back(headers: Sequence[Header], origin: Upstream, service: str) -> Seque
 
 
 def _led_back(location: bytes, origin: Upstream, service: str) -> bytes:
-    at, base = b"//" + origin.authority, origin.base_path.encode("ascii")
-    absolute = origin.scheme.encode("ascii") + b":" + at
-    begins = next((each for each in (absolute, at) if location.lower().startswith(each)), b"")
+    scheme, base = origin.scheme.encode("ascii") + b":", origin.base_path.encode("ascii")
+    at, port = b"//" + origin.authority, b":%d" % origin.port
+    with_port = at.removesuffix(port) + port  # as load balancers write it, the default port too
+    spellings = (scheme + with_port, scheme + at, with_port, at)
+    begins = next((each for each in spellings if location.lower().startswith(each)), b"")
     rest = location[len(begins) :]
     if begins and not rest.startswith((b"/", b"?", b"#")) and rest:
         return location  # another port, or a longer name
     if not begins and (not rest.startswith(b"/") or rest.startswith(b"//")):
         return location  # relative to the request, or at another host
-    if rest.startswith(base) and rest[len(base) : len(base) + 1] in (b"", b"/", b"?", b"#"):
+    is_below = rest.startswith(base) and rest[len(base) : len(base) + 1] in (b"", b"/", b"?", b"#")
+    if is_below and _DOTS.match(rest) is None:
         return b"/%b%b" % (service.encode("ascii"), rest[len(base) :] or b"/")
-    return absolute + rest  # where the route does not lead: at the upstream itself
+    return scheme + at + rest  # where the route does not lead: at the upstream itself
