@@ -24,9 +24,9 @@ _SPARSE = b"sdir"  # an extension: the index may have directories
 _SPLIT = b"link\0\0"  # an extension of less than 64 KiB
 _TABLE, _TABLE_VERSION = b"IEOT", b"\0\0\0\1"  # another: where each thread of git begins to read
 _ENTRY_MIN = 62  # bytes
-_READ_MAX = (
-    64  # times the length of an index; its blocks, one for each processor, share it and do not overlap
-)
+# Times the length of an index. Its blocks, one for each processor, do not overlap, but each may be read
+# to the end if it is walked with the wrong size of hashes.
+_READ_MAX = 64
 _PLACES_MAX = 250_000  # in an index, of octets that may be part of an entry; a look of less than a second
 _NAMES_MAX, _NAMES_BYTES_MAX = 4 * _PLACES_MAX, 64 << 20  # that are found, most of which are none
 _VARINT_MAX = 1 << 57  # beyond, another seven bits overflow what git reads
