@@ -41,12 +41,12 @@ class HostFilesystem:
     def canonical(self, path: str) -> str | None:
         if path not in self._canonical:
             self.looking_at = path
-            self._canonical[path] = None if self._would_ask(path) else _canonical(path)
+            self._canonical[path] = None if self.would_ask(path) else _canonical(path)
         return self._canonical[path]
 
     def kind(self, path: str) -> Kind | None:
         self.looking_at = path
-        if self._would_ask(path):
+        if self.would_ask(path):
             return None
         try:
             mode = os.stat(path).st_mode
@@ -62,7 +62,7 @@ class HostFilesystem:
 
     def names(self, path: str) -> list[str]:
         self.looking_at = path
-        if self._would_ask(path):
+        if self.would_ask(path):
             return []
         try:
             return sorted(os.listdir(path))
@@ -71,7 +71,7 @@ class HostFilesystem:
 
     def links_in(self, path: str, at_most: int) -> list[str]:
         self.looking_at = path
-        if self._would_ask(path):
+        if self.would_ask(path):
             return []
         try:
             # Not listdir: the rest of a directory with a million names is not read.
@@ -82,7 +82,7 @@ class HostFilesystem:
 
     def entry(self, path: str) -> Entry | None:
         self.looking_at = path
-        if self._would_ask(path):
+        if self.would_ask(path):
             return None
         try:
             found = os.lstat(path)
@@ -105,7 +105,7 @@ class HostFilesystem:
 
     def text(self, path: str) -> str | None:
         self.looking_at = path
-        if self._would_ask(path):
+        if self.would_ask(path):
             return None
         try:
             descriptor = os.open(path, _READ)
@@ -142,7 +142,7 @@ class HostFilesystem:
             self._host_maps = host_maps(_mountinfo())
         return self._host_maps
 
-    def _would_ask(self, path: str) -> bool:
+    def would_ask(self, path: str) -> bool:
         """Return True if a look-up of `path`, or of a link on the way, is one of a host."""
         maps = () if self._asks_hosts else self.host_maps()
         if not maps:  # the usual case
@@ -232,7 +232,8 @@ def way_to(path: str, ends_at: Callable[[str], bool] = lambda place: False) -> I
     ends_at: Asked about each place on the way; where it returns True, that is the last, and is not looked at.
     """
     place, links = "/", 0
-    waiting = join(os.getcwd(), path).split("/")[::-1]
+    # A command may have removed the working directory.
+    waiting = (path if path.startswith("/") else join(os.getcwd(), path)).split("/")[::-1]
     while waiting:
         part = waiting.pop()
         if part in ("", "."):

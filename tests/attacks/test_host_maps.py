@@ -68,6 +68,24 @@ def test_nono_looks_for_nothing_there_that_a_command_says_it_missed(
     assert asked.read_text() == ""
 
 
+@pytest.mark.parametrize("is_written_by", ["this run", "an earlier one"])
+def test_nono_looks_for_no_interpreter_there_that_a_command_has_named(
+    is_written_by: str, sandbox: NonoRun, directory: Path, tmp_path: Path
+) -> None:
+    first_line = f"#!{directory}/data.host.test/sh\n"
+    program = sandbox.project / "tool"
+    rewritten = f"#!/bin/sh\nprintf '{first_line}' >{program}\nexit 127\n"
+    program.write_text(rewritten if is_written_by == "this run" else first_line)
+    program.chmod(0o755)
+    sandbox.give(program)
+    asked = tmp_path / "asked"
+    run = sandbox.run([str(program)], stage=stage(directory, asked))
+    left = program.read_text()
+    program.unlink()
+    assert (run.exit_code, left) == (127, first_line), run.stderr
+    assert asked.read_text() == ""
+
+
 def test_hosts_are_asked_where_the_directory_is_granted(
     sandbox: NonoRun, directory: Path, tmp_path: Path
 ) -> None:

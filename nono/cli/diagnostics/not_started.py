@@ -26,7 +26,7 @@ def with_reason(error: LaunchError, prepared: Prepared, given: Given) -> LaunchE
         view = private_view(prepared.capabilities, (), None)
         own = OwnPlaces(view.directories, tuple(each.path for each in view.shown))
     why = why_not_started(
-        parts_of(prepared.program),
+        parts_of(prepared.program, HostFilesystem(asks_hosts=False)),
         rules,
         own,
         os.uname().machine,

@@ -139,7 +139,7 @@ def _absentees(
     from nono.policy.why.usual import usually_needed
 
     places = prepared.resolved.path_context
-    needs = partial(needs_of, environ=places.environ)
+    needs = partial(needs_of, environ=places.environ, fs=fs)
     hidden = partial(hidden_below, prepared=prepared, environ=places.environ)
     return usually_needed(prepared.argv, exit_code, rules, places, fs, _is_usable, needs, hidden)
 

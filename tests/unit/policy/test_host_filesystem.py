@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nono.policy.host_filesystem import HostFilesystem, inode
+from nono.policy.host_filesystem import HostFilesystem, inode, way_to
 from nono.policy.ownership import ACL, changeable
 from nono.policy.path_expansion import canonical_as_far, is_within, parent_resolved, rule_path
 from support.running.leftovers import descriptors
@@ -77,6 +77,19 @@ def test_a_link_has_a_name_apart_from_its_target(tree: Path) -> None:
     assert parent_resolved(f"{tree}/link/", FS) == f"{tree}/link"
     assert parent_resolved(f"{tree}/link/file", FS) == f"{tree}/real/file"
     assert parent_resolved(f"{tree}/link/.", FS) == f"{tree}/real"
+
+
+def test_a_path_is_followed_where_the_working_directory_is_gone(
+    tree: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A command may remove it, and nono tells of paths after it."""
+    gone = tmp_path_factory.mktemp("gone")
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    try:
+        assert [*way_to(f"{tree}/link/file")] == [f"{tree}/link", f"{tree}/real/file"]
+    finally:
+        os.chdir(tree)
 
 
 def test_magic_links_out_of_proc_self_are_followed() -> None:
