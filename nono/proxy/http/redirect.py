@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from nono.policy.hosts.upstream import Upstream
 from nono.proxy.http.message import Header
-
-# A path with a dot segment: with one, clients leave the base path, or the route.
-_DOTS = re.compile(rb"[^?#]*/(?:\.|%2e){1,2}(?:[/?#]|\Z)", re.IGNORECASE)
 
 
 def led_back(headers: Sequence[Header], origin: Upstream, service: str) -> Sequence[Header]:
@@ -40,6 +36,12 @@ def _led_back(location: bytes, origin: Upstream, service: str) -> bytes:
     if not begins and (not rest.startswith(b"/") or rest.startswith(b"//")):
         return location  # relative to the request, or at another host
     is_below = rest.startswith(base) and rest[len(base) : len(base) + 1] in (b"", b"/", b"?", b"#")
-    if is_below and _DOTS.match(rest) is None:
+    if is_below and not _has_dots(rest):
         return b"/%b%b" % (service.encode("ascii"), rest[len(base) :] or b"/")
     return scheme + at + rest  # where the route does not lead: at the upstream itself
+
+
+def _has_dots(target: bytes) -> bool:
+    """Return True if the path has a dot segment: with one, clients leave the base path, or the route."""
+    path = target.partition(b"?")[0].partition(b"#")[0]
+    return any(each.lower().replace(b"%2e", b".") in (b".", b"..") for each in path.split(b"/"))
