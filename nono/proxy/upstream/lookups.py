@@ -84,8 +84,8 @@ def lookups() -> Iterator[Lookups]:
         except RuntimeError as error:
             raise NonoError(
                 "the threads that look names up cannot be started.",
-                hint="all programs of your user share a limit (ulimit -u), and each has one of its memory "
-                "(ulimit -v): end some programs, or raise it",
+                hint="your user may have no more processes and threads (ulimit -u), or nono no more memory "
+                "(ulimit -v): end some programs, or raise that limit",
             ) from error
         yield resolver
     finally:

@@ -241,5 +241,6 @@ def test_a_user_without_room_for_a_thread_is_told(monkeypatch: pytest.MonkeyPatc
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr(module, "start_new_thread", refuse)
-    with pytest.raises(NonoError, match="threads that look names up"), lookups():
+    with pytest.raises(NonoError, match="threads that look names up") as refused, lookups():
         pass
+    assert [limit in (refused.value.hint or "") for limit in ("ulimit -u", "ulimit -v")] == [True, True]
