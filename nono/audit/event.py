@@ -206,6 +206,12 @@ def policy_changed(
     }
 
 
+def rule_of(change: Mapping[str, object]) -> str:
+    """Word the rule of a `policy_changed` without its decision: "path /x with writing"."""
+    use = "listening" if change.get("kind") == "socket" else "writing"
+    return f"{change.get('kind')} {change.get('target')}{f' with {use}' if change.get('writes') else ''}"
+
+
 def repository_changed(path: str, what: RepositoryChange, names: Sequence[str], count: int) -> Event:
     """Report that git outside the sandbox will now run other programs, because of what the command wrote.
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, Literal
 
-from nono.audit.event import FAILURES, SEVERAL, TOKEN_ASKED_FOR
+from nono.audit.event import FAILURES, SEVERAL, TOKEN_ASKED_FOR, rule_of
 from nono.audit.outcomes import outcome_rows
 from nono.audit.repeats import is_answer, repeats_in
 from nono.launch.denials import Denials
@@ -192,7 +192,7 @@ class Gathered:
         self._timeline.add(approval.at_ms, approval.answer, approval.what)
 
     def _rule(self, event: Fields) -> None:
-        rule = f"{event['decision']} {event['kind']} {event['target']}"
+        rule = f"{event['decision']} {rule_of(event)}"
         change = RuleChange(_at(event), str(event["change"]), rule, str(event["by"]))
         if len(self._rules) < RULES_MAX:
             self._rules.append(change)

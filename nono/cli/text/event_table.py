@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from nono.amounts import size
-from nono.audit.event import FAILURES
+from nono.audit.event import FAILURES, rule_of
 from nono.audit.outcomes import outcome_rows
 from nono.cli.text.session_text import one_line, reason
 from nono.clock import local_time
@@ -123,10 +123,9 @@ def row(event: Fields, outcome: Fields | None = None) -> Row:
         case "enforced_by":
             return _row(_time_of(event), "enforced by", "", "", None, _text(event.get("rung")))
         case "policy_changed":
-            where = f"{_text(event.get('kind'))} {_text(event.get('target'))} "
-            what = "listening" if event.get("kind") == "socket" else "writing"
-            where += f"with {what} " if event.get("writes") else ""
-            where += f"{_text(event.get('change')).replace('_', ' ')} by {_text(event.get('by'))}"
+            where = (
+                f"{rule_of(event)} {_text(event.get('change')).replace('_', ' ')} by {_text(event.get('by'))}"
+            )
             where += f", until {until}" if (until := _clock(event.get("expires_unix_ms"))) else ""
             return _row(_time_of(event), "policy changed", _text(event.get("decision")), "", None, where)
         case "turn_began":

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from nono import __version__
+from nono.audit.event import rule_of
 from nono.audit.reading import Record
 from nono.digests import sha256
 from nono.outward.ocsf import network, session
@@ -21,8 +22,7 @@ def _limits(event: Fields) -> str:
 
 
 def _rule(event: Fields) -> str:
-    said = (event.get("decision"), event.get("kind"), event.get("target"))
-    return f"rule {event.get('change')}: {' '.join(map(str, said))}, by {event.get('by')}"
+    return f"rule {event.get('change')}: {event.get('decision')} {rule_of(event)}, by {event.get('by')}"
 
 
 def _withheld(event: Fields) -> str:

@@ -191,6 +191,12 @@ def document_of(written: Event) -> dict[str, Any]:
     return dict(Projection("s", "host").document(records_of([written])[0]))
 
 
+@pytest.mark.parametrize(("writes", "use"), [(True, " with listening"), (False, "")])
+def test_a_rule_for_a_socket_says_whether_it_is_about_listening(writes: bool, use: str) -> None:
+    changed = event.policy_changed("added", "allow", "socket", "/s", "nono allow", None, writes=writes)
+    assert document_of(changed)["message"] == f"rule added: allow socket /s{use}, by nono allow"
+
+
 @pytest.mark.parametrize(
     ("decision", "action", "disposition", "status"),
     [

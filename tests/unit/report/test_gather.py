@@ -160,6 +160,13 @@ def test_credentials_name_their_hosts_and_why_they_were_frozen() -> None:
     assert only == ("openai", ("api.test:443",), 1, "it came back")
 
 
+@pytest.mark.parametrize(("writes", "rule"), [(True, "allow path /x with writing"), (False, "allow path /x")])
+def test_a_rule_that_was_added_says_whether_it_is_about_writing(writes: bool, rule: str) -> None:
+    found = report([event.policy_changed("added", "allow", "path", "/x", "nono allow", None, writes=writes)])
+    assert [each.rule for each in found.rules] == [rule]
+    assert [each.what for each in found.timeline] == [f"added: {rule}"]
+
+
 def test_an_answer_is_an_approval_and_its_question_is_none() -> None:
     ask = {"mode": "connect", "target": "a.test", "port": 443, "approval_backend": "terminal"}
     events = [
