@@ -98,14 +98,19 @@ def size_of(rows: int, columns: int) -> Size | None:
     return Size(min(rows, SIDE_MAX), min(columns, SIDE_MAX)) if rows > 0 and columns > 0 else None
 
 
-def response(status: int) -> bytes:
-    """Return the bytes of a response without a body."""
+def response(status: int, error: str = "") -> bytes:
+    """Return the bytes of a response, with a body if it says what is wrong."""
+    body = json_text.compact_ascii({"error": error}) if error else ""
     lines = [f"HTTP/1.1 {status} {_REASONS[status]}"]
     if status == SWITCHED:
         lines += ["Connection: Upgrade", f"Upgrade: {UPGRADE}"]
     else:
-        lines += ["Connection: close"] if status == OK else ["Connection: close", "Content-Length: 0"]
-    return "\r\n".join([*lines, "", ""]).encode("ascii")
+        lines.append("Connection: close")
+        if status != OK:
+            lines.append(f"Content-Length: {len(body)}")
+    if body:
+        lines.append("Content-Type: application/json")
+    return "\r\n".join([*lines, "", body]).encode("ascii")
 
 
 def status_of(head: bytes) -> int | None:

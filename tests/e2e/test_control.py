@@ -70,7 +70,10 @@ def test_a_session_sums_itself_up(sandbox: NonoRun) -> None:
 def test_what_is_not_there_is_answered_in_json(sandbox: NonoRun) -> None:
     with session(sandbox) as (_, record):
         status, document = ask(sandbox, record["session_id"], "GET", "/v1/nothing")
+        attach = ask(sandbox, record["session_id"], "GET", "/v1/attach")
+        detach = ask(sandbox, record["session_id"], "POST", "/v1/detach")
     assert (status, document) == (404, {"error": "404: Not Found"})
+    assert attach == detach == (404, {"error": "the session has no terminal of its own"})
 
 
 def test_every_request_of_a_connection_shows_the_key(sandbox: NonoRun) -> None:

@@ -129,20 +129,23 @@ class Server:
     def _serve(self, connection: socket.socket, received: bytes) -> None:
         head, end, rest = received.partition(wire.HEAD_END)
         request = wire.parse_request(head + end)
-        refused = self._refused(request)
-        if request is None or refused is not None:
-            _answer(connection, refused or wire.BAD)
+        if request is None:
+            _answer(connection, wire.BAD, "this is no request of HTTP/1.1")
+        elif not self._knows_key(request):
+            _answer(connection, wire.DENIED)
         elif request.target not in (wire.ATTACH, wire.DETACH):
             self._others(connection, received)
         elif self._relay is None:
-            _answer(connection, wire.NOT_FOUND)
+            _answer(connection, wire.NOT_FOUND, "the session has no terminal of its own")
         elif request.target == wire.ATTACH and not self._relay.is_full:
             self._attach(self._relay, connection, request, rest)
-        elif request.target == wire.DETACH and self._relay.is_attached:
+        elif request.target == wire.ATTACH:
+            _answer(connection, wire.BUSY, "as many are attached as can be")
+        elif self._relay.is_attached:
             self._relay.detach_all()
             _answer(connection, wire.OK)
         else:
-            _answer(connection, wire.BUSY)
+            _answer(connection, wire.BUSY, "nobody is attached")
 
     def _attach(self, relay: Relay, connection: socket.socket, request: wire.Request, rest: bytes) -> None:
         relay.follow_screen()
@@ -151,18 +154,14 @@ class Server:
         except OSError:  # the viewer cannot be recorded
             connection.close()
 
-    def _refused(self, request: wire.Request | None) -> int | None:
-        """Return the status that refuses a request; None: it is admitted."""
+    def _knows_key(self, request: wire.Request) -> bool:
         # Imported here: it loads OpenSSL, and few sessions ever receive a request.
         from hmac import compare_digest
 
-        if request is None:
-            return wire.BAD
-        is_known = compare_digest(request.key.encode("ascii"), self._key.encode("ascii"))
-        return None if is_known else wire.DENIED
+        return compare_digest(request.key.encode("ascii"), self._key.encode("ascii"))
 
 
-def _answer(connection: socket.socket, status: int) -> None:
-    """Send a status and close. It fits in the empty send buffer of the connection, so it is sent whole."""
+def _answer(connection: socket.socket, status: int, error: str = "") -> None:
+    """Send a response and close. It fits in the empty send buffer of the connection, so it is sent whole."""
     with connection, suppress(OSError):
-        connection.send(wire.response(status))
+        connection.send(wire.response(status, error))

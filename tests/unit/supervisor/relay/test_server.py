@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import socket
 from collections.abc import Callable, Iterator
@@ -15,7 +16,7 @@ from nono.sessions import wire
 from nono.sessions.meeting import Meeting
 from nono.sessions.wire import Size
 from nono.supervisor.poll_loop import PollLoop
-from nono.supervisor.relay import pty, server
+from nono.supervisor.relay import pty, relay, server
 from nono.supervisor.relay.relay import Relay
 from nono.supervisor.relay.server import WAITING_MAX, Server
 from nono.supervisor.screen import screen
@@ -95,6 +96,16 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
     made.close()
 
 
+def error_of(answer: bytes) -> str:
+    """Read what an answer says is wrong, in the JSON that its length and type announce."""
+    head, _, body = answer.partition(wire.HEAD_END)
+    fields = dict(line.split(": ", 1) for line in head.decode("ascii").split("\r\n")[1:])
+    assert (fields["Content-Length"], fields["Content-Type"]) == (str(len(body)), "application/json")
+    document = json.loads(body)
+    assert isinstance(document, dict)
+    return str(document["error"])
+
+
 def test_whoever_has_the_key_attaches(stage: Stage) -> None:
     person = stage.comes(wire.request(wire.ATTACH, KEY, Size(24, 80), (wire.ASKS,)))
     assert wire.status_of(stage.answer(person)) == wire.SWITCHED
@@ -103,13 +114,16 @@ def test_whoever_has_the_key_attaches(stage: Stage) -> None:
 
 def test_whoever_has_another_key_is_denied(stage: Stage) -> None:
     person = stage.comes(wire.request(wire.ATTACH, "b-key", Size(24, 80), (wire.ASKS,)))
-    assert wire.status_of(stage.answer(person)) == wire.DENIED
+    answer = stage.answer(person)
+    assert wire.status_of(answer) == wire.DENIED
+    assert answer.endswith(wire.HEAD_END), "an answer to nobody known says nothing"
     assert not stage.relay.is_attached
 
 
 @pytest.mark.parametrize("said", [b"no request\r\n\r\n", b"\xff\r\n\r\n"])
 def test_what_is_no_request_is_answered_so(said: bytes, stage: Stage) -> None:
-    assert wire.status_of(stage.answer(stage.comes(said))) == wire.BAD
+    answer = stage.answer(stage.comes(said))
+    assert (wire.status_of(answer), error_of(answer)) == (wire.BAD, "this is no request of HTTP/1.1")
 
 
 def test_who_asks_for_more_is_handed_on_with_all_that_was_said(stage: Stage) -> None:
@@ -201,8 +215,23 @@ def test_without_a_descriptor_a_connection_waits_and_the_loop_does_not_spin(
     assert wire.status_of(stage.answer(person)) == wire.DENIED
 
 
-def test_a_server_without_a_terminal_has_none_to_show(stage: Stage) -> None:
+@pytest.mark.parametrize("target", [wire.ATTACH, wire.DETACH])
+def test_a_server_without_a_terminal_has_none_to_show_and_says_so(
+    target: tuple[str, str], stage: Stage
+) -> None:
     stage.server.close()
     stage.server = Server(stage.loop, Meeting(stage.listener, KEY), None, lambda *_: None)
-    person = stage.comes(wire.request(wire.ATTACH, KEY, Size(24, 80)))
-    assert wire.status_of(stage.answer(person)) == wire.NOT_FOUND
+    answer = stage.answer(stage.comes(wire.request(target, KEY)))
+    assert wire.status_of(answer) == wire.NOT_FOUND
+    assert error_of(answer) == "the session has no terminal of its own"
+
+
+def test_who_detaches_where_nobody_is_attached_is_told(stage: Stage) -> None:
+    answer = stage.answer(stage.comes(wire.request(wire.DETACH, KEY)))
+    assert (wire.status_of(answer), error_of(answer)) == (wire.BUSY, "nobody is attached")
+
+
+def test_who_attaches_where_no_more_can_is_told(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(relay, "VIEWERS_MAX", 0)
+    answer = stage.answer(stage.comes(wire.request(wire.ATTACH, KEY, Size(24, 80))))
+    assert (wire.status_of(answer), error_of(answer)) == (wire.BUSY, "as many are attached as can be")
