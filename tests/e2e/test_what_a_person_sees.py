@@ -138,7 +138,7 @@ def test_a_key_that_comes_back_is_not_used_again(service: Intercepted) -> None:
     run = ask(service, "/v1/echo", times=2)
     assert "*" * len(KEY) in run.stdout
     assert requests_of(service) == 1
-    assert "the credential of 'demo' is frozen for the rest of this run" in run.stderr
+    assert "the credential of 'demo' is frozen for the rest of this session" in run.stderr
     assert [event["service"] for event in run.events if event["type"] == "credential_frozen"] == ["demo"]
 
 

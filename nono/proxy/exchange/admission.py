@@ -76,7 +76,7 @@ class Admission:
         if state.frozen is not None or not state.route.watched:
             return False
         state.frozen = why
-        self._alarm(f"the credential of '{service}' is frozen for the rest of this run: {why}")
+        self._alarm(f"the credential of '{service}' is frozen for the rest of this session: {why}")
         return True
 
     def try_now(self, verdict: Forward) -> Admitted | Refusal | None:

@@ -143,7 +143,9 @@ def rate_limited(service: str, retry_after_s: float) -> Refusal:
 
 def limit_reached(service: str, reason: str, *, asks: bool = False) -> Refusal:
     """Refuse a request beyond a limit. asks: A person is asked before the next one, so a retry may pass."""
-    hint = "send it again: a person is asked then" if asks else "raise the route's limits, or start a new run"
+    hint = "raise the route's limits, or start nono again"
+    if asks:
+        hint = "send it again: a person is asked then"
     origin = f"credential route {service!r}"
     return Refusal(429, reason, rule="limits", origin=origin, hint=hint, lasts=not asks)
 
@@ -167,10 +169,10 @@ def not_its_turn(service: str, waited_s: float) -> Refusal:
 def frozen(service: str, why: str) -> Refusal:
     return Refusal(
         403,
-        f"the credential of {service!r} is frozen for the rest of this run: {why}",
+        f"the credential of {service!r} is frozen for the rest of this session: {why}",
         rule="tripwire",
         origin=f"credential route {service!r}",
-        hint="look into what happened, and start a new run",
+        hint="look into what happened, and start nono again",
         category="managed_credential_unavailable",
     )
 

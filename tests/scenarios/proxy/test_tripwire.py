@@ -117,8 +117,8 @@ def test_a_masked_secret_in_a_body_freezes_its_credential(coding: bytes, body: b
             "network",
         ]
         assert s.alarms == [
-            "the credential of 'alpha' is frozen for the rest of this run: 127.0.0.1 sent the real secret "
-            "back in a response body"
+            "the credential of 'alpha' is frozen for the rest of this session: 127.0.0.1 sent the real "
+            "secret back in a response body"
         ]
 
 
