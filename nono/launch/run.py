@@ -13,7 +13,12 @@ from nono.audit.redact import redact_argv
 from nono.errors import LaunchError, NonoError
 from nono.kernel import process
 from nono.launch import optional
-from nono.launch.around.surroundings import hint_of_own_path, starting, surrounded
+from nono.launch.around.surroundings import (
+    hint_of_own_path,
+    starting,
+    surrounded,
+    without_hidden_masks,
+)
 from nono.launch.beside import Beside
 from nono.launch.denials import Denials
 from nono.launch.lifecycle import Outcome, conclude, record_start
@@ -330,14 +335,17 @@ def _with_facts(
 
     probes: Waits for the children that found it out when it is closed.
     """
+    facts = launcher.facts(probe_for(resolved.capabilities))
+    has_own = has_namespaces(resolved.capabilities, facts.own_namespaces)
+    if has_own:
+        resolved = without_hidden_masks(resolved, environ)
     capabilities = resolved.capabilities
-    facts = launcher.facts(probe_for(capabilities))
     if capabilities.masking.masks:
         # Imported here: most runs mask nothing.
         from nono.sandbox import probe
 
         facts = probes.enter_context(probe.masks_probed(facts, capabilities.masking))
-    if resolved.oauth_routes and has_namespaces(capabilities, facts.own_namespaces):
+    if resolved.oauth_routes and has_own:
         # Imported here: few runs have a login.
         from nono.launch.proxy.own_logins import with_own_logins
 

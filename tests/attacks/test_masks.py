@@ -750,20 +750,39 @@ def test_without_watches_the_run_is_refused_with_what_would_help(sandbox: NonoRu
 
 
 @pytest.mark.needs("namespaces")
-def test_settings_in_a_directory_that_the_command_has_another_of_need_no_mask(sandbox: NonoRun) -> None:
-    """What logins lie below XDG_CONFIG_HOME is denied. Without namespaces it is masked, or out of reach."""
+@pytest.mark.parametrize("has_profiles", [True, False])
+def test_settings_in_a_directory_that_the_command_has_another_of_need_no_mask(
+    sandbox: NonoRun, has_profiles: bool
+) -> None:
+    """What logins lie below XDG_CONFIG_HOME is denied, and nono's profiles, which must be there to be masked.
+
+    Without namespaces they are masked, or out of reach, or nothing starts.
+    """
     settings = sandbox.make(Path(f"/tmp/nono-settings-{os.getpid()}"))
     login = settings / "gh/hosts.yml"
     try:
         sandbox.make(login.parent)
-        sandbox.make(settings / "nono")
+        if has_profiles:
+            sandbox.make(settings / "nono")
         login.write_text(CANARY)
         sandbox.give(login)
         read, moved = ["cat", str(login)], {"XDG_CONFIG_HOME": str(settings)}
+        why = [*NONO, "why", "--json", "--path", str(login)]
         own = sandbox.run(read, environment=moved)
+        own_answer = sandbox.bare(why, environment=moved).outcomes()
+        granted = sandbox.run(read, flags=[f"--read={settings}"], environment=moved)
         shared = sandbox.run(read, flags=[NO_NAMESPACES], environment=moved)
+        shared_answer = sandbox.bare([*why, NO_NAMESPACES], environment=moved).outcomes()
     finally:
         shutil.rmtree(settings)
     assert "No such file" in own.stderr
-    assert CANARY not in own.stdout + shared.stdout
-    assert f"cat: {login}: " in shared.stderr  # it ran
+    assert f"{settings}/" not in own.stderr.replace(str(login), "")
+    assert not any(event["type"] == "masked" for event in own.events)
+    assert (own_answer["status"], own_answer["enforced_by"]) == ("denied", "mounts of the run's own")
+    assert CANARY not in own.stdout + granted.stdout + shared.stdout
+    assert not shared_answer["enforced_by"].startswith("mounts")
+    if has_profiles:
+        assert f"cat: {login}: " in shared.stderr  # it ran
+        assert str(login.parent) in {event["path"] for event in granted.events if event["type"] == "masked"}
+    else:
+        assert all("A denied path does not exist" in each.stderr for each in (granted, shared))

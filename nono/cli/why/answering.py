@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from nono.cli.text import summary
 from nono.cli.why.context import Held, Subject
-from nono.cli.why.own_directories import as_seen_inside
+from nono.cli.why.own_directories import MOUNTS, as_seen_inside, is_hidden
 from nono.cli.why.permissions import within_permissions
 from nono.errors import UsageError
-from nono.policy.capability import Access, Mask, NetworkMode
+from nono.policy.capability import Absent, Access, NetworkMode
 from nono.policy.host_filesystem import HostFilesystem
 from nono.policy.hosts.hostname import HostError, canonical_host, ip_literal, parse_port
 from nono.policy.hosts.upstream import is_loopback
@@ -65,21 +65,28 @@ def _answer_of_path(subject: Subject, parsed: argparse.Namespace) -> Answer:
             answer = as_seen_inside(answer, rules, subject.path_context, parsed.path, Access(parsed.op), fs)
     if answer.status != "denied" and Access(parsed.op).reads and not parsed.self:
         return _as_instructions(answer, subject, parsed.path)
-    masked = masked_path(rules, subject.path_context, parsed.path, fs)
-    if masked is None or answer.status != "denied":
+    if answer.status != "denied":
         return answer
+    return answer._replace(enforced_by=_mounts_that_deny(rules, subject, parsed))
+
+
+def _mounts_that_deny(rules: EffectivePolicy, subject: Subject, parsed: argparse.Namespace) -> str | None:
+    """Say what enforces the denial of a path if that is no rule of Landlock."""
+    fs = HostFilesystem()
+    masked = masked_path(rules, subject.path_context, parsed.path, fs)
+    if masked is None:
+        hidden = not parsed.self and is_hidden(rules, subject.path_context, parsed.path, fs)
+        return MOUNTS if hidden and _has_namespaces(subject.held()) else None
     chosen = subject.held().chosen
     if isinstance(chosen, Refusal):
-        held = _refused(chosen)
-    elif isinstance(masked, Mask) and masked.shown is not None:
-        held = f"mask: {masked.path} shows {summary.SHOWN}"
-    elif isinstance(masked, Mask) and masked.own is not None:
-        held = f"mask: {masked.path} leads to {summary.OWN}"
-    elif isinstance(masked, Mask):
-        held = f"mask: {masked.path} is {summary.MASKED}"
-    else:
-        held = f"nothing: {masked.path} does not exist, and what does not cannot be masked"
-    return answer._replace(enforced_by=held)
+        return _refused(chosen)
+    if isinstance(masked, Absent):
+        return f"nothing: {masked.path} does not exist, and what does not cannot be masked"
+    if masked.shown is not None:
+        return f"mask: {masked.path} shows {summary.SHOWN}"
+    if masked.own is not None:
+        return f"mask: {masked.path} leads to {summary.OWN}"
+    return f"mask: {masked.path} is {summary.MASKED}"
 
 
 def _as_instructions(answer: Answer, subject: Subject, path: str) -> Answer:

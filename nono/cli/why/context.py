@@ -10,7 +10,7 @@ from nono.cli.args.parse import Invocation
 from nono.cli.console import Console
 from nono.cli.resolution import resolve_given
 from nono.errors import NonoError
-from nono.launch.around.surroundings import with_surroundings
+from nono.launch.around.surroundings import with_surroundings, without_hidden_masks
 from nono.launch.state.file import identity
 from nono.launch.state.state import State
 from nono.named_tuple import NamedTuple
@@ -66,7 +66,10 @@ def from_options(invocation: Invocation, environ: Mapping[str, str], cwd: str | 
         from nono.launch.proxy.shown_logins import with_shown_logins
 
         resolved = with_shown_logins(resolved, environ)
-    if resolved.oauth_routes and has_namespaces(resolved.capabilities, facts.own_namespaces):
+    has_own = has_namespaces(resolved.capabilities, facts.own_namespaces)
+    if has_own:
+        resolved = without_hidden_masks(resolved, environ)
+    if resolved.oauth_routes and has_own:
         # Imported here, as above.
         from nono.launch.proxy.own_logins import with_own_logins
 

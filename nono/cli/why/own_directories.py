@@ -20,6 +20,7 @@ from nono.printable import shell_word
 from nono.sandbox.plan.private_view import PROCESSES, hidden_below, private_view
 
 REASON = "own_directory"
+MOUNTS = "mounts of the run's own"
 
 
 def as_seen_inside(
@@ -65,8 +66,14 @@ def as_seen_inside(
             else f"{_another(own)}, without this host's '{canonical}'"
         ),
         suggested_flag=None if is_link or own == PROCESSES else f"{flag} {shell_word(canonical)}",
-        enforced_by="mounts of the run's own",
+        enforced_by=MOUNTS,
     )
+
+
+def is_hidden(rules: EffectivePolicy, path_context: PathContext, path: str, fs: Filesystem) -> bool:
+    """Return True if a command in namespaces of its own does not find what this host has at `path`."""
+    written = path_context.of_flag(path)
+    return _hidden(rule_path(written, fs) or canonical_as_far(written, fs), rules) is not None
 
 
 def _another(directory: str) -> str:

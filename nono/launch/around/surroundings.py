@@ -214,6 +214,22 @@ def hidden_below(path: str, prepared: Prepared, environ: Mapping[str, str]) -> s
     return None if own == private_view.PROCESSES else own
 
 
+def without_hidden_masks(resolved: Resolved, environ: Mapping[str, str]) -> Resolved:
+    """Return the policy of a run with namespaces without masks for what its own directories hide.
+
+    Nothing that is granted later lies beside a denied path there.
+    """
+    capabilities = resolved.capabilities
+    masking = capabilities.masking
+    denied = (*(mask.path for mask in masking.masks), *(gap.path for gap in masking.absent))
+    own = tuple(f"{directory}/" for directory in private_view.DIRECTORIES)
+    if not any(path.startswith(own) for path in denied):
+        return resolved
+    view = private_view.private_view(capabilities, _protected(environ), None)
+    masking = private_view.masked_in(view, masking)
+    return resolved._replace(capabilities=capabilities._replace(masking=masking))
+
+
 def starting(resolved: Resolved, environ: Mapping[str, str], enforcement: Enforcement) -> Resolved:
     """Return the policy with where its command starts: in "/", and a warning, if it cannot stay here.
 

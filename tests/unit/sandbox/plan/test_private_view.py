@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nono.policy.capability import (
+    Absent,
     Access,
     CapabilitySet,
     Denial,
@@ -264,13 +265,15 @@ def test_what_is_not_there_for_the_command_needs_no_mask(
     shown: tuple[Shown, ...], is_masked: bool, pinned: tuple[str, ...]
 ) -> None:
     """Nothing could be mounted there. The directories above what shows through stay where they are."""
-    masks = [
-        Mask(Denial(path, path, "group:g"), "file", 1, granted("/tmp"))
-        for path in ("/home/me/.env", "/tmp/a/b/.env")
-    ]
-    masking = masked_in(PrivateView(shown=shown), Masking(tuple(masks), ("/home/me", "/tmp/a", "/tmp/a/b")))
-    assert masking.masks == tuple(masks if is_masked else masks[:1])
-    assert masking.pinned == ("/home/me", *pinned)
+    denials = [Denial(path, path, "group:g") for path in ("/home/me/.env", "/tmp/a/b/.env")]
+    masks = tuple(Mask(denial, "file", 1, granted("/tmp")) for denial in denials)
+    absent = tuple(Absent(denial, granted("/tmp"), is_creatable=True) for denial in denials)
+    above = ("/home/me", "/tmp/a", "/tmp/a/b")
+    found = masked_in(PrivateView(shown=shown), Masking(masks, above, absent, ("/tmp", *above)))
+    assert found.masks == (masks if is_masked else masks[:1])
+    assert found.absent == (absent if is_masked else absent[:1])
+    assert found.pinned == ("/home/me", *pinned)
+    assert found.watched == ("/tmp", "/home/me", *pinned)
 
 
 @pytest.mark.parametrize(
