@@ -624,14 +624,18 @@ def below(pid: int) -> Iterator[int]:
 
 @pytest.mark.needs("mounts")
 @pytest.mark.parametrize("namespaces", ["auto", "off"])
-@pytest.mark.parametrize("network", ["", "--allow-domain=host.invalid"])
+@pytest.mark.parametrize(
+    "network",
+    [("--block-net",), ("--allow-domain=h.invalid",), ("--allow-domain=h.invalid", "--sandbox-policy=netns")],
+    ids=["blocked", "proxy", "netns"],
+)
 def test_a_command_ends_with_what_keeps_its_masks(
-    network: str, namespaces: str, sandbox: NonoRun, stage: Path
+    network: tuple[str, ...], namespaces: str, sandbox: NonoRun, stage: Path
 ) -> None:
     """It may be killed where a group of processes outside has no memory left."""
     file = sandbox.write_profile({"filesystem": {"deny": DENY}})
     options = [f"--profile={file}", f"--allow={stage}", f"--namespaces={namespaces}", *PROGRAM_GRANTS]
-    options += ["--silent", network or "--block-net"]
+    options += ["--silent", *network]
     argv = [*NONO, "run", *options, "--", *program("files.mask_waits")]
     before = set(sandbox.logs())
     with sandbox.started(argv, sandboxed=False) as nono:
