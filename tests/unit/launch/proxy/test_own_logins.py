@@ -261,6 +261,19 @@ def test_a_lock_is_no_link(masking: Masking, login: Path, environ: dict[str, str
     assert not (tmp_path / "elsewhere").exists()
 
 
+@pytest.mark.parametrize(("cause", "is_looked_at"), [(errno.EROFS, False), (errno.EACCES, True)])
+def test_a_directory_that_cannot_be_made_is_looked_at_unless_the_disk_is_why(
+    cause: int, is_looked_at: bool, masking: Masking, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(path: str, *, create: bool) -> int:
+        raise OSError(cause, os.strerror(cause))
+
+    monkeypatch.setattr(own_logins, "open_private_dir", refused)
+    with pytest.raises(NonoError, match=os.strerror(cause)) as told, places_ready(masking, environ):
+        pass
+    assert (told.value.hint is not None) is is_looked_at
+
+
 def test_a_lock_that_is_never_free_is_a_reason_not_to_start(
     masking: Masking, login: Path, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
