@@ -107,6 +107,19 @@ def test_files_that_would_take_long_to_read_are_told_of_at_once(
     assert ("cannot tell" in said, "and 8 more" in said) == (told > 0, told == 28)
 
 
+@pytest.mark.parametrize("content", [b"#" * 120, b"a = [1, 2, 3, 4]"], ids=["bytes", "parts"])
+def test_what_takes_long_to_read_is_more_than_dotted_keys(
+    tmp_path: Path, content: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(agent_settings, "STEPS_MAX", 1000)
+    places = {str(tmp_path): IN_ONE_HOME[".codex"]}
+    before = look(places)
+    (tmp_path / "0.config.toml").write_bytes(content)
+    assert [*sentences(places, before)] == []
+    (tmp_path / "1.config.toml").write_bytes(content)
+    assert ["cannot tell" in each for each in sentences(places, before)] == [True]
+
+
 @pytest.mark.parametrize("is_inside", [True, False])
 def test_a_profile_of_codex_behind_a_link_is_told_of(tmp_path: Path, is_inside: bool) -> None:
     places = {str(tmp_path / "state"): IN_ONE_HOME[".codex"]}

@@ -84,3 +84,17 @@ def test_a_lack_of_descriptors_is_told(top: Path, monkeypatch: pytest.MonkeyPatc
     (sentence,) = told(top)
     assert "cannot tell" in sentence
     assert os.strerror(24) in sentence
+
+
+@pytest.mark.parametrize("missing", [0, 1])
+def test_the_indices_of_all_worktrees_share_what_is_read(
+    top: Path, missing: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A command can make a thousand, each of 64 MB that take no room on the disk."""
+    beside = top.parent / "beside"
+    git(top, "worktree", "add", "-q", str(beside))
+    as_seen_inside(beside, "add", ".")
+    indices = [top / ".git/index", top / ".git/worktrees/beside/index"]
+    size = sum(each.stat().st_size for each in indices)
+    monkeypatch.setattr(emptied_files, "INDEX_BYTES_MAX", size - missing)
+    assert len(told(top, denied=beside)) == 1 - missing
