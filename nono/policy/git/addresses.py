@@ -26,7 +26,7 @@ _STANDS_BEFORE = frozenset(
 
 class _Address(NamedTuple):
     name: str  # as it is spelled
-    values: tuple[str, ...]
+    values: list[str]
 
 
 _Known = frozenset[tuple[str, str]]  # sections with what they are about
@@ -39,12 +39,13 @@ def rerouted(before: str, after: str, around: Iterable[str] = ()) -> tuple[str, 
     """
     was, now = _addresses(before), _addresses(after)
     known = _known((before, *around))
+    remotes = {about for section, about in known if section == "remote" and about}
     there = _known((after,))
     found = [
         address.name
         for each, address in now.items()
         if _values(was, each) != address.values
-        and (_matters(each, known) or _goes_to_new_remote(each, address.values, known))
+        and (_matters(each, known) or _goes_to_new_remote(each, address.values, remotes))
     ]
     gone = [
         address.name
@@ -54,9 +55,9 @@ def rerouted(before: str, after: str, around: Iterable[str] = ()) -> tuple[str, 
     return tuple(dict.fromkeys((*found, *gone)))
 
 
-def _values(addresses: dict[str, _Address], name: str) -> tuple[str, ...]:
+def _values(addresses: dict[str, _Address], name: str) -> list[str]:
     found = addresses.get(name)
-    return () if found is None else found.values
+    return [] if found is None else found.values
 
 
 def _addresses(text: str) -> dict[str, _Address]:
@@ -66,7 +67,8 @@ def _addresses(text: str) -> dict[str, _Address]:
         lower = name.lower()
         section, _, rest = lower.partition(".")
         if rest.rpartition(".")[2] in _ADDRESSES.get(section, ()):
-            found[lower] = _Address(name, (*_values(found, lower), unquoted(value)))
+            address = found[lower] = _Address(name, _values(found, lower))  # the last spelling
+            address.values.append(unquoted(value))  # in place: a command may have written any number
     return found
 
 
@@ -87,12 +89,13 @@ def _matters(name: str, known: _Known) -> bool:
     return section not in _OF_KNOWN or not about or (section, about) in known
 
 
-def _goes_to_new_remote(name: str, values: Iterable[str], known: _Known) -> bool:
+def _goes_to_new_remote(name: str, values: Iterable[str], remotes: set[str]) -> bool:
     """Return True for an address of a branch that is none of the remotes there were, if there were any.
 
     The person's next push of a branch that a run has made would go to a host of the run's.
+
+    remotes: Those there were.
     """
-    remotes = {about for section, about in known if section == "remote" and about}
     if not remotes or not name.startswith("branch."):
         return False
     return any(value != "." and value.lower() not in remotes for value in values)
