@@ -12,6 +12,7 @@ from nono.policy.files.grants import GrantTable
 from nono.policy.path_expansion import Filesystem, ancestry, canonical_as_far
 
 _TOML_STEPS_MAX = 1_000_000  # some 25 ms
+_TOML_CHARACTERS_MAX = 128 * 1024  # 0.1 s at worst, for each of four files in each directory
 
 
 class _Settings(NamedTuple):
@@ -65,7 +66,8 @@ def project_keeps_its_own(
 def _of_toml(text: str, section: str, name: str) -> str | None:
     """Return a setting of a TOML file, however spelled; None if it has none, or would take long to read."""
     # A dotted key takes as many steps as the square of its parts, and a command could have written it.
-    if sum(line.count(".") ** 2 for line in text.split("\n")) > _TOML_STEPS_MAX:
+    steps = sum(line.count(".") ** 2 for line in text.split("\n"))
+    if steps > _TOML_STEPS_MAX or len(text) > _TOML_CHARACTERS_MAX:
         return None
     # Imported here: few projects name a cache.
     import tomllib

@@ -401,6 +401,9 @@ def test_a_project_that_names_a_cache_keeps_it(
         pytest.param(OF_RUFF, "ruff.toml", "cache-dir = ['x']", (READ_WRITE,), id="is a list"),
         pytest.param(OF_RUFF, "ruff.toml", "cache-dir = 'x'\n]", (READ_WRITE,), id="malformed"),
         pytest.param(
+            OF_RUFF, "ruff.toml", "cache-dir = 'x'\n" + "#\n" * 70_000, (READ_WRITE,), id="takes long"
+        ),
+        pytest.param(
             OF_RUFF, "ruff.toml", f"cache-dir = 'x'\na = {'[' * 60_000}", (READ_WRITE,), id="nested deeply"
         ),
         pytest.param(OF_MYPY, "setup.cfg", "[tool:pytest]\ncache_dir = x", (READING,), id="of pytest"),
