@@ -13,6 +13,9 @@ from nono.trust.disk.scan import scan
 from nono.trust.policy import TrustPolicy
 from nono.trust.verdict import Evidence, Trust, Verdict, judge, unreadable
 
+CONTENTS_BYTES_MAX = 64 * 1024 * 1024  # of untrusted files, of which a command can make any number
+_TOO_MUCH = f"untrusted files hold more than {CONTENTS_BYTES_MAX >> 20} MiB"
+
 
 class Checked(NamedTuple):
     """The verdicts on a project's files."""
@@ -57,9 +60,16 @@ def check(
 def judge_all(
     root: str, paths: Iterable[str], trust: Trust, verify: Verify | None
 ) -> tuple[tuple[Verdict, ...], dict[str, bytes]]:
-    """Judge files. Also returns the contents of untrusted files, by SHA-256."""
+    """Judge files. Also returns the contents of untrusted files, by SHA-256.
+
+    Once these are too much to hold, no more files are read.
+    """
     verdicts, contents = [], {}
+    left_bytes = CONTENTS_BYTES_MAX
     for path in paths:
+        if left_bytes < 0:
+            verdicts.append(unreadable(path, _TOO_MUCH))
+            continue
         try:
             read = evidence.read(root, path, verify)
         except OSError as error:
@@ -69,6 +79,7 @@ def judge_all(
         verdicts.append(verdict)
         if not verdict.is_trusted:
             contents[read.evidence.sha256] = read.content
+            left_bytes -= len(read.content)
     return tuple(verdicts), contents
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterator
+from itertools import islice
 from posixpath import join
 
 from nono.named_tuple import NamedTuple
@@ -52,7 +53,9 @@ class _Search:
         """
         try:
             with os.scandir(join(self._root, directory)) as entries:
-                listed = sorted(entries, key=lambda entry: entry.name)
+                # One too many is said; the rest of a directory with any number of names is not read.
+                some = islice(entries, ENTRIES_MAX + 1 - self._entries)
+                listed = sorted(some, key=lambda entry: entry.name)
         except OSError as error:
             self.unsearched.append(f"{directory or '.'} cannot be searched: {error.strerror}")
             return

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from nono.trust.disk.check import check
+from nono.trust.disk import check as check_module
+from nono.trust.disk.check import check, judge_all
 from nono.trust.policy import TrustPolicy
 from nono.trust.verdict import Status, Trust
 
@@ -34,3 +35,16 @@ def test_a_package_that_cannot_be_read_is_refused_and_one_that_is_gone_is_not(tm
     packages = {"npx:here": str(tmp_path / "_npx/1"), "npx:gone": str(tmp_path / "_npx/2")}
     [verdict] = check(str(tmp_path), Trust(POLICY, ()), packages=packages).refused
     assert (verdict.path, verdict.status) == ("npx:here", Status.UNREADABLE)
+
+
+@pytest.mark.parametrize(("size", "unread"), [(5, 0), (6, 1)])
+def test_untrusted_files_do_not_fill_the_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int, unread: int
+) -> None:
+    """A command can make a thousand of 16 MB, which take no room on the disk."""
+    monkeypatch.setattr(check_module, "CONTENTS_BYTES_MAX", 10)
+    for name in "abc":
+        (tmp_path / name).write_bytes(name.encode() * size)
+    verdicts, contents = judge_all(str(tmp_path), "abc", Trust(POLICY, ()), None)
+    assert [each.status is Status.UNREADABLE for each in verdicts] == [False, False, bool(unread)]
+    assert len(contents) == 3 - unread

@@ -1,7 +1,11 @@
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from nono.trust.disk import scan as scan_module
 from nono.trust.disk.scan import DEPTH_MAX, scan
 from nono.trust.policy import TrustPolicy
 
@@ -52,3 +56,28 @@ def test_what_lies_too_deep_is_named(tmp_path: Path) -> None:
     found = scan(str(tmp_path), POLICY)
     assert found.paths == (f"{deep[2:]}/CLAUDE.md",)
     assert found.unsearched == (f"{deep} lies deeper than {DEPTH_MAX} directories and was not searched",)
+
+
+def test_a_directory_of_any_number_of_names_is_not_listed_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A million names would take 300 MB."""
+    for number in range(9):
+        (tmp_path / str(number)).touch()
+    listed: list[str] = []
+
+    @contextmanager
+    def scandir(path: str) -> Iterator[Iterator[os.DirEntry[str]]]:
+        with scanned(path) as entries:
+            yield map(noted, entries)
+
+    def noted(entry: os.DirEntry[str]) -> os.DirEntry[str]:
+        listed.append(entry.name)
+        return entry
+
+    scanned = os.scandir
+    monkeypatch.setattr(scan_module, "ENTRIES_MAX", 3)
+    monkeypatch.setattr(os, "scandir", scandir)
+    found = scan(str(tmp_path), TrustPolicy(("*",)))
+    assert (len(found.paths), len(listed)) == (3, 4)
+    assert found.unsearched == ("only the first 3 names were looked at",)
