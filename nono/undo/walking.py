@@ -193,13 +193,19 @@ class Walker:
                     if not self._is_left_out(each, path):
                         with suppress(FileNotFoundError):  # it is gone
                             self._note(each, frame, wanted)
+                    self._count(len(wanted))  # before the rest of a directory with any number of names
+        except TooMuchError:
+            raise
         except OSError as error:
             self._gaps[path] = reason_of(error)
         self._seen += len(wanted)
-        if len(self._entries) + self._seen > self._walk.entries_max:
-            raise TooMuchError("files", self.largest(lambda entry: 1))
         self._walk.progress(len(self._entries))
         self._read(directory, wanted)
+
+    def _count(self, waiting: int) -> None:
+        """Raise TooMuchError if the walk has found too much. waiting: Files not handed to the readers."""
+        if len(self._entries) + self._seen + waiting > self._walk.entries_max:
+            raise TooMuchError("files", self.largest(lambda entry: 1))
 
     def _is_left_out(self, each: os.DirEntry[str], path: str) -> bool:
         """Check an entry of the directory at `path`, and remember that something was left out."""

@@ -225,6 +225,28 @@ def test_more_files_than_may_be_seen_do_not_hinder_the_restore(
     assert (stage.root / "many1").exists()
 
 
+def test_a_directory_of_any_number_of_names_is_not_listed_whole(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A command can make millions, and each took 250 bytes before the limit was noticed."""
+    for number in range(30):
+        (stage.root / f"many{number}").touch()
+    noted: list[str] = []
+    note = walking.Walker._note
+
+    def counted(self: walking.Walker, each: os.DirEntry[str], *others: Any) -> None:
+        noted.append(each.name)
+        note(self, each, *others)
+
+    monkeypatch.setattr(walking.Walker, "_note", counted)
+    with (
+        pytest.raises((walking.TooMuchError, NonoError)),
+        stage.recorded(limits=Limits(10, 1, entries_max=9)),
+    ):
+        pass
+    assert len(noted) == 9  # with the directory itself, one too many
+
+
 @pytest.fixture
 def in_memory() -> Iterator[Stage]:
     """Yield a stage where one file may have any number of extended attributes."""
