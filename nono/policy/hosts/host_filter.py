@@ -129,6 +129,9 @@ class HostFilter(NamedTuple):
         allowed = _exact_or_wildcard(self.allow or (), name, port, exact_only=literal is not None)
         if allowed is not None:
             return Allow(str(allowed), allowed.origin)
+        never = None if literal is None else self._judge_class(name, port, literal)
+        if never is not None and never.origin == BUILT_IN and never.hint is None:
+            return never  # no option opens it, so none is offered and nobody is asked
         if literal is not None and (self.allow is None or _first(self.allow, name, port) is not None):
             reason = f"host {name} is an address, which is reached only where it is granted by itself"
         else:

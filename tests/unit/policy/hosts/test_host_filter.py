@@ -127,6 +127,38 @@ def test_deny_beats_allow_only_at_its_own_port() -> None:
     assert isinstance(both.judge_name("a.example.com", 443), Allow)
 
 
+@pytest.mark.parametrize("hosts", [None, ("example.com",), ("*",)], ids=["no list", "a host", "every name"])
+@pytest.mark.parametrize(
+    ("address", "rule"),
+    [
+        ("169.254.1.1", "link-local"),
+        ("fe80::1", "link-local"),
+        ("100.100.100.200", "metadata"),
+        ("64:ff9b::a9fe:a9fe", "embedding"),
+        ("224.0.0.1", "unusable"),
+    ],
+)
+def test_an_address_that_no_option_opens_is_refused_without_one(
+    address: str, rule: str, hosts: tuple[str, ...] | None
+) -> None:
+    hosts_only = HostFilter(None) if hosts is None else allowing(*hosts)
+    refused = hosts_only.judge_name(address, 80)
+    assert isinstance(refused, Refuse)
+    assert (refused.rule, refused.origin, refused.hint) == (rule, "built in", None)
+    assert not refused.is_ungranted, "nobody is asked about it"
+    granted = allowing(f"[{address}]" if ":" in address else address).judge_addresses(address, 80, [address])
+    assert granted == refused, "the option would have changed nothing"
+
+
+@pytest.mark.parametrize("address", ["10.1.2.3", "93.184.215.14", "127.0.0.1"])
+def test_an_address_that_an_option_opens_is_refused_with_it(address: str) -> None:
+    refused = allowing("example.com").judge_name(address, 80)
+    assert isinstance(refused, Refuse)
+    assert refused.is_ungranted
+    assert f"--allow-domain {address}" in (refused.hint or "")
+    assert isinstance(allowing(address).judge_addresses(address, 80, [address]), Allow)
+
+
 @pytest.mark.parametrize("host", ["metadata.google.internal.", "METADATA.google", "169.254.169.254"])
 def test_a_metadata_host_is_denied_even_when_it_is_granted(host: str) -> None:
     verdict = allowing(host).judge_name(host, 80)
