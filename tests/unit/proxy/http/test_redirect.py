@@ -42,6 +42,8 @@ def test_a_place_of_the_route_is_reached_by_the_route(origin: Upstream, location
     [
         (AT_ROOT, "https://api.test:8443/items"),
         (AT_ROOT, "https://api.test:4433/items"),
+        (AT_ROOT, "http://api.test:443/items"),
+        (AT_ROOT, "https://me:pw@api.test/items"),
         (AT_ROOT, "https://api.test.evil.test/items"),
         (AT_ROOT, "https://api.test@evil.test/items"),
         (AT_ROOT, "http://api.test/items"),
