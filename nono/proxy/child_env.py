@@ -10,6 +10,7 @@ from nono.named_tuple import NamedTuple
 from nono.policy.environment.authority import ADDED_CERTIFICATES, CERTIFICATE_BUNDLES
 from nono.policy.hosts.no_proxy import NoProxyEntry
 
+WGET_SETTINGS = "SYSTEM_WGETRC"  # in place of /etc/wgetrc; ~/.wgetrc and options still come after it
 LOOPBACK_NO_PROXY = ("localhost", "127.0.0.1", "::1")
 
 

@@ -62,6 +62,9 @@ export GH_HOST="${AUTHORITY%:*}.:${AUTHORITY##*:}" GH_ENTERPRISE_TOKEN="$TOKEN"
 gh auth status >&2 && gh api user --jq .login
 """
 # Without site, which would look into the checkout that the environment is installed from.
+WGET = """
+wget -q -O user --header "Authorization: token $TOKEN" "https://$AUTHORITY/user" && grep -o canary user
+"""
 PIP = f"""
 PIP_INDEX_URL="https://x:$TOKEN@$AUTHORITY/simple/" PYTHONPATH={PACKAGES} {BIN}/python -S -m pip install \
     --quiet --disable-pip-version-check --no-cache-dir --no-compile --retries 0 --target . {PACKAGE} &&
@@ -144,6 +147,15 @@ GIT = Tool(
     verifies_late=True,  # with GnuTLS, which Debian builds it with
 )
 GH_TOOL = Tool("gh", GH, github, f"token {KEY}", "canary", "github", {"credential_format": "token {}"})
+WGET_TOOL = Tool(
+    "wget",
+    WGET,
+    github,
+    f"token {KEY}",
+    "canary",
+    entry={"credential_format": "token {}"},
+    verifies_late=True,  # as git does
+)
 NPM_TOOL = Tool("npm", NPM, index(npm_pages, f"Bearer {KEY}"), f"Bearer {KEY}")
 CARGO_TOOL = Tool("cargo", CARGO, index(cargo_pages, KEY), KEY, entry={"credential_format": "{}"})
 WITH_HELPER = replace(GIT, name="git with a credential helper", script=PUSH)
@@ -151,6 +163,7 @@ TOOLS = [
     GIT,
     WITH_HELPER,
     GH_TOOL,
+    WGET_TOOL,
     Tool("pip", PIP, index(python_pages, basic(BASIC_KEY)), basic(BASIC_KEY), entry=BASIC, key=BASIC_KEY),
     Tool("uv", UV, index(python_pages, basic(BASIC_KEY)), basic(BASIC_KEY), entry=BASIC, key=BASIC_KEY),
     NPM_TOOL,

@@ -11,7 +11,7 @@ from nono import paths
 from nono.errors import reason_of
 from nono.named_tuple import NamedTuple
 from nono.policy.hosts.proxy_settings import ProxySettings
-from nono.proxy.child_env import trust_env
+from nono.proxy.child_env import WGET_SETTINGS, trust_env
 from nono.proxy.handshake.alpn import HTTP1, HTTP2, HTTP2_AT_NEED, Alpn
 from nono.proxy.tls.leaf import Leaf
 
@@ -123,7 +123,8 @@ def trusted_authority(
                 host, HTTP1 if http1_only(host) else usual, x25519=x25519
             ),
             written,
-            trust_env(bundle.pem, bundle.added, bundle.truststore, settings.ca_env_vars, environ),
+            trust_env(bundle.pem, bundle.added, bundle.truststore, settings.ca_env_vars, environ)
+            | {WGET_SETTINGS: bundle.wgetrc},
         )
 
 

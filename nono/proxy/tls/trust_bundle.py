@@ -19,6 +19,7 @@ from nono.private_dir import open_private_dir
 BUNDLE = "intercept-ca.pem"
 ADDED = "intercept-ca-added.pem"
 TRUSTSTORE = "intercept-ca.jks"
+WGETRC = "intercept-wgetrc"
 
 _MAX_FILE_BYTES = 16 * 1024 * 1024  # distributions ship a quarter of a megabyte
 _ROOT_FILES = (
@@ -47,11 +48,12 @@ class TrustBundle(NamedTuple):
     pem: str
     added: str  # for clients that bring roots of their own and add these
     truststore: str | None  # for Java
+    wgetrc: str  # settings of wget, which with GnuTLS reads no variable for certificates
     warnings: tuple[str, ...]
 
     @property
     def files(self) -> tuple[str, ...]:
-        return tuple(filter(None, (self.pem, self.added, self.truststore)))
+        return tuple(filter(None, (self.pem, self.added, self.truststore, self.wgetrc)))
 
 
 class Roots(NamedTuple):
@@ -132,12 +134,14 @@ def trust_bundle(
         certificates = [*blocks, session_ca_pem.strip()]
         _write(directory_fd, BUNDLE, b"\n".join([*certificates, b""]))
         _write(directory_fd, ADDED, b"\n".join([*added, session_ca_pem.strip(), b""]))
+        pem, wgetrc = join(directory, BUNDLE), join(directory, WGETRC)
+        _write(directory_fd, WGETRC, b"ca_certificate = %b\n" % os.fsencode(pem))
         if java:
             _write(directory_fd, TRUSTSTORE, truststore or _truststore_of(certificates))
         java_file = join(directory, TRUSTSTORE) if java else None
-        yield TrustBundle(join(directory, BUNDLE), join(directory, ADDED), java_file, warnings)
+        yield TrustBundle(pem, join(directory, ADDED), java_file, wgetrc, warnings)
     finally:
-        for name in (BUNDLE, ADDED, TRUSTSTORE):
+        for name in (BUNDLE, ADDED, TRUSTSTORE, WGETRC):
             with suppress(FileNotFoundError):
                 os.unlink(name, dir_fd=directory_fd)
         os.close(directory_fd)

@@ -46,6 +46,7 @@ TRUST_VARIABLES = (
     "npm_config_cafile",
     "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH",
     "JAVA_TOOL_OPTIONS",
+    "SYSTEM_WGETRC",
 )
 WITHOUT_TRUST = ("env", *(f"--unset={name}" for name in TRUST_VARIABLES))
 _ENVIRONMENT = "environment"

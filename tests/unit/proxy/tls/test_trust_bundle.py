@@ -21,6 +21,7 @@ from nono.proxy.tls.trust_bundle import (
     ADDED,
     BUNDLE,
     TRUSTSTORE,
+    WGETRC,
     RootPlaces,
     TrustBundle,
     clients_bundles,
@@ -268,7 +269,7 @@ def test_the_files_are_read_only_in_a_directory_of_this_user_alone(
         with trust_bundle(
             str(tmp_path / "d"), SESSION.certificate_pem, inherited=None, java=True, places=places
         ) as bundle:
-            assert modes(bundle) == [0o700, 0o400, 0o400, 0o400]
+            assert modes(bundle) == [0o700, 0o400, 0o400, 0o400, 0o400]
     finally:
         os.umask(before)
 
@@ -279,7 +280,7 @@ def test_nothing_is_left_when_the_block_is_left(tmp_path: Path, places: RootPlac
         with trust_bundle(
             str(tmp_path / "d"), SESSION.certificate_pem, inherited=None, java=java, places=places
         ) as bundle:
-            made = {BUNDLE, ADDED, TRUSTSTORE} if java else {BUNDLE, ADDED}
+            made = {BUNDLE, ADDED, WGETRC} | ({TRUSTSTORE} if java else set())
             assert {*os.listdir(tmp_path / "d")} == made
             assert (bundle.truststore is not None) is java
             raise KeyboardInterrupt
