@@ -169,6 +169,38 @@ def test_events_come_as_they_are_written(sandbox: NonoRun) -> None:
             assert follower.wait(TIMEOUT_S) == 0
 
 
+# Says when it follows the events, then prints them as they come.
+FOLLOW = (
+    "import http.client, socket, sys\n"
+    "connection = http.client.HTTPConnection('nono')\n"
+    "connection.sock = socket.socket(socket.AF_UNIX)\n"
+    "connection.sock.connect(sys.argv[1])\n"
+    "connection.request('GET', '/v1/events', None, {'Authorization': 'Bearer ' + sys.argv[2]})\n"
+    "response = connection.getresponse()\n"
+    "print(response.status, response.getheader('Content-Type'), flush=True)\n"
+    "for line in response: print(line.decode(), end='', flush=True)\n"
+)
+
+
+def test_a_stream_of_events_ends_with_the_command(sandbox: NonoRun) -> None:
+    with session(sandbox) as (run, record):
+        key = key_of(sandbox, record["session_id"])
+        path = directory(sandbox.user) / f"{record['session_id']}.sock"
+        argv = sandbox.user.command([sys.executable, "-I", "-c", FOLLOW, str(path), key])
+        with fork_server.start(
+            argv, env=sandbox.user.environment(), stdout=subprocess.PIPE, text=True
+        ) as follower:
+            assert follower.stdout is not None
+            assert follower.stdout.readline() == "200 application/x-ndjson\n"
+            refused(run)
+            event = json.loads(follower.stdout.readline())
+            assert (event["type"], event["event"]["target"]) == ("network", "other.test")
+            run.communicate(timeout=TIMEOUT_S)
+            assert "session_ended" not in follower.stdout.read()
+            assert follower.wait(TIMEOUT_S) == 0
+    assert "session_ended" in nono(sandbox, "logs", "--json", "web").stdout
+
+
 def test_a_run_without_a_loop_has_no_socket(sandbox: NonoRun) -> None:
     script = "echo up; read line"
     argv = sandbox.argv(["sh", "-c", script], profile={}, flags=["--name=plain", "--namespaces=off"])
