@@ -22,7 +22,7 @@ def scope(learning: LearnPlan) -> list[str]:
     written = [places.workdir, *(grant.path for grant in learning.watched if grant.access.writes)]
     kept_out = sum(is_within(path, home) for path in learning.kept_out)
     lines = [
-        "  [nono] The command is watched in a sandbox wider than the one it will get. It may",
+        "  [nono] The command is watched in a wider sandbox than it will get. It may",
         "  [nono]   read   programs and settings of this machine that everybody may read,",
         f"  [nono]          and the hidden files in {places.home}, but not {kept_out} paths",
         "  [nono]          that are sensitive or look like it, ~/.ssh among them;",

@@ -214,6 +214,10 @@ def reason(end: End) -> str:
     return f"nono failed{detail}"
 
 
+# A terminal of the command's own sends these past the supervisor.
+_TYPED = {"SIGINT": "Ctrl-C", "SIGQUIT": "Ctrl-\\"}
+
+
 def _signalled(end: End, detail: str) -> str:
     match end.by:
         case ends.ITSELF:
@@ -221,7 +225,9 @@ def _signalled(end: End, detail: str) -> str:
         case ends.KERNEL:
             return f"{end.signal}{detail}"
         case None:
-            return f"{end.signal}, sent by somebody whom the kernel does not name"
+            typed = _TYPED.get(end.signal or "")
+            somebody = "somebody whom the kernel does not name"
+            return f"{end.signal}, by {typed} or {somebody}" if typed else f"{end.signal}, sent by {somebody}"
         case by:
             return f"{end.signal}, sent by {one_line(by)}"
 

@@ -49,6 +49,8 @@ def test_a_person_agrees_to_what_is_said_of_the_home_and_the_network(network: Ne
         kept_out=("/home/ada/.ssh", "/home/ada/.netrc", "/etc/shadow"),
         inherited=(),
     )
-    text = "\n".join(scope(cast("LearnPlan", learning)))
+    lines = scope(cast("LearnPlan", learning))
+    assert max(map(len, lines)) <= 80
+    text = "\n".join(lines)
     assert "the hidden files in /home/ada, but not 2 paths" in text
     assert ("reach  every public host" in text) == (network is NetworkMode.PROXY)

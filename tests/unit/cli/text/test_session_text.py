@@ -106,6 +106,8 @@ def test_a_narrow_terminal_shows_commands_rather_than_what_inspect_tells() -> No
         (End("exit"), "the command exited"),
         (End("signal", "SIGTERM", "sh (pid 1, uid 0)"), "SIGTERM, sent by sh (pid 1, uid 0)"),
         (End("signal", "SIGKILL"), "SIGKILL, sent by somebody whom the kernel does not name"),
+        (End("signal", "SIGINT"), "SIGINT, by Ctrl-C or somebody whom the kernel does not name"),
+        (End("signal", "SIGINT", "sh (pid 1, uid 0)"), "SIGINT, sent by sh (pid 1, uid 0)"),
         (End("signal", "SIGSEGV", "the command itself"), "SIGSEGV, for what the command did"),
         (End("not_started", detail="no such file"), "the command was not started: no such file"),
         (
