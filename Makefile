@@ -58,7 +58,7 @@ test-confined: $(COMPILED) ## run the tests of the boundary on hosts that refuse
 	@PYTHONPATH=tests $(BIN)/python -m confined $(HOST:%=--host=%) $(TESTS)
 
 test-long: $(COMPILED) ## races and fuzzing with the full counts: minutes
-	@NONO_TEST_LONG=1 $(BIN)/python -m pytest -m "slow or not slow" tests/attacks tests/unit tests/scenarios tests/e2e/test_agents.py tests/e2e/test_interactive_agents.py tests/e2e/test_login_capture.py tests/e2e/test_google_login.py tests/e2e/test_copilot_login.py tests/e2e/test_many_agents.py tests/e2e/test_launch.py tests/e2e/test_intercepted_tools.py tests/workday
+	@NONO_TEST_LONG=1 $(BIN)/python -m pytest -m "slow or not slow" tests/attacks tests/unit tests/scenarios tests/e2e/test_agents.py tests/e2e/test_interactive_agents.py tests/e2e/test_login_capture.py tests/e2e/test_google_login.py tests/e2e/test_copilot_login.py tests/e2e/test_many_agents.py tests/e2e/test_launch.py tests/e2e/test_intercepted_tools.py tests/e2e/test_intercepted_languages.py tests/workday
 
 soak: $(COMPILED) ## ten minutes of every kind of client (NONO_SOAK_S), and bodies of 4 GiB
 	@NONO_SOAK_S=$${NONO_SOAK_S:-600} NONO_TEST_LONG=1 $(BIN)/python -m pytest -s tests/soak

@@ -1,4 +1,7 @@
-"""K1, K2: nothing that changes while it is judged gets through, in ten thousand tries each or more."""
+"""K1, K2: nothing that changes while it is judged gets through, in ten thousand tries each or more.
+
+The second user of .ci/run has half as many.
+"""
 
 from __future__ import annotations
 

@@ -20,7 +20,6 @@ from support.clients.intercepted import (
     WITHOUT_TRUST,
     Intercepted,
     as_ordinary_user,
-    by_user,
     reasons,
     with_key,
 )
@@ -30,7 +29,6 @@ from support.running.builds import Builds
 from support.servers.http1 import upstream
 
 SOURCES = Path(clients.__file__).parent
-LANGUAGES = ("go", "java")
 # One request is not worth more: a JVM spends most of its time compiling, and threads wait for each other.
 QUICK = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
 
@@ -58,7 +56,8 @@ def compiled(language: str, project: Path, builds: Builds) -> list[str]:
     return ["java", *QUICK, "-cp", str(project / "classes"), "InterceptClient"]
 
 
-each_language = pytest.mark.parametrize("language", LANGUAGES)
+# Go compiles net/http in half a minute of CPU time; gh, in test_intercepted_tools.py, is a Go program too.
+each_language = pytest.mark.parametrize("language", [pytest.param("go", marks=pytest.mark.slow), "java"])
 
 
 @dataclass(frozen=True)
@@ -82,7 +81,8 @@ def scene(made: Stage, language: str, builds: Builds) -> Iterator[Scene]:
         yield Scene(argv, Intercepted(made, server, "service", "TOKEN"))
 
 
-@by_user("language", LANGUAGES, ["go"])
+@as_ordinary_user
+@each_language
 def test_the_phantom_becomes_the_key_of_an_answered_call(scene: Scene) -> None:
     run = scene.run()
     assert (run.exit_code, run.stdout.strip()) == (0, "ok"), run.stderr
