@@ -11,6 +11,7 @@ from nono.proxy.usage.json_picker import FLAT, PLAIN
 
 MAX_TEXT_BYTES = 96  # kept of each text: its beginning, up to the first escape
 MAX_KEPT_BYTES = 64 * 1024  # kept of one member, or one item of a list, with its texts shortened
+MAX_HELD_BYTES = 2 * MAX_KEPT_BYTES  # of all members, until the object ends
 
 # Kept unchanged: short texts without escapes, and everything that is neither text nor bracket.
 _SHORT = re.compile(rb'(?:[^"{}\[\]]++|"[^"\\]{0,%d}+")*+' % MAX_TEXT_BYTES)
@@ -51,13 +52,16 @@ class OutlineReader:
     """Reads one JSON object without validating it: malformed text yields the outline of what it resembles."""
 
     __slots__ = (
-        "_answers", "_count", "_depth", "_escaped", "_is_cut", "_keeps", "_kept", "_key", "_last", "_levels",
-        "_outline", "_quoted", "_room", "_wanted", "_where",
+        "_answers", "_count", "_depth", "_escaped", "_held", "_held_bytes", "_is_cut", "_keeps", "_kept",
+        "_key", "_last", "_levels", "_quoted", "_room", "_wanted", "_where",
     )  # fmt: skip
 
     def __init__(self, wanted: Wanted) -> None:
         self._wanted = wanted
-        self._outline: Outline = {}
+        # Of each member its text, and of each list that of its last item. Objects would take twenty times as
+        # much, for as long as a client likes.
+        self._held: dict[str, bytes | Listed] = {}
+        self._held_bytes = 0
         self._where: Literal["start", "root", "list", "inside", "over"] = "start"
         self._levels = 0  # open objects whose members count as members of the root
         self._key: str | None = None  # of the member whose value follows; None before a key
@@ -91,7 +95,12 @@ class OutlineReader:
     @property
     def outline(self) -> Outline | None:
         """The outline; None until the object has ended."""
-        return self._outline if self._where == "over" else None
+        if self._where != "over":
+            return None
+        return {
+            name: held._replace(last=_parsed(held.last)) if isinstance(held, Listed) else _parsed(held)
+            for name, held in self._held.items()
+        }
 
     def _in_text(self, piece: bytes, start: int) -> int:
         end = _end_of_text(piece, start + 1 if self._escaped else start)
@@ -152,7 +161,7 @@ class OutlineReader:
     def _in_root(self, token: bytes) -> None:
         match token:
             case b":":
-                key = self._taken()
+                key = _parsed(self._taken())
                 self._key = key if isinstance(key, str) else ""
                 self._begin(keeps=self._key in self._wanted.kept)
             case b"{" if self._key in self._wanted.transparent:
@@ -181,7 +190,7 @@ class OutlineReader:
                 self._keep(token)
             case b"]":
                 assert self._key is not None
-                self._outline[self._key] = Listed(self._count or 0, _parsed(self._last), self._answers)
+                self._held[self._key] = Listed(self._count or 0, self._hold(self._last), self._answers)
                 self._where, self._count = "root", None
                 self._begin(keeps=False)
 
@@ -197,8 +206,15 @@ class OutlineReader:
 
     def _end_of_member(self) -> None:
         if self._key in self._wanted.kept and self._kept:
-            self._outline[self._key] = self._taken()
+            self._held[self._key] = self._hold(self._taken())
         self._next_member()
+
+    def _hold(self, raw: bytes) -> bytes:
+        """Return `raw`, to be held until the object ends; nothing if too much is held already."""
+        if self._held_bytes + len(raw) > MAX_HELD_BYTES:
+            return b""
+        self._held_bytes += len(raw)
+        return raw
 
     def _next_member(self) -> None:
         self._key = None
@@ -208,11 +224,11 @@ class OutlineReader:
         self._keeps, self._is_cut = keeps, False
         self._kept.clear()
 
-    def _taken(self) -> Any:
-        """Return the kept text as JSON; None if it is too long or malformed."""
+    def _taken(self) -> bytes:
+        """Return the kept text; nothing if it is too long."""
         raw = b"" if self._is_cut else bytes(self._kept)
         self._begin(keeps=False)
-        return _parsed(raw)
+        return raw
 
 
 def _end_of_text(piece: bytes, start: int) -> int:
@@ -235,6 +251,7 @@ def _is_escaped(piece: bytes, at: int, start: int) -> bool:
 
 
 def _parsed(raw: bytes) -> Any:
+    """Return what the JSON stands for; None if there is none, or it is malformed."""
     try:
         return json.loads(raw.decode("utf-8", "replace")) if raw else None
     except (ValueError, RecursionError):

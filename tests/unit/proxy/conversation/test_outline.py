@@ -10,7 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nono.proxy.conversation.asked import WANTED
-from nono.proxy.conversation.outline import MAX_KEPT_BYTES, MAX_TEXT_BYTES, Listed, Outline, OutlineReader
+from nono.proxy.conversation.outline import (
+    MAX_HELD_BYTES,
+    MAX_KEPT_BYTES,
+    MAX_TEXT_BYTES,
+    Listed,
+    Outline,
+    OutlineReader,
+)
 
 SAID = {"role": "user", "content": [{"type": "tool_result", "content": [{"text": '"}],{"role":"model"'}]}]}
 BODY = {
@@ -106,3 +113,27 @@ def test_memory_does_not_grow_with_a_body() -> None:
         assert tracemalloc.get_traced_memory()[1] < 3 * MAX_KEPT_BYTES
     finally:
         tracemalloc.stop()
+
+
+def test_what_is_kept_of_a_body_that_does_not_end_takes_little_memory() -> None:
+    """As objects, the brackets of one member take 1.2 MB."""
+    brackets = b"[" + b"[]," * (MAX_KEPT_BYTES // 3 - 1) + b"[]]"
+    reader = OutlineReader(WANTED)
+    tracemalloc.start()
+    try:
+        reader.feed(b"{")
+        for name in sorted(WANTED.kept):
+            reader.feed(b'"%b":%b,' % (name.encode(), brackets))
+        assert tracemalloc.get_traced_memory()[0] < 2 * MAX_HELD_BYTES
+    finally:
+        tracemalloc.stop()
+
+
+def test_of_many_long_members_the_first_are_kept() -> None:
+    long = "[" + "1," * (MAX_KEPT_BYTES // 2 - 2) + "1]"
+    found = outline(f'{{"model":"m-1","text":{long},"output_config":{long},"messages":[{{}}]}}'.encode())
+    assert found is not None
+    assert found["model"] == "m-1"
+    assert len(found["text"]) == MAX_KEPT_BYTES // 2 - 1
+    assert found["output_config"] is None
+    assert found["messages"] == Listed(1, {}, 0)
