@@ -5,9 +5,11 @@ from __future__ import annotations
 import binascii
 import json
 import struct
+import tracemalloc
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -71,13 +73,19 @@ def _message(headers: bytes, payload: bytes) -> bytes:
     return struct.pack(">3I", length, len(headers), 0) + headers + payload + bytes(4)
 
 
-@given(st.lists(st.tuples(st.binary(max_size=9), st.binary(max_size=20), st.booleans()), max_size=5), _cuts)
+@given(
+    st.lists(st.tuples(st.binary(max_size=9), st.binary(max_size=20), st.booleans()), max_size=5),
+    st.sampled_from([":", ": "]),
+    _cuts,
+)
 def test_the_text_of_a_message_is_what_was_put_in(
-    sent: list[tuple[bytes, bytes, bool]], cuts: list[int]
+    sent: list[tuple[bytes, bytes, bool]], colon: str, cuts: list[int]
 ) -> None:
     stream, expected = b"", list[bytes]()
     for headers, text, is_wrapped in sent:
-        wrapped = json.dumps({"bytes": binascii.b2a_base64(text).decode()}, separators=(",", ":")).encode()
+        coded = binascii.b2a_base64(text).decode()
+        text_of_object = json.dumps({"bytes": coded, "p": "abc"}, separators=(",", colon))
+        wrapped = text_of_object.replace("/", "\\/").encode()
         stream += _message(headers, wrapped if is_wrapped else b" " + text)
         if text or not is_wrapped:
             expected.append(text if is_wrapped else b" " + text)
@@ -93,3 +101,16 @@ def test_no_message_beyond_the_limit_is_waited_for_and_nothing_is_read_after_it(
         assert reading.feed(struct.pack(">3I", MAX_MESSAGE_BYTES + excess, 0, 0)) == []
         assert reading.is_broken is is_broken
     assert reading.feed(_message(b"", b"{}")) == []
+
+
+@pytest.mark.parametrize("begins", [b"", b'{"bytes":"'], ids=["bare", "wrapped"])
+def test_a_message_that_does_not_end_takes_little_memory(begins: bytes) -> None:
+    reading = AwsEventStream()
+    tracemalloc.start()
+    try:
+        reading.feed(struct.pack(">3I", MAX_MESSAGE_BYTES, 0, 0) + begins)
+        for _ in range(MAX_MESSAGE_BYTES // 4096 - 1):
+            assert reading.feed(b"A" * 4096)
+        assert tracemalloc.get_traced_memory()[0] < 4096
+    finally:
+        tracemalloc.stop()
