@@ -14,6 +14,7 @@ from nono.credentials.values.tripwire import tripwire_for
 from nono.policy.schema.route_rules import Inject
 from nono.proxy.exchange import context
 from nono.proxy.exchange.held import HeldBytes
+from nono.proxy.http.content_coding import BROTLI_TABLES_BYTES
 from nono.secret import Secret
 from support.proxy.http2_stage import KEY, h2_stage
 from support.proxy.thread import PHANTOM, TIMEOUT_S, Client, ProxyUnderTest, a_route, proxy, wait_until
@@ -21,7 +22,8 @@ from support.servers.http1 import Gone, Received, upstream
 from support.servers.http2 import Stream
 
 WINDOW = 1 << 20
-WINDOWS = 2  # that there is memory for
+WINDOWS = 2  # that there is memory for, and for the tables beside them
+MEMORY = WINDOWS * (WINDOW + BROTLI_TABLES_BYTES)
 _COMPRESSOR = brotli.Compressor(quality=5, lgwin=20)
 START = _COMPRESSOR.process(bytes(WINDOW)) + _COMPRESSOR.flush()
 REST = _COMPRESSOR.finish()
@@ -32,7 +34,7 @@ LEFT = ("client", "the client went away")
 
 @pytest.fixture(autouse=True)
 def limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(context, "MAX_DECODING_BYTES", WINDOWS * WINDOW)
+    monkeypatch.setattr(context, "MAX_DECODING_BYTES", MEMORY)
 
 
 def searched() -> StaticCredential:
@@ -49,7 +51,7 @@ def is_full(running: ProxyUnderTest) -> bool:
 
 
 def is_free(running: ProxyUnderTest) -> bool:
-    return budget(running).free == WINDOWS * WINDOW
+    return budget(running).free == MEMORY
 
 
 def failures(running: ProxyUnderTest) -> list[tuple[object, object]]:

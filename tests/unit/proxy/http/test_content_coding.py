@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import gzip
 import random
+import resource
 import sys
 import tracemalloc
 import zlib
 from collections.abc import Callable
 from contextlib import suppress
 from itertools import pairwise
+from pathlib import Path
 
 import brotli
 import pytest
@@ -18,7 +20,7 @@ from hypothesis import strategies as st
 
 from nono.proxy.exchange.held import HeldBytes
 from nono.proxy.http.coded_streams import MAX_OUTPUT_BYTES, ContentCodingError
-from nono.proxy.http.content_coding import DecoderMemoryError, decoder
+from nono.proxy.http.content_coding import BROTLI_TABLES_BYTES, DecoderMemoryError, decoder
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -183,8 +185,8 @@ def _brotli_start(window_log: int) -> bytes:
 
 
 @pytest.mark.parametrize("window_log", range(10, 25))
-def test_a_brotli_body_takes_the_window_that_it_announces(window_log: int) -> None:
-    window = 1 << window_log
+def test_a_brotli_body_takes_the_window_that_it_announces_and_its_tables(window_log: int) -> None:
+    window = (1 << window_log) + BROTLI_TABLES_BYTES
     for free in (window, window - 1):
         budget = HeldBytes(free)
         coding = decoder(b"br", budget)
@@ -197,6 +199,67 @@ def test_a_brotli_body_takes_the_window_that_it_announces(window_log: int) -> No
                 list(coding.feed(_brotli_start(window_log)))
         coding.close()
         assert budget.free == free
+
+
+class _Bits:
+    """Writes a Brotli stream (RFC 7932), the lowest bit of each octet first."""
+
+    def __init__(self) -> None:
+        self._value = self._size = 0
+
+    def put(self, value: int, size: int) -> None:
+        self._value |= value << self._size
+        self._size += size
+
+    def put_code_of_one(self, symbol: int, size: int) -> None:
+        """Write a simple prefix code with one symbol (section 3.4)."""
+        self.put(0b0001, 4)
+        self.put(symbol, size)
+
+    def put_256(self) -> None:
+        """Write a number of block types or trees (section 9.2)."""
+        self.put(0b1111, 4)
+        self.put(127, 7)
+
+    def octets(self) -> bytes:
+        return self._value.to_bytes((self._size + 7) // 8, "little")
+
+
+def _brotli_tables() -> bytes:
+    """Return the head of a meta-block with 256 prefix codes for each alphabet, in a window of 64 KiB."""
+    bits = _Bits()
+    bits.put(0, 4)  # WBITS, ISLAST, MNIBBLES
+    bits.put(0xFFFF, 16)
+    bits.put(0, 1)
+    for _ in range(3):
+        bits.put_256()
+        bits.put_code_of_one(0, 9)
+        bits.put_code_of_one(0, 5)
+        bits.put(0, 2)
+    bits.put(0, 6 + 2 * 256)  # NPOSTFIX, NDIRECT, context modes
+    for _ in range(2):  # context maps
+        bits.put_256()
+        bits.put(0, 1)
+        bits.put_code_of_one(255, 8)
+        bits.put(0, 1)
+    for count, size in ((256, 8), (256, 10), (255, 6)):  # one code is missing, so that nothing is decoded yet
+        for _ in range(count):
+            bits.put_code_of_one(0, size)
+    return bits.octets()
+
+
+def test_the_prefix_codes_of_brotli_take_no_more_than_is_counted_for_them() -> None:
+    bodies, before = 40, _resident_bytes()
+    budget = HeldBytes(1 << 30)
+    decoders = [coding for _ in range(bodies) if (coding := decoder(b"br", budget)) is not None]
+    for coding in decoders:
+        assert list(coding.feed(_brotli_tables())) == []
+    taken = _resident_bytes() - before
+    assert bodies * (512 << 10) < taken < (1 << 30) - budget.free
+
+
+def _resident_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 
 
 def test_a_zstd_body_takes_what_it_has_put_out_up_to_its_window() -> None:
