@@ -54,6 +54,8 @@ def ignore(_: object) -> None:
 MAX_HELD_IN_ALL_BYTES = 64 * 1024 * 1024
 MAX_NEAR_ANSWERS = 3  # with a long beginning of a secret, which only a sender who knows it can write
 MAX_HTTP2_UPSTREAMS = 256  # upstream connections of HTTP/2 clients, whose streams cost them no descriptor
+# Of all HTTP/2 clients. Each keeps its head, up to 64 KiB, and as much again of what is read of its bodies.
+MAX_HTTP2_STREAMS = 1024
 MAX_OWED_BYTES = 256 * 1024 * 1024  # received over HTTP/2 and not passed on yet, beyond one window each
 MAX_DECODING_BYTES = 256 * 1024 * 1024  # the windows of the decoders of compressed bodies
 MAX_CAPTURING = 8  # login answers parsed at once, each up to 1 MiB plus its objects
@@ -114,6 +116,7 @@ class ProxyContext:
     tunnel_ends: ConnectionSet = field(default_factory=ConnectionSet)  # the upstream ends of tunnels
     held: HeldBytes = field(default_factory=lambda: HeldBytes(MAX_HELD_IN_ALL_BYTES))
     http2_places: anyio.Semaphore = field(default_factory=lambda: anyio.Semaphore(MAX_HTTP2_UPSTREAMS))
+    http2_streams: anyio.Semaphore = field(default_factory=lambda: anyio.Semaphore(MAX_HTTP2_STREAMS))
     http2_held: HeldBytes = field(default_factory=lambda: HeldBytes(MAX_OWED_BYTES))
     decoding: HeldBytes = field(default_factory=lambda: HeldBytes(MAX_DECODING_BYTES))
     outbox: Outbox = field(default_factory=Outbox)

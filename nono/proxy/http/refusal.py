@@ -243,6 +243,15 @@ def too_many_connections(limit: int) -> Refusal:
     return Refusal(503, f"the proxy already serves {limit} connections", closes=True)
 
 
+def too_many_streams(limit: int, host: str) -> Refusal:
+    return Refusal(
+        503,
+        f"the proxy already carries {limit} requests over HTTP/2",
+        host,
+        hint="send it again when others have ended",
+    )
+
+
 def another_user() -> Refusal:
     return Refusal(
         403,

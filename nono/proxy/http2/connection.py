@@ -6,6 +6,9 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from typing import Protocol, cast
 
+import anyio
+
+from nono.proxy.exchange import context as shared
 from nono.proxy.exchange.context import ProxyContext
 from nono.proxy.http import refusal
 from nono.proxy.http.message import Header, MessageError, RequestHead
@@ -188,6 +191,9 @@ class Http2Connection(asyncio.Protocol):
         match verdict:
             case Refused(entry, answer):
                 self._answer(stream_id, head, entry, answer, heard_all=ended)
+            case Forward() if not self._takes_place():
+                answer = refusal.too_many_streams(shared.MAX_HTTP2_STREAMS, verdict.origin.host)
+                self._answer(stream_id, head, verdict.entry, answer, heard_all=ended)
             case Forward():
                 self._last = (verdict.hosts, verdict.origin.host, verdict.origin.port)
                 exchange = Http2Exchange(self._context, self, stream_id, head, verdict)
@@ -201,6 +207,18 @@ class Http2Connection(asyncio.Protocol):
             case Tunnel() | Intercept():
                 raise AssertionError("nothing inside a CONNECT is tunnelled")
 
+    def _takes_place(self) -> bool:
+        """Return True if all clients together have room for one more exchange, whose place is then taken."""
+        try:
+            self._context.http2_streams.acquire_nowait()
+        except anyio.WouldBlock:
+            return False
+        return True
+
+    def _forget(self, stream_id: int) -> None:
+        if isinstance(self._streams.pop(stream_id, None), Http2Exchange):
+            self._context.http2_streams.release()
+
     def _malformed(self) -> Entry:
         return Entry("connect_intercept", self._inside.host, self._inside.port, "")
 
@@ -210,6 +228,7 @@ class Http2Connection(asyncio.Protocol):
         if stream_id in self._streams:
             heard_all = self.session.heard_all(stream_id)
             self.session.settle(stream_id)
+            self._forget(stream_id)
             self._answer(stream_id, head, entry, answer, heard_all=heard_all)
 
     def _answer(
@@ -233,7 +252,7 @@ class Http2Connection(asyncio.Protocol):
 
     def exchange_over(self, stream_id: int) -> None:
         self.session.settle(stream_id)
-        self._streams.pop(stream_id, None)
+        self._forget(stream_id)
         if not self._streams:
             self._close_soon()
 

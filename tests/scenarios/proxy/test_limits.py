@@ -427,3 +427,60 @@ def test_all_clients_together_take_few_connections(monkeypatch: pytest.MonkeyPat
         one.flush()
         goes_on.set()
         assert other.get(fields=[KEY]).status == 200
+
+
+def test_all_clients_together_have_few_requests_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(context, "MAX_HTTP2_STREAMS", 3)
+    goes_on = threading.Event()
+
+    def slow(stream: Stream) -> None:
+        goes_on.wait(TIMEOUT_S)
+        stream.respond()
+
+    with h2_stage(slow) as (stage, server), stage.client() as one, stage.client() as other:
+        asked = [(one, one.request(fields=[KEY])), (one, one.request(fields=[KEY]))]
+        one.ping()  # both are there
+        asked.append((other, other.request(fields=[KEY])))
+        server.received(3)
+        refused = other.get(fields=[KEY])
+        assert (refused.status, refused.values("retry-after")) == (503, ["1"])
+        own_key = ("authorization", "Bearer made-up")
+        assert other.get(fields=[own_key]).status == 401  # only what would be sent takes a place
+        denied = [event["reason"] for event in stage.proxy.recording.network if event["decision"] == "deny"]
+        assert denied[0] == "the proxy already carries 3 requests over HTTP/2"
+        # What ends gives its place back, however it ends.
+        client, number = asked.pop()
+        client.h2.reset_stream(number)
+        client.flush()
+        client.ping()
+        asked.append((one, one.request(fields=[KEY])))
+        server.received(4)
+        assert one.get(fields=[KEY]).status == 503
+        goes_on.set()
+        assert {client.answer(number).status for client, number in asked} == {200}
+        assert [other.get(fields=[KEY]).status for _ in range(4)] == [200] * 4
+
+
+@pytest.mark.parametrize("is_refused", [False, True])
+def test_a_connection_that_ends_gives_the_places_of_its_requests_back(
+    monkeypatch: pytest.MonkeyPatch, *, is_refused: bool
+) -> None:
+    monkeypatch.setattr(context, "MAX_HTTP2_STREAMS", 2)
+
+    def handler(stream: Stream) -> None:
+        if stream.path == b"/slow" and is_refused:
+            with suppress(OSError):
+                stream.connection.transport.shutdown(socket.SHUT_RDWR)
+        elif stream.path != b"/slow":
+            stream.respond()
+
+    with h2_stage(handler) as (stage, server), stage.client() as other:
+        with stage.client() as client:
+            numbers = [client.request("/slow", method="POST", fields=[KEY]) for _ in range(2)]
+            if is_refused:
+                assert {client.answer(number).status for number in numbers} == {502}
+            else:
+                server.received(2)
+        streams = stage.proxy.running.serving().context.http2_streams
+        wait_until(lambda: streams.value == 2)
+        assert other.get(fields=[KEY]).status == 200
