@@ -92,8 +92,10 @@ _FILE_SYSTEMS = tuple(
     Rule("ioctl", (Masked(1, _INT_MASK, request),)) for request in (*SUBVOLUMES, *VERITY_AND_ENCRYPTION)
 )
 
-# From Linux 6.18 a handle opens the namespaces of other programs, in which their owner has all capabilities.
-_HANDLES = (Rule("open_by_handle_at"),)
+# In a user namespace of another program its owner has all capabilities. From Linux 6.18 a handle opens one;
+# in 6.12 to 6.18 a request of ioctl(2) hands them out, by too few bits to refuse it (ADR 26); and so may
+# a program outside. Container engines also refuse to enter them.
+_NAMESPACES = (Rule("open_by_handle_at"), Rule("setns"))
 
 # Where kernel.perf_event_paranoid is 0 or less, an event of a whole CPU or of a cgroup samples the stacks of
 # all processes, and Landlock does not check it. Events of single processes need the right to trace them.
@@ -108,7 +110,7 @@ _NEW_FILE_SYSTEMS = (Rule("fsopen"),)
 
 _WHATEVER_THE_NETWORK = (
     *(*_LIMITS_OF_OTHERS, *_PRIORITY_OF_GROUPS, *_KEYS, *_TYPING, *_DEAD_TERMINALS),
-    *(*_STALLING, *_LEASES, *_FILE_SYSTEMS, *_NEW_FILE_SYSTEMS, *_HANDLES, *_WATCHING_ALL),
+    *(*_STALLING, *_LEASES, *_FILE_SYSTEMS, *_NEW_FILE_SYSTEMS, *_NAMESPACES, *_WATCHING_ALL),
 )
 
 # BLOCK_ALL includes them for sockets that a service passes in. An open network checks no address.

@@ -16,6 +16,7 @@ _KEYRINGS = "the kernel's keyrings are shared with processes outside the sandbox
 _REASONS = {
     "userfaultfd": _WOULD_STALL,
     "open_by_handle_at": "a handle also opens the namespaces of other programs",
+    "setns": "in the namespaces of other programs of this user it would have all capabilities",
     "fsopen": "for an overlay the kernel removes and makes files wherever it is told to",
 }
 
@@ -51,7 +52,7 @@ def refuse_by_registers(name: str | None, nr: int, args: Sequence[int]) -> Refus
             return refuse_call(f"{name}(which={first})", reason)
         case "add_key" | "request_key" | "keyctl":
             return refuse_call(name, _KEYRINGS)
-        case "userfaultfd" | "open_by_handle_at" | "fsopen":
+        case "userfaultfd" | "open_by_handle_at" | "setns" | "fsopen":
             return refuse_call(name, _REASONS[name])
         case "fcntl":
             reason = "who opens the file elsewhere would wait for the command to give its lease up"

@@ -70,7 +70,7 @@ SOL_ALG, KEY_BY_SERIAL = 279, 7
 PGRP_AND_USER = {"setpriority": (1, 2), "ioprio_set": (2, 3)}
 ONE_PROCESS = {"setpriority": 0, "ioprio_set": 1}
 SCHEDULING = ("sched_setscheduler", "sched_setparam", "sched_setattr", "sched_setaffinity")
-ALWAYS = ("add_key", "request_key", "keyctl", "userfaultfd", "open_by_handle_at", "fsopen")
+ALWAYS = ("add_key", "request_key", "keyctl", "userfaultfd", "open_by_handle_at", "fsopen", "setns")
 IPC = frozenset(
     (
         *("shmget", "shmat", "shmctl", "semget", "semop", "semtimedop", "semctl"),

@@ -10,6 +10,7 @@ import errno
 import fcntl
 import os
 import struct
+from contextlib import suppress
 
 from support.attack_programs.outcome import Attempt, report_all, syscall
 
@@ -32,6 +33,7 @@ REQUESTS = {
 HIGH_BITS = 1 << 32
 AT_EMPTY_PATH = 0x1000
 FD_NSFS_ROOT = -10003  # <linux/fcntl.h>, 6.18
+NS_GET_USERNS, NS_MNT_GET_NEXT = 0xB701, 0x8010B70B  # <linux/nsfs.h>
 PERF_TYPE_SOFTWARE = 1
 PERF_FLAG_PID_CGROUP = 4
 
@@ -57,6 +59,15 @@ def open_own_namespace() -> None:
     os.close(syscall("open_by_handle_at", FD_NSFS_ROOT, addresses[0], os.O_RDONLY))
 
 
+def enter_next_namespace() -> None:
+    """Enter the user namespace of another program; where the kernel hands out none, this process's own."""
+    entered = os.open("/proc/self/ns/user", os.O_RDONLY)
+    with suppress(OSError):  # before Linux 6.12; later ones want rights over the whole machine for it
+        mounts = os.open("/proc/self/ns/mnt", os.O_RDONLY)
+        entered = fcntl.ioctl(fcntl.ioctl(mounts, NS_MNT_GET_NEXT, 0), NS_GET_USERNS)
+    os.setns(entered, os.CLONE_NEWUSER)
+
+
 def count_clock(pid: int, cpu: int, flags: int = 0) -> None:
     attributes = ctypes.create_string_buffer(struct.pack("=IIQQ", PERF_TYPE_SOFTWARE, 128, 0, 0), 128)
     # Flags of the second word: disabled, exclude_kernel, exclude_hv.
@@ -69,6 +80,7 @@ report_all(
         **{name: ask(request) for name, request in REQUESTS.items()},
         "FS_IOC_ENABLE_VERITY, high bits": ask(REQUESTS["FS_IOC_ENABLE_VERITY"] | HIGH_BITS),
         "open_by_handle_at": open_own_namespace,
+        "setns": enter_next_namespace,
         "perf_event_open of a CPU": lambda: count_clock(-1, 0),
         "perf_event_open of a CPU, high bits": lambda: count_clock(0xFFFFFFFF, 0),
         "perf_event_open of a cgroup": lambda: count_clock(_directory, 0, PERF_FLAG_PID_CGROUP),

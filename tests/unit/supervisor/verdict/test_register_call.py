@@ -36,6 +36,7 @@ HIGH = 0xDEADBEEF << 32
         pytest.param("ioctl", (3, 0x40806685, 0), "ioctl(0x40806685)", id="verity"),
         pytest.param("open_by_handle_at", (3, 0, 0), "open_by_handle_at", id="handle"),
         pytest.param("fsopen", (1, 0, 0), "fsopen", id="file-system"),
+        pytest.param("setns", (3, 0x10000000, 0), "setns", id="namespace"),
         pytest.param("perf_event_open", (0, HIGH | 0xFFFFFFFF, 0), "perf_event_open(pid=-1)", id="whole-cpu"),
         pytest.param("perf_event_open", (0, 4711, 0), "perf_event_open(pid=4711)", id="cgroup"),
         pytest.param("io_uring_setup", (1, 0, 0), "io_uring_setup", id="ring"),
