@@ -29,6 +29,7 @@ def restrict(plan: SandboxPlan) -> None:
         "no_clone3": plan.stays_in_cgroup,
         "no_sysv_ipc": plan.refuses_sysv_ipc,
         "no_foreign_scheduling": plan.refuses_foreign_scheduling,
+        "no_set_user_id": os.geteuid() != 0,
         "stays_dumpable": plan.stays_dumpable,
     }
     names = [name for name, is_wanted in beside.items() if is_wanted]

@@ -1,4 +1,4 @@
-"""K31 to K33, K38: what Landlock does not check, and leads past a grant, a mask or a process's bounds."""
+"""K31 to K33, K38, K39: what Landlock does not check and leads past a grant, a mask or a process's bounds."""
 
 from __future__ import annotations
 
@@ -115,3 +115,20 @@ def test_an_overlay_does_both_without_nono(sandbox: NonoRun) -> None:
         pytest.skip(f"no overlay can be made here: {outcome}")
     assert file.is_dir()
     file.chmod(0o700)  # so that who is not root can remove it
+
+
+@pytest.mark.parametrize("flags", [(), ("--namespaces=off",)], ids=["namespaces", "without"])
+def test_no_other_user_gets_a_program_that_runs_as_the_person(
+    flags: tuple[str, ...], sandbox: NonoRun
+) -> None:
+    """Another user whom the command reaches, such as that of a database, could start it outside."""
+    script = "cp /usr/bin/id own && chmod g+s,u+x own && echo made; chmod u+s own && echo set"
+    run = sandbox.run(["sh", "-c", script], profile={}, flags=flags)
+    is_root = sandbox.user.uid == 0
+    assert run.stdout.split() == (["made", "set"] if is_root else ["made"])
+    assert ("Operation not permitted" in run.stderr) is not is_root
+
+
+def test_without_nono_anybody_makes_one(sandbox: NonoRun) -> None:
+    bare = sandbox.bare(["sh", "-c", "cp /usr/bin/id bare && chmod u+s bare && stat -c %a bare"])
+    assert bare.stdout.startswith("4"), bare.stderr

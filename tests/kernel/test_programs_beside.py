@@ -6,6 +6,7 @@ import ctypes
 import errno
 import os
 import signal
+import stat
 from collections.abc import Callable
 
 import pytest
@@ -30,6 +31,8 @@ IPC_CALLS = (
     *("shmget", "shmat", "shmctl", "semget", "semop", "semtimedop", "semctl"),
     *("msgget", "msgsnd", "msgrcv", "msgctl", "mq_open", "mq_unlink"),
 )
+AT_EMPTY_PATH = 0x1000
+OVERFLOW_UID = 65534
 NOBODY = (1 << 22) + 1  # beyond any pid_max
 IOPRIO_IDLE = 3 << 13
 SCHED_BATCH = 3
@@ -113,6 +116,46 @@ def test_who_there_is_none_of_looks_like_anybody_else() -> None:
 @pytest.mark.parametrize("high", [0, HIGH], ids=["clean", "garbage above int"])
 def test_a_process_schedules_itself(high: int) -> None:
     assert under(ALL, lambda: schedule(high)) == dict.fromkeys(CALLS, 0)
+
+
+def add_to_mode(bits: int) -> dict[str, int]:
+    """Try to give a file in memory, which nobody else sees, the mode rwx and these bits, by each call."""
+    file = os.memfd_create("of a mode")
+    mode = stat.S_IRWXU | bits
+    path, nothing = (ctypes.create_string_buffer(text) for text in (f"/proc/self/fd/{file}".encode(), b""))
+    where = ctypes.addressof
+    calls = {
+        "chmod": (where(path), mode),
+        "fchmod": (file, mode),
+        "fchmodat": (-1, where(path), mode),
+        "fchmodat2": (file, where(nothing), mode, AT_EMPTY_PATH),
+    }
+    return {name: call(name, *arguments) for name, arguments in calls.items() if name in NUMBERS}
+
+
+def as_ordinary_user(plan: SandboxPlan | None, bits: int) -> object:
+    def work() -> dict[str, int]:
+        if os.geteuid() == 0:
+            os.setresuid(OVERFLOW_UID, OVERFLOW_UID, OVERFLOW_UID)
+            process.set_dumpable(True)  # its /proc/self/fd is its own again
+        if plan is not None:
+            restrict(plan)
+        return add_to_mode(bits)
+
+    return in_child(work)
+
+
+def test_an_ordinary_user_makes_no_program_that_runs_as_its_owner() -> None:
+    left = as_ordinary_user(None, stat.S_ISUID)
+    assert isinstance(left, dict)
+    assert set(left.values()) - {errno.ENOSYS} == {0}  # fchmodat2 is of Linux 6.6
+    assert as_ordinary_user(PLAN, stat.S_ISUID) == dict.fromkeys(left, errno.EPERM)
+    assert as_ordinary_user(PLAN, stat.S_ISGID | stat.S_ISVTX) == left
+
+
+@pytest.mark.root
+def test_root_does_so_as_packages_are_installed() -> None:
+    assert under(PLAN, lambda: add_to_mode(stat.S_ISUID)) == in_child(lambda: add_to_mode(stat.S_ISUID))
 
 
 def hide() -> bool:

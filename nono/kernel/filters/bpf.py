@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from errno import ENOSYS, EPERM
+from stat import S_ISUID
 
 from nono.kernel.filters.rules import Masked, NotNull, Program, Rule, other_values
 from nono.kernel.filters.socket_options import STEERING
@@ -281,6 +282,19 @@ NO_FOREIGN_SCHEDULING = Program(
     passes_foreign=True,
 )
 
+# For an ordinary user, beside any other program; root installs packages. Another user could start such a
+# program outside, as the person: a database does if it is asked to. The mode that a file is made with is left
+# alone, because the kernel clears the bit with the first write.
+NO_SET_USER_ID = Program(
+    "no_set_user_id",
+    SECCOMP_RET_ERRNO | EPERM,
+    tuple(
+        Rule(call, (Masked(mode, S_ISUID, S_ISUID),))
+        for call, mode in (("chmod", 1), ("fchmod", 1), ("fchmodat", 2), ("fchmodat2", 2))
+    ),
+    passes_foreign=True,
+)
+
 # For served calls without a user namespace, beside any other program: the supervisor could not read the
 # arguments of a process that makes itself undumpable, as ssh-agent and gpg-agent do. The call returns 0
 # without effect (ADR 42).
@@ -309,8 +323,10 @@ COMPUTE = Program(
 PROGRAMS = (
     *(OPEN_NET, BLOCK_ALL, TCP_ONLY, TCP_AND_UDP, TCP_UDP_AND_ROUTE, NOTIFY, OPENS, NOTIFY_OPENS),
     *(PORTS, UNIX_PATHS, PORTS_OPENS, UNIX_PATHS_OPENS, PATHS, NOTIFY_PATHS),
-    *(NO_CLONE3, NO_SYSV_IPC, NO_FOREIGN_SCHEDULING, STAYS_DUMPABLE, COMPUTE),
+    *(NO_CLONE3, NO_SYSV_IPC, NO_FOREIGN_SCHEDULING, NO_SET_USER_ID, STAYS_DUMPABLE, COMPUTE),
 )
 
 # Calls that newer architectures never had.
-LEGACY = frozenset({"open", "creat", "mkdir", "mknod", "rmdir", "unlink", "rename", "link", "symlink"})
+LEGACY = frozenset(
+    {"open", "creat", "mkdir", "mknod", "rmdir", "unlink", "rename", "link", "symlink", "chmod"}
+)

@@ -82,6 +82,7 @@ _SAME_EVERYWHERE = {
     "openat2": 437,
     "pidfd_getfd": 438,
     "mount_setattr": 442,
+    "fchmodat2": 452,
 }
 
 SYSCALL_NUMBERS: dict[str, dict[str, int]] = {
@@ -125,6 +126,8 @@ SYSCALL_NUMBERS: dict[str, dict[str, int]] = {
         "link": 86,
         "unlink": 87,
         "symlink": 88,
+        "chmod": 90,
+        "fchmod": 91,
         "capget": 125,
         "capset": 126,
         "mknod": 133,
@@ -154,6 +157,7 @@ SYSCALL_NUMBERS: dict[str, dict[str, int]] = {
         "renameat": 264,
         "linkat": 265,
         "symlinkat": 266,
+        "fchmodat": 268,
         "signalfd4": 289,
         "inotify_init1": 294,
         "perf_event_open": 298,
@@ -186,6 +190,8 @@ SYSCALL_NUMBERS: dict[str, dict[str, int]] = {
         "umount2": 39,
         "fstatfs": 44,
         "truncate": 45,
+        "fchmod": 52,
+        "fchmodat": 53,
         "openat": 56,
         "read": 63,
         "write": 64,

@@ -28,11 +28,11 @@ REFUSAL = {
     "notify_opens": NOTIFICATION,
     **dict.fromkeys(["no_clone3", "no_sysv_ipc"], 0x00050026),
     "stays_dumpable": 0x00050000,  # no error
-    **dict.fromkeys(["no_foreign_scheduling", "compute"], ERRNO),
+    **dict.fromkeys(["no_foreign_scheduling", "no_set_user_id", "compute"], ERRNO),
     **dict.fromkeys(["ports", "ports_opens", "unix_paths", "unix_paths_opens"], NOTIFICATION),
     **dict.fromkeys(["paths", "notify_paths"], NOTIFICATION),
 }
-BESIDE_OTHERS = ("no_clone3", "no_sysv_ipc", "no_foreign_scheduling", "stays_dumpable")
+BESIDE_OTHERS = ("no_clone3", "no_sysv_ipc", "no_foreign_scheduling", "no_set_user_id", "stays_dumpable")
 FOREIGN_REFUSAL = {**REFUSAL, **dict.fromkeys(BESIDE_OTHERS, ALLOW)}  # they never stand alone
 FOREIGN = {"i386": 0x40000003, "arm": 0x40000028, "x86_64": 0xC000003E, "aarch64": 0xC00000B7, "zero": 0}
 
@@ -70,6 +70,8 @@ SOL_ALG, KEY_BY_SERIAL = 279, 7
 PGRP_AND_USER = {"setpriority": (1, 2), "ioprio_set": (2, 3)}
 ONE_PROCESS = {"setpriority": 0, "ioprio_set": 1}
 SCHEDULING = ("sched_setscheduler", "sched_setparam", "sched_setattr", "sched_setaffinity")
+S_ISUID = 0o4000
+MODE_ARGUMENT = {"chmod": 1, "fchmod": 1, "fchmodat": 2, "fchmodat2": 2}
 ALWAYS = ("add_key", "request_key", "keyctl", "userfaultfd", "open_by_handle_at", "fsopen", "setns")
 IPC = frozenset(
     (
@@ -121,6 +123,8 @@ def refused(name: str, call: str, args: Sequence[int]) -> bool:
         if call in ONE_PROCESS:
             return first == ONE_PROCESS[call] and second != 0
         return call in SCHEDULING and first != 0
+    if name == "no_set_user_id":
+        return call in MODE_ARGUMENT and bool(args[MODE_ARGUMENT[call]] & S_ISUID)
     if name == "stays_dumpable":
         return call == "prctl" and args[0] & 0xFFFFFFFF == PR_SET_DUMPABLE and args[1] == 0
     if name in ("paths", "notify_paths"):
@@ -280,6 +284,12 @@ PRCTL_ARGUMENTS = [
     for dumpable in (0, 2, HIGH, *(1 << bit for bit in range(64)))
 ]
 
+MODE_ARGUMENTS = [
+    (3, first, second, 0, 0, 0)
+    for first in (0, HIGH | S_ISUID, *(1 << bit for bit in range(64)))
+    for second in (0, 0o755, 0o4755, HIGH, *(1 << bit for bit in range(64)))
+]
+
 PLAIN_ARGUMENTS = [
     (0,) * 6,
     (1, 1, 0, 0, 0, 0),
@@ -302,6 +312,7 @@ def assert_program_is(name: str, machine: str, instructions: Sequence[Instructio
         "ioctl": IOCTL_ARGUMENTS,
         "fcntl": FCNTL_ARGUMENTS,
         "perf_event_open": PERF_ARGUMENTS,
+        **dict.fromkeys(MODE_ARGUMENT, MODE_ARGUMENTS),
         "prctl": PRCTL_ARGUMENTS,
         "setsockopt": OPTION_ARGUMENTS,
         **dict.fromkeys((*SCHEDULING, *ONE_PROCESS), SCHEDULING_ARGUMENTS),
