@@ -51,6 +51,7 @@ TIOCGEXCL = 0x80045440  # asm-generic/ioctls.h
 TIOCSETD, TIOCGETD = 0x5423, 0x5424
 N_NULL = 27  # <linux/tty.h>: reads nothing and writes nothing
 KDSKBMODE, KDSETMODE, PIO_FONTX = 0x4B45, 0x4B3A, 0x4B6C  # <linux/kd.h>
+VT_SETMODE = 0x5602  # <linux/vt.h>
 # Ends with the error that a request comes to.
 ASKS = """
 import ctypes, os, sys
@@ -162,7 +163,7 @@ def line_discipline(descriptor: int) -> int:
     return int(number)
 
 
-@pytest.mark.parametrize("request_number", [TIOCSETD, KDSKBMODE, KDSETMODE, PIO_FONTX])
+@pytest.mark.parametrize("request_number", [TIOCSETD, KDSKBMODE, KDSETMODE, PIO_FONTX, VT_SETMODE])
 def test_the_terminal_is_not_made_useless(request_number: int, sandbox: NonoRun) -> None:
     """Found by hand: a command left a terminal that showed nothing, and a console whose keyboard was off."""
     asks = python(ASKS, str(request_number), str(N_NULL))
@@ -173,7 +174,7 @@ def test_the_terminal_is_not_made_useless(request_number: int, sandbox: NonoRun)
             assert line_discipline(kept) == 0
 
 
-@pytest.mark.parametrize("request_number", [KDSKBMODE, KDSETMODE, PIO_FONTX])
+@pytest.mark.parametrize("request_number", [KDSKBMODE, KDSETMODE, PIO_FONTX, VT_SETMODE])
 def test_a_pseudoterminal_knows_none_of_the_consoles_requests(request_number: int, sandbox: NonoRun) -> None:
     argv = sandbox.user.command(python(ASKS, str(request_number), "0"))
     with shown_to(sandbox, argv) as (person, _):

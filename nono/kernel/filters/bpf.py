@@ -69,12 +69,14 @@ _KEYS = (
 # kernel reads the request as 32 bits, and so do the rules (CVE-2019-7303).
 _TYPING = tuple(Rule("ioctl", (Masked(1, _INT_MASK, request),)) for request in (uapi.TIOCSTI, uapi.TIOCLINUX))
 
-# Both outlive the run, also where nobody is left to undo them. N_NULL is a line discipline that neither reads
+# They outlive the run, also where nobody is left to undo them. N_NULL is a line discipline that neither reads
 # nor writes, and others load modules. Whoever has a Linux console for its terminal may turn its keyboard off
-# (KDSKBMODE), its picture too (KDSETMODE), and load a font that hides a question.
+# (KDSKBMODE), its picture too (KDSETMODE), and load a font that hides a question. While it lives, it may keep
+# the person from switching to another console (VT_SETMODE).
 _DEAD_TERMINALS = (
     Rule("ioctl", (Masked(1, _INT_MASK, uapi.TIOCSETD),)),
     Rule("ioctl", (Masked(1, uapi.KD_MASK, uapi.KD_REQUESTS),)),
+    Rule("ioctl", (Masked(1, uapi.VT_MASK, uapi.VT_REQUESTS),)),
 )
 
 # With userfaultfd the command could delay the supervisor's reads of its memory for as long as it likes. A

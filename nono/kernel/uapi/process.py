@@ -79,6 +79,9 @@ ALG_SET_KEY_BY_KEY_SERIAL = 7
 # <linux/kd.h>: the high bytes of all requests of the Linux console, which has numbers of 16 bits
 KD_MASK = 0xFFFFFF00
 KD_REQUESTS = 0x4B00
+# <linux/vt.h>: the high bits of all requests that switch, resize or free consoles
+VT_MASK = 0xFFFFFFF0
+VT_REQUESTS = 0x5600
 
 # <linux/perf_event.h>: pid is a descriptor of a cgroup
 PERF_FLAG_PID_CGROUP = 1 << 2  # 2.6.39

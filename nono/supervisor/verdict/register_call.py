@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from nono.kernel.uapi.file_ioctl import SUBVOLUMES, VERITY_AND_ENCRYPTION
-from nono.kernel.uapi.process import SOL_ALG, USERFAULTFD_IOC_NEW
+from nono.kernel.uapi.process import (
+    KD_MASK,
+    KD_REQUESTS,
+    SOL_ALG,
+    TIOCSETD,
+    USERFAULTFD_IOC_NEW,
+    VT_MASK,
+    VT_REQUESTS,
+)
 from nono.supervisor.verdict.adjudicator import Refuse, refuse_call
 from nono.supervisor.verdict.own_datagrams import is_udp_socket, refused_hint
 from nono.supervisor.verdict.syscall_args import AF_UNIX, SOCK_DGRAM, signed, socket_kind, unsigned
@@ -80,4 +88,8 @@ def _why_no_request(request: int) -> str:
         return "it would change files that may only be read, or lock those of other programs"
     if request == USERFAULTFD_IOC_NEW:
         return _WOULD_STALL
+    if request == TIOCSETD:
+        return "another line discipline would leave the terminal useless after the run"
+    if request & KD_MASK == KD_REQUESTS or request & VT_MASK == VT_REQUESTS:
+        return "it could leave the console without its keyboard, its picture or a way to another one"
     return "what is typed into the terminal is read by whoever reads it next: your shell"

@@ -48,6 +48,8 @@ USERFAULTFD_IOC_NEW = 0xAA00
 REQUESTS = (TIOCSTI, TIOCLINUX, TIOCSETD, USERFAULTFD_IOC_NEW)
 CONSOLE = 0x4B  # the high byte of all requests of <linux/kd.h>
 KDSETMODE, KDSKBMODE, KDSKBDIACRUC = 0x4B3A, 0x4B45, 0x4BFB
+VT_OPENQRY, VT_SETMODE, VT_SETACTIVATE = 0x5600, 0x5602, 0x560F  # the first and last of <linux/vt.h>
+CONSOLE_REQUESTS = (KDSETMODE, KDSKBMODE, KDSKBDIACRUC, VT_OPENQRY, VT_SETMODE, VT_SETACTIVATE)
 # Of btrfs, bcachefs and OCFS2, fs-verity and fscrypt.
 FILE_SYSTEMS = (
     *(0x50009401, 0x5000940E, 0x5000940F, 0x50009417, 0x50009418, 0x4008941A, 0x5000943F),
@@ -157,7 +159,8 @@ def refused_whatever_the_network(call: str, args: Sequence[int]) -> bool:
     match call:
         case "ioctl":
             request = args[1] & 0xFFFFFFFF
-            return request >> 8 == CONSOLE or request in (*REQUESTS, *FILE_SYSTEMS)
+            is_of_console = request >> 8 == CONSOLE or request >> 4 == VT_OPENQRY >> 4
+            return is_of_console or request in (*REQUESTS, *FILE_SYSTEMS)
         case "fcntl":
             return args[1] & 0xFFFFFFFF in LEASES
         case "setsockopt" if args[1] & 0xFFFFFFFF == SOL_ALG:
@@ -253,7 +256,7 @@ SCHEDULING_ARGUMENTS = [
 
 IOCTL_ARGUMENTS = [
     (0, request, 0x7FFF_1234_5678, 0, 0, 0)
-    for known in (*REQUESTS, KDSETMODE, KDSKBMODE, KDSKBDIACRUC, *FILE_SYSTEMS)
+    for known in (*REQUESTS, *CONSOLE_REQUESTS, *FILE_SYSTEMS)
     for request in (known, known | HIGH, *(known ^ 1 << bit for bit in range(64)))
 ]
 

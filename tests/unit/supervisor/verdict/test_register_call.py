@@ -79,8 +79,11 @@ def test_a_refused_datagram_socket_of_unix_says_who_asks_for_one(name: str, word
 
 @pytest.mark.parametrize(
     ("request_number", "words"),
-    [(0x50009417, "a snapshot"), (0x40806685, "change files"), (0x5412, "your shell")],
-    ids=["snapshot", "verity", "typing"],
+    [
+        *((0x50009417, "a snapshot"), (0x40806685, "change files"), (0x5412, "your shell")),
+        *((0x4B45, "console"), (0x5602, "console"), (0x5423, "useless")),
+    ],
+    ids=["snapshot", "verity", "typing", "keyboard", "switching", "line discipline"],
 )
 def test_a_request_of_ioctl_is_refused_for_its_own_reason(request_number: int, words: str) -> None:
     assert words in refuse_by_registers("ioctl", 600, (3, request_number, 0, 0, 0, 0)).reason
