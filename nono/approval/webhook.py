@@ -40,12 +40,17 @@ class Webhook:
             return Answer("error", f"the webhook's certificate is not trusted: {error.verify_message}")
         except OSError as error:
             return Answer("error", f"the webhook cannot be reached: {error.strerror or type(error).__name__}")
+        except EOFError:
+            return Answer("error", "the webhook's reply ended early, or does not say how long it is")
         except (httptools.HttpParserError, ValueError):
-            return Answer("error", "the webhook's reply is not HTTP, or too long")
+            return Answer("error", "the webhook's reply is not HTTP, too long, or more than one")
         return webhook_message.answer(question, status, reply)
 
     async def _post(self, body: bytes) -> tuple[int, bytes]:
-        """Return status and body of the reply. Raises OSError, HttpParserError, or ValueError if too long."""
+        """Return status and body of the reply.
+
+        Raises OSError, HttpParserError, EOFError if it is cut, or ValueError if it is too long or two.
+        """
         upstream = self._upstream
         server_name = upstream.host if self._tls is not None else None
         reader, writer = await asyncio.open_connection(
@@ -64,7 +69,7 @@ class Webhook:
             while not reply.is_complete:
                 piece = await reader.read(_READ_BYTES)
                 if not piece:
-                    raise ConnectionError("it ended too early")
+                    raise EOFError("a reply without an end")
                 reply.feed(piece)
             return reply.status, bytes(reply.body)
         finally:
@@ -103,8 +108,12 @@ class _Reply:
     def feed(self, piece: bytes) -> None:
         self._fed += len(piece)
         if self._fed > _HEAD_BYTES_MAX + webhook_message.RESPONSE_BYTES_MAX:
-            raise ValueError("a reply without an end")
+            raise ValueError("a reply that is too long")
         self._parser.feed_data(piece)
+
+    def on_message_begin(self) -> None:
+        if self.is_complete:
+            raise ValueError("two replies, of which nobody knows which one counts")
 
     def on_headers_complete(self) -> None:
         self.status = self._parser.get_status_code()

@@ -15,6 +15,7 @@ from nono.approval.request import (
     LimitRequest,
     Question,
 )
+from nono.trust.json_text import parse_object
 
 RESPONSE_BYTES_MAX = 64 * 1024
 
@@ -83,14 +84,15 @@ def answer(question: Question, status: int, reply: bytes) -> Answer:
     if not 200 <= status < 300:
         return Answer("denied", f"the webhook answered with status {status}")
     try:
-        document = json.loads(reply)
-    except (ValueError, RecursionError):
-        return Answer("error", "the webhook's reply is not JSON")
-    if not isinstance(document, dict) or not isinstance(document.get("decision"), str):
+        document = parse_object(reply, "the webhook's reply")
+    except ValueError as error:
+        return Answer("error", str(error))
+    decision = document.get("decision")
+    if not isinstance(decision, str):
         return Answer("error", "the webhook's reply has no decision")
     if document.get("request_id", question.id) != question.id:
         return Answer("error", "the webhook's reply is to another request")
-    word = document["decision"].lower()
+    word = decision.lower()
     if word in _YES:
         return Answer("granted")
     if word in _NO:

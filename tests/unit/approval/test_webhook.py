@@ -103,6 +103,10 @@ def status(code: int, more: str = "") -> Reply:
     return lambda question: head.encode() + body
 
 
+def text(body: bytes) -> bytes:
+    return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+
+
 NO: dict[str, tuple[Reply, str]] = {
     "deny": (saying("deny"), "denied"),
     "rejected": (saying("rejected"), "denied"),
@@ -130,6 +134,11 @@ NO: dict[str, tuple[Reply, str]] = {
     "no HTTP": (lambda question: b"grant", "error"),
     "cut": (lambda question: ok({"decision": "grant"})[:-1], "error"),
     "nothing": (lambda question: b"", "error"),
+    "two decisions": (lambda question: text(b'{"decision": "deny", "decision": "grant"}'), "error"),
+    "two replies": (
+        lambda question: b"HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n" + ok({"decision": "grant"}),
+        "error",
+    ),
 }
 
 
@@ -139,6 +148,17 @@ def test_everything_else_is_a_no(name: str, tmp_path: Path, monkeypatch: pytest.
     answer, questions, _ = asked(reply, tmp_path, monkeypatch)
     assert answer.outcome == outcome
     assert len(questions) == 1
+
+
+def test_a_reply_that_does_not_say_how_long_it_is_is_told_from_no_reply(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only the end of the connection would end it, and a cut connection looks the same."""
+    answer, _, _ = asked(
+        lambda question: b'HTTP/1.1 200 OK\r\n\r\n{"decision": "grant"}', tmp_path, monkeypatch
+    )
+    reason = "the webhook's reply ended early, or does not say how long it is"
+    assert (answer.outcome, answer.reason) == ("error", reason)
 
 
 def test_one_with_a_certificate_of_somebody_else_is_asked_nothing(
