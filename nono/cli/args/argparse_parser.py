@@ -52,7 +52,16 @@ class Parser(argparse.ArgumentParser):
         place = _first_word(words)
         if place is not None and words[place] in self.action_aliases:
             words[place] = self.action_aliases[words[place]]
-        return super().parse_known_args(words, namespace)
+        parsed, left = super().parse_known_args(words, namespace)
+        for action in self._actions:
+            if action.nargs in (argparse.REMAINDER, argparse.PARSER):
+                continue  # words of a command, or of an action, whose parser looks at them
+            if action.const == "" and {"", *(f"{flag}=" for flag in action.option_strings)}.isdisjoint(words):
+                continue  # the option alone, which may be left without a value
+            value = getattr(parsed, action.dest, None)
+            if value == "" or (isinstance(value, list) and "" in value):  # a variable that is not set, mostly
+                self.error(str(argparse.ArgumentError(action, "its value is empty.")))
+        return parsed, left
 
     def error(self, message: str) -> NoReturn:
         raise answer(message, self.prog, self._shown_flags(), self._action_names())

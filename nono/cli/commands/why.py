@@ -94,9 +94,6 @@ def _check_question(parsed: argparse.Namespace) -> None:
     for name, question in (("method", "host"), ("caller", "command")):
         if getattr(parsed, name) is not None and getattr(parsed, question) is None:
             raise UsageError(f"--{name} belongs to a question about --{question}")
-    for name in ("path", "env"):
-        if getattr(parsed, name) == "":
-            raise UsageError(f"--{name}: its value is empty.")
 
 
 def parser(argv: Sequence[str] = ()) -> argparse.ArgumentParser:

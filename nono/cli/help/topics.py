@@ -29,8 +29,8 @@ SET = {
 }
 EXIT_CODES = {
     "0": "success",
-    "1": "nono failed, refused, or found no such program; one line on stderr says why",
-    "2": "the command line is wrong, or profile validate --strict found an old name",
+    "1": "nono failed, refused, got no command, or found no such program; stderr says why",
+    "2": "an option, value or word for nono is wrong, or profile validate --strict found an old name",
     "126": "the command could not be started in the sandbox",
     "127": "the kernel did not start the command: it, or its interpreter, is missing or not granted",
     "128+N": "signal N ended the command",

@@ -237,7 +237,7 @@ def test_every_command_takes_the_options_of_every_command(
         (["--path", "/etc", "--caller", "git"], "--caller belongs to a question about --command"),
         (["--path", "/etc", "--self", "--read", "/etc"], "--self is about the run around it"),
         (["--path", "/etc", "--method", "GET"], "--method belongs to a question about --host"),
-        (["--host", ""], "--host ''"),
+        (["--host", ""], "--host: its value is empty."),
         (["--host", "http://["], "--host 'http://['"),
         (["--host", "a.example:0"], "--host 'a.example:0'"),
     ],

@@ -15,7 +15,7 @@ from nono.cli.commands.sessions.talk import Told, call
 from nono.cli.shapes.printed import printed_list
 from nono.cli.text import approvals_text, rules_text
 from nono.clock import unix_ms
-from nono.errors import ConfigError, NonoError
+from nono.errors import ConfigError, NonoError, UsageError
 from nono.named_tuple import NamedTuple
 from nono.sessions.listing import open_registry, records
 from nono.sessions.registry import Registry
@@ -62,9 +62,9 @@ def run(argv: Sequence[str]) -> int:
     parsed, environ = parser().parse_args(list(argv)), caller_environ()
     refuse_inside("approvals", environ)
     if parsed.for_s is not None and parsed.action != "allow":
-        raise ConfigError("--for goes with `nono approvals allow`.")
+        raise UsageError("--for goes with `nono approvals allow`.")
     if (parsed.action in ("list", "answer")) == bool(parsed.ids):
-        raise ConfigError(
+        raise UsageError(
             f"`nono approvals {parsed.action}` takes {'no' if parsed.ids else 'at least one'} ID.",
             hint="nono approvals lists them",
         )

@@ -18,7 +18,7 @@ from nono.cli.commands.sessions.following import complete, following, open_log
 from nono.cli.console import line_columns
 from nono.cli.shapes.printed import printed_line, printed_list
 from nono.cli.text.event_table import HEADER_LINE, Table
-from nono.errors import ConfigError, NonoError
+from nono.errors import NonoError, UsageError
 from nono.sessions.registry import CAST, OLDER_CAST
 from nono.supervisor.relay import cast
 
@@ -45,7 +45,7 @@ def parser() -> argparse.ArgumentParser:
 def run(argv: Sequence[str]) -> int:
     parsed, environ = parser().parse_args(list(argv)), caller_environ()
     if parsed.screen and (parsed.follow or parsed.json or parsed.tail is not None):
-        raise ConfigError("--screen cannot be combined with --follow, --tail or --json.")
+        raise UsageError("--screen cannot be combined with --follow, --tail or --json.")
     with chosen(parsed.session, environ) as session:
         record = session.record
         if parsed.screen:
