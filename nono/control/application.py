@@ -17,6 +17,7 @@ from nono.control.events import EventStream
 from nono.control.rules import Refused
 from nono.control.session import ControlledSession
 from nono.policy.live.rule import parse_wanted
+from nono.trust.json_text import parse_object
 
 BODY_BYTES_MAX = 1 << 16
 READERS_MAX = 8  # clients of the event stream
@@ -140,12 +141,9 @@ def _refused(refused: Refused) -> web.Response:
 async def _document(request: web.Request) -> Mapping[str, object]:
     """Return the JSON object in the body of a request."""
     try:
-        document = await request.json()
-    except (ValueError, RecursionError):
-        document = None
-    if not isinstance(document, dict):
-        raise web.HTTPBadRequest(text="expected a JSON object")
-    return document
+        return parse_object(await request.read(), "the body")
+    except ValueError as error:
+        raise web.HTTPBadRequest(text=str(error)) from error
 
 
 def _peer(request: web.Request) -> str:
