@@ -10,13 +10,14 @@ from posixpath import dirname, join
 from typing import Literal
 
 from nono import paths
-from nono.errors import reason_of
+from nono.errors import NonoError, reason_of
 from nono.kernel import landlock_rights
 from nono.kernel.filters.freeze import Comparison, compare
 from nono.named_tuple import NamedTuple
 from nono.private_dir import OTHERS_MAY_WRITE
 from nono.sandbox import probe
 from nono.sandbox.plan.facts import HostFacts
+from nono.settings.file import user_config
 from nono.supervisor.cgroup import cgroup, placement
 
 ROOM = 1 << 20  # bytes, which the records of a short run fit in
@@ -42,6 +43,7 @@ class Seen(NamedTuple):
     limits: tuple[tuple[str, placement.Place | placement.Unavailable], ...]  # by option
     state: str  # the directory of audit logs and sessions
     state_fault: StateFault | None = None
+    settings_fault: str = ""  # why config.toml, or a variable in its place, cannot be used
 
 
 def look(environ: Mapping[str, str]) -> Seen:
@@ -57,7 +59,17 @@ def look(environ: Mapping[str, str]) -> Seen:
         limits(),
         root,
         state_fault(root),
+        settings_fault(environ),
     )
+
+
+def settings_fault(environ: Mapping[str, str]) -> str:
+    """Return what a run would refuse of the settings, or nothing."""
+    try:
+        user_config(environ)
+    except NonoError as error:
+        return error.message
+    return ""
 
 
 def state_fault(root: str) -> StateFault | None:

@@ -46,6 +46,9 @@ def machine(seen: Seen) -> Iterator[Finding]:
     yield _private_network(facts)
     yield _programs(seen.programs)
     yield _records(seen)
+    if seen.settings_fault:
+        meaning = f"no run starts: {seen.settings_fault}"
+        yield Finding("settings", Mark.MISSING, meaning, "correct the file, or remove it for the defaults")
     for flag, place in seen.limits:
         if isinstance(place, Place):
             yield Finding(flag, Mark.OK, f"limits can be set, in {place.parent} (cgroup v2)")

@@ -12,7 +12,7 @@ import pytest
 
 from nono.cli.commands import doctor
 from nono.cli.doctor.finding import Finding, Mark, finding_entry, finding_lines
-from nono.cli.doctor.look import Seen, StateFault, state_fault
+from nono.cli.doctor.look import Seen, StateFault, settings_fault, state_fault
 from nono.cli.doctor.machine import machine
 from nono.cli.main import main
 from nono.kernel.filters.freeze import Comparison
@@ -102,6 +102,21 @@ def test_a_disk_that_takes_no_further_file_is_a_fault(
     findings = {each.check: each for each in machine(GOOD._replace(state_fault=fault))}
     assert (findings["records"].mark is Mark.MISSING) is is_fault
     assert str(findings["records"].remedy).startswith("free space there") is is_fault
+
+
+def test_settings_that_a_run_refuses_are_missing(tmp_path: Path) -> None:
+    environ = {"XDG_CONFIG_HOME": str(tmp_path), "XDG_STATE_HOME": str(tmp_path / "state")}
+    file = tmp_path / "nono/config.toml"
+    assert settings_fault(environ) == ""
+    file.parent.mkdir()
+    file.write_text("[ui]\nnotify = false\n")
+    assert settings_fault(environ) == ""
+    file.write_text("[ui]\nnotify = 7\n")
+    fault = settings_fault(environ)
+    assert str(file) in fault
+    (finding,) = (each for each in machine(GOOD._replace(settings_fault=fault)) if each.check == "settings")
+    assert (finding.mark, finding.meaning) == (Mark.MISSING, f"no run starts: {fault}")
+    assert "settings" not in marks(GOOD)
 
 
 def test_a_state_directory_of_another_user_is_a_fault(
