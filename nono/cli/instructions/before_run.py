@@ -154,7 +154,7 @@ class BeforeRun:
 
     def _policy_gone(self, session: Session) -> None:
         loaded = self._loaded
-        sentence = f"{FILE} was in {loaded.root} in the last run, and is gone."
+        sentence = f"{FILE} was in {loaded.root}, and is gone."
         if self._is_confirmed(["", f"  {sentence}"], "  Go on without it? [y/N] "):
             loaded.memory_file.forget()
             return
@@ -226,9 +226,7 @@ def _approved(
 ) -> Loaded:
     """Store approvals, and return what is trusted including them."""
     try:
-        loaded.memory_file.change(
-            lambda memory: memory._replace(approved={**memory.approved, **approved}), contents
-        )
+        loaded.memory_file.change(lambda memory: memory.approving(approved, contents), contents)
     except (OSError, ValueError) as error:
         raise NonoError(f"the approval cannot be stored: {in_words(error)}") from error
     return load(loaded.root, environ)

@@ -50,7 +50,7 @@ def approve(files: Sequence[str], environ: Mapping[str, str], *, is_sure: bool) 
         return 1
     try:
         loaded.memory_file.change(
-            lambda memory: memory._replace(approved={**memory.approved, **approved}),
+            lambda memory: memory.approving(approved, contents),
             {digest: contents[digest] for digest in approved.values()},
         )
     except (OSError, ValueError) as error:

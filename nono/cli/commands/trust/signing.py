@@ -202,7 +202,7 @@ def _approve_policy(path: str, content: bytes, environ: Mapping[str, str]) -> No
     digest = sha256(content).hexdigest()
     try:
         MemoryFile(realpath(dirname(path) or "."), environ).change(
-            lambda memory: memory._replace(approved={**memory.approved, FILE: digest}), {digest: content}
+            lambda memory: memory.approving({FILE: digest}, {digest: content}), {digest: content}
         )
     except (OSError, ValueError) as error:
         raise NonoError(f"the approval of {path} cannot be stored: {in_words(error)}") from error
