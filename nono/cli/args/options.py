@@ -233,7 +233,7 @@ OPTIONS: tuple[Option, ...] = (
            (RUN, SHELL, PROXY), "ANCHOR", env="NONO_AUDIT_ANCHOR", in_request=False),
     Option(("--audit-anchor-every",), Kind.VALUE, "anchor it every MIN minutes",
            (RUN, SHELL, PROXY), "MIN", in_request=False),
-    Option(("--audit-anchor-required",), Kind.FLAG, "start the command only once there is an anchor",
+    Option(("--audit-anchor-required",), Kind.FLAG, "start nothing before there is an anchor",
            (RUN, SHELL, PROXY), in_request=False),
     Option(("--audit-otlp",), Kind.VALUE, "send each record to an OpenTelemetry collector",
            (RUN, SHELL, PROXY), "URL", env="NONO_AUDIT_OTLP", in_request=False),
