@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from nono.policy.why.refusals import KEPT_HOOKS
-from support.nono_run import NO_NAMESPACES, NONO, PROXY_ONLY, Ended, NonoRun
+from support.nono_run import NO_NAMESPACES, NONO, PROXY_ONLY, Ended, NonoRun, nono_run
 from support.running.needs import has_datagrams
 
 BLOCKED: Mapping[str, object] = {"network": {"block": True}}
@@ -404,6 +404,24 @@ def test_a_program_that_makes_namespaces_is_told_that_no_run_may(
     assert run.exit_code != 0
     said = "  unshare makes namespaces and mounts of its own, which no run may. Run it outside."
     assert (said in run.stderr.splitlines()) is is_told
+
+
+@pytest.mark.parametrize(("program", "is_told"), [("at", True), ("cat", False)])
+def test_a_program_that_takes_rights_of_another_user_is_told_that_it_gets_none(
+    sandbox: NonoRun, program: str, is_told: bool
+) -> None:
+    run = sandbox.run(["sh", "-c", f"{program}() {{ return 1; }}; {program} now"], profile={})
+    assert run.exit_code == 1
+    said = f"  {program} takes the rights of another user, which nothing inside gets. Run it outside."
+    assert (said in run.stderr.splitlines()) is is_told
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="the suite is not run by root")
+def test_root_which_needs_no_rights_of_others_is_not_told_so() -> None:
+    with nono_run(as_root=True) as root:
+        run = root.run(["sh", "-c", "at() { return 1; }; at now"], profile={})
+    assert run.exit_code == 1
+    assert "rights of another user" not in run.stderr
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from nono.policy.why.lacking.hooks import installs_hooks
 from nono.policy.why.lacking.model_clouds import cloud_of_agent
 from nono.policy.why.lacking.namespaces import makes_mounts
 from nono.policy.why.lacking.networks import asks_a_network
+from nono.policy.why.lacking.other_users import takes_rights
 from nono.policy.why.lacking.search_paths import withheld_search_paths
 from nono.printable import shell_word
 
@@ -36,6 +37,7 @@ def likely_causes(
     if is_unclear:
         yield from _of_search_paths(prepared, outcome.exit_code, environ)
         yield from _of_mounts(prepared)
+        yield from _of_other_users(prepared)
         yield from _of_hooks(prepared, rules)
     yield from _of_agent(prepared, invocation, rules, fs)
     yield from _of_key(prepared, outcome)
@@ -60,6 +62,14 @@ def _of_mounts(prepared: Prepared) -> Iterator[str]:
     if program is not None:
         yield ""
         yield f"  {program} makes namespaces and mounts of its own, which no run may. Run it outside."
+
+
+def _of_other_users(prepared: Prepared) -> Iterator[str]:
+    """Yield a line about a program that takes another user's rights; root needs none."""
+    program = takes_rights(prepared.argv)
+    if program is not None and os.geteuid() != 0:
+        yield ""
+        yield f"  {program} takes the rights of another user, which nothing inside gets. Run it outside."
 
 
 def _of_hooks(prepared: Prepared, rules: EffectivePolicy) -> Iterator[str]:
