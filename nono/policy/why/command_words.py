@@ -26,7 +26,7 @@ _EXPANDED = frozenset("$`*?[<")  # a file with one of these is not known before 
 class Started(NamedTuple):
     """A program and its operands."""
 
-    program: str  # without its directory
+    program: str  # without its directory and the version after @
     operands: tuple[str, ...]
     word: str  # as it was typed
     written: tuple[str, ...] = ()  # files that the shell opens for it, for writing
@@ -55,6 +55,8 @@ def _started(words: list[str], written: tuple[str, ...], depth: int) -> Iterator
     if not words or not words[0]:
         return
     program, rest = basename(words[0]), words[1:]
+    if "@" in program[1:]:  # a package of npx or uvx with its version
+        program = program[: program.index("@", 1)]
     operands = tuple(word for word in rest if word and not word.startswith("-"))
     options = tuple(word for word in rest if word.startswith("-"))
     yield Started(program, operands, words[0], written, options)

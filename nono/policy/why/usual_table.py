@@ -167,6 +167,26 @@ _SETTINGS = (
         instead="""sh -c 'XDG_CONFIG_HOME="$XDG_CACHE_HOME/config" wrangler ...', which has settings of """
         "the run's own, without your login",
     ),
+    # They stop where they cannot make a directory there, which in a fresh home is not there to be granted.
+    Row(
+        *("~/.config", Access.READWRITE, "where it keeps your last answers", _names("create-next-app")),
+        is_whole=False,
+        instead="""sh -c 'XDG_CONFIG_HOME="$XDG_CACHE_HOME/config" npx create-next-app ...', which has """
+        "settings of the run's own",
+    ),
+    Row(
+        *("~/.config", Access.READWRITE, "where Verdaccio writes its settings", _names("verdaccio")),
+        is_whole=False,
+        instead="verdaccio --config FILE, with settings in the project",
+        unless=("-c", "--config"),
+    ),
+    # Its plugins run outside too.
+    Row(
+        *("~/.vagrant.d", Access.READWRITE, "your boxes and plugins of Vagrant", _names("vagrant")),
+        is_whole=False,
+        instead="""sh -c 'VAGRANT_HOME="$XDG_CACHE_HOME/vagrant" vagrant ...', which has boxes of the """
+        "run's own",
+    ),
     # What they change there holds outside too.
     Row(
         *("~/.rustup", Access.READWRITE, "your toolchains of Rust", _names("rustup")),

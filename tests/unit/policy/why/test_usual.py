@@ -255,6 +255,35 @@ def test_wrangler_is_told_where_its_settings_may_be(
     assert [(each.flag, (each.instead or "").startswith(told)) for each in found] == [(None, True)] * is_told
 
 
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("sh -c 'npx -y create-next-app@latest app && cd app'", "npx create-next-app"),
+        ("sh -c 'npx -y create-vite@latest app && cd app'", ""),
+        ("sh -c 'npx verdaccio'", "verdaccio --config FILE"),
+        ("npx serve", ""),
+    ],
+)
+def test_a_program_of_npm_that_stops_without_its_settings_is_told_what_does_without(
+    run: Resolve, make_fs: MakeFilesystem, line: str, told: str
+) -> None:
+    """Its own directory there is missing, as in a fresh home."""
+    settings = f"{HOME}/.config"
+    fs = make_fs(directories=(settings,))
+    found = [each for each in absentees(run(allow=(".",)), line, fs) if each.path == settings]
+    assert [(each.flag, told in (each.instead or "")) for each in found] == [(None, True)] * bool(told)
+
+
+@pytest.mark.parametrize(("program", "is_told"), [("vagrant", True), ("make", False)])
+def test_vagrant_is_told_of_a_home_of_the_runs_own(
+    run: Resolve, make_fs: MakeFilesystem, program: str, is_told: bool
+) -> None:
+    fs = make_fs(directories=(f"{HOME}/.vagrant.d",))
+    found = absentees(run(allow=(".",)), f"{program} validate", fs)
+    told = """sh -c 'VAGRANT_HOME="$XDG_CACHE_HOME"""  # the variable is the run's
+    assert [(each.flag, told in (each.instead or "")) for each in found] == [(None, True)] * is_told
+
+
 @pytest.mark.parametrize(("program", "is_told"), [("bazel", True), ("make", False)])
 def test_bazel_is_told_where_it_may_build(
     run: Resolve, make_fs: MakeFilesystem, program: str, is_told: bool
