@@ -30,31 +30,32 @@ class AwsEventStream:
     def feed(self, piece: bytes) -> list[bytes | None]:
         """Return the parts of JSON texts in order; None marks the end of a message that had one."""
         parts: list[bytes | None] = []
-        while piece and not self.is_broken:
+        rest = memoryview(piece)  # a copy for each of the shortest messages would take seconds for a mebibyte
+        while rest and not self.is_broken:
             if self._before:
-                piece = self._skip_headers(piece)
+                rest = self._skip_headers(rest)
             elif self._left:
-                part, piece = piece[: self._left], piece[self._left :]
+                part, rest = bytes(rest[: self._left]), rest[self._left :]
                 self._left -= len(part)
                 if text := self._payload.feed(part):
                     self._has_text = True
                     parts.append(text)
             elif self._after:
-                skipped = min(self._after, len(piece))
+                skipped = min(self._after, len(rest))
                 self._after -= skipped
-                piece = piece[skipped:]
+                rest = rest[skipped:]
                 if not self._after and self._has_text:
                     parts.append(None)
             else:
-                piece = self._begin(piece)
+                rest = self._begin(rest)
         return parts
 
-    def _skip_headers(self, piece: bytes) -> bytes:
+    def _skip_headers(self, piece: memoryview) -> memoryview:
         skipped = min(self._before, len(piece))
         self._before -= skipped
         return piece[skipped:]
 
-    def _begin(self, piece: bytes) -> bytes:
+    def _begin(self, piece: memoryview) -> memoryview:
         """Read the prelude of a message, or a part of it. Returns what follows."""
         missing = _PRELUDE.size - len(self._prelude)
         self._prelude += piece[:missing]
