@@ -45,7 +45,7 @@ class Standing(StrEnum):
     APPROVED = "approved"  # by a person
     NEW = "new"  # seen for the first time
     SEEN = "seen"  # as in the last run
-    CHANGED = "changed"  # since the last run: neither signed nor approved, or it allows more
+    CHANGED = "changed"  # since the last run or approval: neither signed nor approved, or it allows more
     GONE = "gone"
 
     @property
@@ -62,7 +62,7 @@ def standing_of(
     """Judge the policy of a project. Returns its problem too, "" for none.
 
     authorities: Keys that may sign a policy.
-    before: The policy of the last run, if known.
+    before: The policy of the last run, or approved since, if known.
     """
     if project is None:
         seen = memory.policy is not None
@@ -72,7 +72,7 @@ def standing_of(
     if problem is None and (is_known or (before is not None and not _allows_more(project.policy, before))):
         return Standing.SIGNED, ""
     # An old policy is signed as validly as a new one: replaying it must gain nothing.
-    problem = problem or "it is signed, but allows more than in the last run"
+    problem = problem or "it is signed, but allows more than in the last run, or than what was approved since"
     if memory.approved.get(FILE) == project.sha256:
         return Standing.APPROVED, problem
     if memory.policy is None and FILE not in memory.approved:

@@ -135,7 +135,7 @@ class BeforeRun:
         if self._is_confirmed(
             [
                 "",
-                f"  {FILE} has changed since the last run:",
+                f"  {FILE} has changed since the last run or approval:",
                 *loaded.difference(FILE, project.content),
             ],
             "  Approve it? [y/N] ",
@@ -144,13 +144,10 @@ class BeforeRun:
                 loaded, {FILE: project.sha256}, {project.sha256: project.content}, self._environ
             )
             return
+        sentence = f"{FILE} has changed since the last run or approval, and nobody has approved that"
         if Enforcement.DENY in (loaded.memory.enforcement, self._enforcement):
-            self._refuse(
-                session,
-                f"{FILE} has changed since the last run, and nobody has approved that.",
-                _CHANGED_HINT,
-            )
-        session.warn(f"{FILE} has changed since the last run, and nobody has approved that; {_CHANGED_HINT}")
+            self._refuse(session, f"{sentence}.", _CHANGED_HINT)
+        session.warn(f"{sentence}; {_CHANGED_HINT}")
 
     def _policy_gone(self, session: Session) -> None:
         loaded = self._loaded

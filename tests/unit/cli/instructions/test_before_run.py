@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import pytest
 
 from nono.audit.event import Event
+from nono.cli.commands.trust import approving, signing
 from nono.cli.instructions.before_run import BeforeRun
 from nono.errors import NonoError
 from nono.launch.session import Session
@@ -131,6 +132,23 @@ def test_a_policy_that_is_gone_is_missed_until_a_person_says_so(stage: Stage) ->
     _refused(stage, "is gone", answer=False)
     stage.check(answer=True)
     assert MemoryFile(str(stage.project), stage.environ).read() is None
+
+
+@pytest.mark.parametrize(
+    "approves",
+    [
+        lambda environ: approving.approve([FILE], environ, is_sure=True),
+        lambda environ: signing.init([], None, environ, is_user=False, replaces=True),
+    ],
+    ids=["approve", "init"],
+)
+def test_a_policy_that_was_approved_since_the_last_run_is_missed_too(
+    approves: Callable[[Mapping[str, str]], int], stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(stage.project)
+    assert approves(stage.environ) == 0
+    (stage.project / FILE).unlink()
+    _refused(stage, "is gone")
 
 
 def test_a_policy_that_only_warned_is_missed_with_a_warning(stage: Stage) -> None:
