@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import mmap
 import os
 import signal
 import stat
@@ -156,6 +157,36 @@ def test_an_ordinary_user_makes_no_program_that_runs_as_its_owner() -> None:
 @pytest.mark.root
 def test_root_does_so_as_packages_are_installed() -> None:
     assert under(PLAN, lambda: add_to_mode(stat.S_ISUID)) == in_child(lambda: add_to_mode(stat.S_ISUID))
+
+
+FILLING: dict[str, Callable[[int], object]] = {
+    "write": lambda file: os.write(file, b"#!"),
+    "ftruncate": lambda file: os.ftruncate(file, mmap.PAGESIZE),
+    "fallocate": lambda file: os.posix_fallocate(file, 0, mmap.PAGESIZE),
+}
+
+
+@pytest.mark.parametrize("place", ["/tmp", "/dev/shm"])
+@pytest.mark.parametrize("way", FILLING)
+def test_the_kernel_clears_the_bit_that_a_file_was_made_with(way: str, place: str) -> None:
+    """Modes of open and mknod are not refused: what they make is empty."""
+
+    def work() -> list[bool]:
+        if os.geteuid() == 0:
+            os.setresuid(OVERFLOW_UID, OVERFLOW_UID, OVERFLOW_UID)
+        path = os.path.join(place, f"nono-test-{os.getpid()}")
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o4700)
+        os.unlink(path)
+        before = os.fstat(file).st_mode & stat.S_ISUID
+        FILLING[way](file)
+        after = os.fstat(file)
+        assert after.st_size > 0
+        # A mapping fills what has a size, and leaves the mode as it is.
+        with mmap.mmap(file, after.st_size) as content:
+            content[:2] = b"#!"
+        return [bool(before), bool(os.fstat(file).st_mode & stat.S_ISUID)]
+
+    assert in_child(work) == [True, False]
 
 
 def hide() -> bool:
