@@ -73,7 +73,7 @@ check: $(READY) ## what must be clean at every commit
 
 .PHONY: $(CHECKS)
 check-types:
-	@$(BIN)/mypy --no-error-summary
+	@$(BIN)/mypy --no-error-summary --num-workers auto
 check-style:
 	@$(BIN)/ruff check --quiet $(CODE)
 	@$(BIN)/ruff format --quiet --check $(CODE)
