@@ -24,7 +24,7 @@ settings.register_profile(
     database=None,
     deadline=None,
     derandomize=SAME_CHOICES,
-    max_examples=50 if SAME_CHOICES else 100,  # the second fifty would be the same at each commit
+    max_examples=25 if SAME_CHOICES else 100,  # the others would be the same at each commit
 )
 # A law that takes 2 s for its 12 usual examples needs more than the usual two minutes for 1,000.
 LONG_TIMEOUT_S = 1800

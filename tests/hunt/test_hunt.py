@@ -16,7 +16,7 @@ from nono.kernel import landlock
 from support.running.pace import PACE
 
 ROOT = Path(__file__).parents[2]
-SECONDS = os.environ.get("HUNT_S", "8")
+SECONDS = os.environ.get("HUNT_S", "4")
 SEED = [f"--seed={seed}"] if (seed := os.environ.get("HUNT_SEED")) else []
 LIMIT_S = (200.0 + 2 * float(SECONDS)) * PACE  # what is seen is reduced, and one run may take a minute
 pytestmark = pytest.mark.timeout(LIMIT_S + 20)
