@@ -13,4 +13,6 @@ _SET_ID = frozenset(
 
 def takes_rights(argv: Sequence[str]) -> str | None:
     """Return the program of a command line that is set-user-ID or set-group-ID; None if there is none."""
-    return next((each.program for each in started(argv) if each.program in _SET_ID), None)
+    # A project may have a script that is called batch or at, and it is started as ./batch.
+    in_system = (each for each in started(argv) if "/" not in each.word or each.word.startswith("/"))
+    return next((each.program for each in in_system if each.program in _SET_ID), None)
