@@ -40,6 +40,28 @@ def test_too_many_retries_are_more_than_three_in_ten(attempts: list[int], is_ove
     assert tally_of(*attempts).is_over is is_over
 
 
+@pytest.mark.parametrize(
+    ("attempts", "pace", "status"),
+    [
+        pytest.param(2, 1.0, pytest.ExitCode.TESTS_FAILED, id="too many"),
+        pytest.param(1, 1.0, pytest.ExitCode.OK, id="none"),
+        pytest.param(2, 6.0, pytest.ExitCode.OK, id="too many in a guest"),
+    ],
+)
+def test_a_run_with_too_many_retries_fails_where_there_are_two_cpus(
+    attempts: int,
+    pace: float,
+    status: pytest.ExitCode,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("NONO_TEST_TRIES", "5000")
+    monkeypatch.setattr("support.running.pace.PACE", pace)
+    monkeypatch.setattr(request.session, "exitstatus", pytest.ExitCode.OK)
+    tally_of(*[attempts] * RACES_MIN).pytest_sessionfinish(request.session)
+    assert request.session.exitstatus is status
+
+
 def test_attempts_are_counted_up_to_the_one_at_which_the_loop_is_left(
     attempts: Attempts, request: pytest.FixtureRequest
 ) -> None:
