@@ -1,4 +1,7 @@
-"""Fetch real coding agents by name from their registries and keep one version of each for later runs."""
+"""Fetch real coding agents by name from their registries and keep one version of each for later runs.
+
+`python -m support.agents.programs` fetches all of them.
+"""
 
 from __future__ import annotations
 
@@ -127,3 +130,15 @@ def _install(commands: Sequence[Sequence[str]], target: Path) -> None:
         shutil.rmtree(unfinished)
         said = getattr(failure, "stderr", None) or ""
         pytest.skip(f"{target.name} cannot be got: {failure} {said}")
+
+
+def fetch_all() -> None:
+    for name in (*NPM_PACKAGES, *PYTHON_PACKAGES):
+        try:
+            installed(name)
+        except pytest.skip.Exception as why:
+            print(why)
+
+
+if __name__ == "__main__":
+    fetch_all()
