@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from itertools import count
 
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_PLACE = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def remove_tree(path: str) -> None:
     """Remove a directory, through no link and no mount. Raises OSError, with `path`, if something stays.
 
-    shutil.rmtree cannot remove one as deep as a command can make it, nor what is in a read-only directory.
+    shutil.rmtree cannot remove one as deep as a command can make it, nor what is in a directory closed to its
+    owner.
     """
     top = _entered(path)
     try:
@@ -67,8 +68,12 @@ def _empty(top: int) -> OSError | None:
 
 
 def _entered(path: str, parent: int | None = None) -> int:
-    """Open a directory, and let its owner change it."""
-    directory = os.open(path, _DIRECTORY, dir_fd=parent)
-    with suppress(OSError):  # another user's, which this one may yet be able to change
-        os.fchmod(directory, 0o700)
-    return directory
+    """Open a directory, and let its owner read and change it."""
+    place = os.open(path, _PLACE, dir_fd=parent)
+    try:
+        name = f"/proc/self/fd/{place}"  # of this very directory
+        with suppress(OSError):  # another user's, which this one may yet be able to change
+            os.chmod(name, 0o700)
+        return os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    finally:
+        os.close(place)

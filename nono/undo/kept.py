@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from posixpath import join
@@ -13,6 +12,7 @@ from typing import overload
 from nono import paths
 from nono.disk import durable
 from nono.disk.descriptor import DIRECTORY_FLAGS
+from nono.disk.tree import remove_tree
 from nono.errors import ConfigError, NonoError, in_words
 from nono.policy.suggestions import did_you_mean
 from nono.private_dir import open_private_dir
@@ -37,8 +37,7 @@ class Kept:
     def __init__(self, path: str) -> None:
         """Raises OSError if the directory is missing or not private to this user; ValueError if damaged."""
         self.path = path
-        # --rollback-dest leaves a link here, in a directory that only this user can write to.
-        self.directory = open_private_dir(os.path.realpath(path), create=False)
+        self.directory = open_private_dir(_place(path), create=False)
         try:
             self.info = session.parse(read_file(self.directory, SESSION_FILE))
         except BaseException:
@@ -123,6 +122,14 @@ class _Snapshots(Sequence[Snapshot]):
             self._found = [*self._found[:1], before]
         assert before is not None  # otherwise there is no snapshot at that index
         return before
+
+
+def _place(path: str) -> str:
+    """Return where a session's directory is: --rollback-dest leaves a link to it at `path`.
+
+    This link only this user can have made. A command may have laid another behind it, which leads nowhere.
+    """
+    return os.readlink(path) if os.path.islink(path) else path
 
 
 def is_locked(directory: int) -> bool:
@@ -238,8 +245,10 @@ def _refuse_damaged(root: str, query: str) -> None:
 def size_of(path: str, seen: set[tuple[int, int]] | None = None) -> int:
     """Return the disk usage of a session in bytes; files shared with those in `seen` count once."""
     seen = set() if seen is None else seen
-    total = 0
-    for where, _, files in os.walk(os.path.realpath(path)):
+    place, total = _place(path), 0
+    if os.path.islink(place):
+        return total
+    for where, _, files in os.walk(place):
         for name in files:
             with suppress(OSError):
                 status = os.lstat(join(where, name))
@@ -272,7 +281,7 @@ def weighed(root: str) -> list[Weighed]:
 
 def _is_being_made(path: str) -> bool:
     try:
-        directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        directory = os.open(_place(path), DIRECTORY_FLAGS)
     except OSError:
         return False
     try:
@@ -298,9 +307,10 @@ def sweep(root: str, sessions_max: int, bytes_max: int) -> int:
 def remove(root: str, session_id: str) -> None:
     """Remove what is kept of a session. Raises OSError."""
     path = join(root, session_id)
-    if os.path.islink(path):
-        with suppress(FileNotFoundError):
-            shutil.rmtree(os.path.realpath(path))
-        os.unlink(path)
-    else:
-        shutil.rmtree(path)
+    place = _place(path)
+    if place == path:
+        remove_tree(path)
+        return
+    with suppress(FileNotFoundError, NotADirectoryError):  # nothing of it is left there
+        remove_tree(place)
+    os.unlink(path)

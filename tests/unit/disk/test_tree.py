@@ -31,7 +31,8 @@ def test_no_depth_keeps_a_directory(tmp_path: Path) -> None:
     assert not tmp_path.exists()
 
 
-def test_read_only_directories_go_and_what_links_lead_to_stays(tmp_path: Path) -> None:
+@pytest.mark.parametrize("mode", [0o555, 0])
+def test_closed_directories_go_and_what_links_lead_to_stays(tmp_path: Path, mode: int) -> None:
     outside, top = tmp_path / "outside", tmp_path / "top"
     outside.mkdir()
     (outside / "kept").touch()
@@ -40,7 +41,7 @@ def test_read_only_directories_go_and_what_links_lead_to_stays(tmp_path: Path) -
     (top / "cache/module/link").symlink_to(outside)
     (top / "link").symlink_to(outside)
     for each in ("cache/module", "cache", "."):
-        (top / each).chmod(0o555)
+        (top / each).chmod(mode)
     outside.chmod(0o755)
     remove_tree(str(top))
     assert not top.exists()

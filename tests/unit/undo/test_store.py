@@ -417,6 +417,41 @@ def test_snapshots_on_a_disk_that_is_not_mounted_are_not_forgotten(stage: Stage,
         assert [each.info.name for each in found] == ["run-2", "run-1"]
 
 
+@pytest.mark.parametrize("is_linked", [True, False])
+def test_a_link_laid_where_snapshots_were_loses_nothing_it_leads_to(
+    stage: Stage, tmp_path: Path, *, is_linked: bool
+) -> None:
+    """A command that may write in a --rollback-dest could otherwise choose what later runs remove."""
+    place, documents = tmp_path / "disk", tmp_path / "documents"
+    with stage.recorded(elsewhere=str(place)) as taken:
+        taken.finish(0)
+    (documents / "below").mkdir(parents=True)
+    documents.chmod(0o755)
+    (documents / "below/thesis").write_text("the only copy")
+    if is_linked:
+        shutil.rmtree(place / taken.info.session_id)
+        (place / taken.info.session_id).symlink_to(documents)
+    stage.run(lambda: None)  # which removes what is incomplete
+    assert cleanup(Wish(None, None, all=True, is_dry=False, yes=True), stage.environ) == 0
+    assert sorted(os.listdir(documents)) == ["below"]
+    assert (documents / "below/thesis").read_text() == "the only copy"
+    assert documents.stat().st_mode & 0o777 == 0o755
+    assert os.listdir(place) == [taken.info.session_id] * is_linked
+    assert kept.names(kept.root_of(stage.environ)) == []
+
+
+def test_what_a_restore_moved_away_is_removed_however_it_is_closed(stage: Stage) -> None:
+    stage.run(lambda: (stage.root / "file").write_text("made"))
+    with stage.kept() as session:
+        planted = stage.root / f".nono-restore-{session.info.session_id}-0"
+    (planted / "closed/below").mkdir(parents=True)
+    (planted / "closed").chmod(0)
+    assert stage.restore() == []
+    assert os.listdir(stage.root) == []
+    assert cleanup(Wish(None, None, all=True, is_dry=False, yes=True), stage.environ) == 0
+    assert kept.names(kept.root_of(stage.environ)) == []
+
+
 @SMALL_AND_LARGE
 def test_what_another_disk_holds_is_kept_anew(
     stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
