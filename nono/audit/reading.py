@@ -13,7 +13,6 @@ from nono.named_tuple import NamedTuple
 class Record(NamedTuple):
     """One record whose hashes follow from the records before it."""
 
-    line: int  # in the file, from 1
     sequence: int
     leaf_hash: str  # 64 lower-case hex digits, like the next
     chain_hash: str
@@ -22,13 +21,14 @@ class Record(NamedTuple):
 
 
 class Damage(NamedTuple):
-    """The first line that differs from what was written."""
+    """The first record, or entry of a ledger, that differs from what was written."""
 
-    line: int  # from 1
+    number: int  # from 0
     reason: str
+    unit: str = "record"
 
     def __str__(self) -> str:
-        return f"line {self.line} {self.reason}"
+        return f"{self.unit} {self.number} {self.reason}"
 
 
 class Reading:
@@ -46,34 +46,36 @@ class Reading:
         self.torn = b""
 
     def __iter__(self) -> Iterator[Record]:
-        for number, line in enumerate(self._lines, 1):
+        for line in self._lines:
             if self.torn:
-                self.damage = Damage(number - 1, "does not end where the next record begins")
+                self._damaged("does not end where the next record begins")
                 return
             if not line.endswith(b"\n"):
                 self.torn = line
                 continue
-            record = self._next(number, line)
+            record = self.record_of(line)
             if record is None:
                 return
             yield record
 
-    def _next(self, number: int, line: bytes) -> Record | None:
+    def record_of(self, line: bytes) -> Record | None:
+        """Return the next record, given its whole line; None if it is damaged."""
         try:
             document = json.loads(line)
             text = document["event_json"].encode("utf-8")
             expected, following = record_line(self.state, Encoded.of(text))
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            self.damage = Damage(number, "is not a record")
+            self._damaged("cannot be parsed")
             return None
         # Compared as bytes, not as values: people read `event`, which is in no hash of its own.
         if line != expected or not isinstance(document["event"], dict):
-            self.damage = Damage(number, _difference(document, text, self.state, following))
+            self._damaged(_difference(document, text, self.state, following))
             return None
         sequence, self.state = self.state.sequence, following
-        return Record(
-            number, sequence, document["leaf_hash"], document["chain_hash"], text, document["event"]
-        )
+        return Record(sequence, document["leaf_hash"], document["chain_hash"], text, document["event"])
+
+    def _damaged(self, reason: str) -> None:
+        self.damage = Damage(self.state.sequence, reason)
 
 
 def _difference(document: Mapping[str, Any], text: bytes, before: ChainState, after: ChainState) -> str:

@@ -51,7 +51,7 @@ class Tail:
         if self._reading.damage is None:
             yield from self._reading
         if self._reading.damage is not None:
-            raise BrokenChainError(f"record {self.state.sequence} {self._reading.damage.reason}")
+            raise BrokenChainError(str(self._reading.damage))
 
     def read_on(self) -> None:
         """Read everything available. Raises BrokenChainError like records()."""

@@ -70,7 +70,15 @@ def test_a_run_that_ended_is_verified(sandbox: NonoRun) -> None:
 def test_a_changed_byte_fails_verification_as_text_and_as_json(sandbox: NonoRun) -> None:
     session_id, _, _ = ran(sandbox, "exit 3")
     log = audit_of(sandbox) / session_id / "audit-events.ndjson"
+    assert nono(sandbox, "logs", session_id).stderr == ""
     log.write_bytes(log.read_bytes().replace(b'\\"exit_code\\":3', b'\\"exit_code\\":0'))
+    for flags in ((), ("--follow", "--tail", "1", "--json")):
+        listed = nono(sandbox, "logs", session_id, *flags)
+        assert "session_ended" in listed.stdout or "session ended" in listed.stdout
+        last = log.read_bytes().count(b"\n") - 1
+        changed = f"the log is damaged: record {last} has an event that differs"
+        assert (changed in listed.stderr, listed.stderr.count("\n")) == (True, 1)
+        assert f"nono audit verify {session_id}" in listed.stderr
     told = nono(sandbox, "audit", "verify", session_id)
     assert (told.returncode, told.stdout.splitlines()[-1]) == (1, "MISMATCH")
     assert "an event that differs from the one that was hashed" in " ".join(told.stdout.split())

@@ -21,12 +21,14 @@ class History:
         self.damage: Damage | None = None
 
     def __iter__(self) -> Iterator[Entry]:
-        for number, line in enumerate(self._lines, 1):
+        for number, line in enumerate(self._lines):
             entry = entry_of(line)
             if entry is None:
-                self.damage = Damage(number, "is not an entry" if line.endswith(b"\n") else "is torn off")
+                self.damage = Damage(
+                    number, "cannot be parsed" if line.endswith(b"\n") else "is torn off", "entry"
+                )
             elif not follows(entry, self.last):
-                self.damage = Damage(number, "does not follow from the entry before it")
+                self.damage = Damage(number, "does not follow from the entry before it", "entry")
             if entry is None or self.damage is not None:
                 return
             self.last = entry

@@ -8,10 +8,12 @@ import sys
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
-from posixpath import join
+from functools import partial
+from posixpath import basename, join
 from typing import Any
 
 from nono import paths
+from nono.audit.reading import Reading
 from nono.cli.args import argparse_parser
 from nono.cli.commands.sessions.chosen import Chosen, caller_environ, chosen
 from nono.cli.commands.sessions.following import complete, following, open_log
@@ -80,15 +82,17 @@ def _show_screen(session: Chosen) -> None:
 
 def _print(directory: str, tail: int | None, *, as_json: bool) -> None:
     with open_log(directory) as file:
-        events = map(_numbered, complete(file))
+        chain = Reading(())
+        events = map(partial(_numbered, chain), complete(file))
         if as_json:
             print(printed_list(map(_document, deque(events, tail))))
-            return
-        width = line_columns(sys.stdout, caller_environ())
-        print(HEADER_LINE[:width])
-        rows = _rows(Table(), events)
-        for row in rows if tail is None else deque(rows, tail):
-            print(row[:width])
+        else:
+            width = line_columns(sys.stdout, caller_environ())
+            print(HEADER_LINE[:width])
+            rows = _rows(Table(), events)
+            for row in rows if tail is None else deque(rows, tail):
+                print(row[:width])
+    _warn(chain, directory)
 
 
 def _rows(table: Table, events: Iterable[Numbered]) -> Iterator[str]:
@@ -101,9 +105,10 @@ def _follow(session: Chosen, directory: str, tail: int | None, *, as_json: bool)
     with following(session, directory) as follower, follower.opened() as file:
         if not as_json:
             print(HEADER_LINE[: line_columns(sys.stdout, caller_environ())], flush=True)
-        table, rest = Table(), tail
+        chain, table, rest = Reading(()), Table(), tail
         for batch in follower.batches(file):
-            events = map(_numbered, batch)
+            was_whole = chain.damage is None
+            events = map(partial(_numbered, chain), batch)
             # The end of a request that began in an earlier batch has a row of its own.
             lines = [printed_line(_document(each)) for each in events] if as_json else [*_rows(table, events)]
             # Asked each time: the window may have another size by now.
@@ -113,10 +118,22 @@ def _follow(session: Chosen, directory: str, tail: int | None, *, as_json: bool)
             rest = None
             # Flushed at once: the reader may be waiting for this very line.
             print(end="", flush=True)
+            if was_whole:
+                _warn(chain, directory)
 
 
-def _numbered(line: bytes) -> Numbered:
-    """Return the event in one line; the line itself if it is damaged."""
+def _warn(chain: Reading, directory: str) -> None:
+    """Say where the records that were read stop following from those before them."""
+    if chain.damage is not None:
+        more = f"nono audit verify {basename(directory)} says more"
+        print(f"nono: the log is damaged: {chain.damage}; {more}", file=sys.stderr, flush=True)
+
+
+def _numbered(chain: Reading, line: bytes) -> Numbered:
+    """Return the event in one line; the line itself if it cannot be read. `chain` checks it."""
+    record = chain.record_of(line) if chain.damage is None else None
+    if record is not None:
+        return record.sequence, record.event
     try:
         document = json.loads(line)
         number, event = document["sequence"], document["event"]
