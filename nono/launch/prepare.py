@@ -7,7 +7,7 @@ import os
 import stat
 from collections.abc import Collection, Iterable, Sequence
 
-from nono.errors import NonoError, SandboxError
+from nono.errors import NonoError, SandboxError, UsageError
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import CapabilitySet, Grant, NetworkMode, SandboxPolicy
 from nono.policy.resolve import Resolved
@@ -164,7 +164,7 @@ def _in_home(name: str, home: str) -> str | None:
 
     A job of cron, a service and a command given to ssh start without those settings.
     """
-    for below in _OF_USERS if name and "/" not in name else ():
+    for below in _OF_USERS if "/" not in name else ():
         if _is_executable(os.path.join(home, below, name)):
             put = shell_word(f"PATH={os.path.join(home, below)}:") + '"$PATH"'
             return f"your shell may find it in ~/{below}, which is not on PATH here: env {put} nono ..."
@@ -173,6 +173,11 @@ def _in_home(name: str, home: str) -> str | None:
 
 def find_program(name: str, search_path: str, workdir: str) -> str:
     """Return the absolute path that execvp(3) would execute. Raises NonoError if there is none."""
+    if not name:
+        raise UsageError(
+            "COMMAND: its first word is empty.",
+            hint='an unset variable in quotes, as in "$NAME", is an empty word',
+        )
     if "/" in name:
         candidates = [os.path.join(workdir, name)]
     else:
@@ -190,7 +195,7 @@ def find_program(name: str, search_path: str, workdir: str) -> str:
 
 def _passed_over(name: str, search_path: str, workdir: str) -> str | None:
     """Return a hint if a relative part of PATH has the program. It is not searched: any directory could."""
-    for part in search_path.split(os.pathsep) if name and "/" not in name else ():
+    for part in search_path.split(os.pathsep) if "/" not in name else ():
         if part and not os.path.isabs(part) and _is_executable(os.path.join(workdir, part, name)):
             there = os.path.join(".", part, name)
             return f"nono searches no relative part of PATH, such as {part}: {shell_word(there)} names it"
@@ -213,7 +218,7 @@ def _why_none(name: str, candidates: Sequence[str], workdir: str) -> tuple[str, 
         if name in _OF_SHELLS:
             return "not found on PATH", f"it is a part of shells: bash -c '{name} ...'"
         quoted = f"quotes make it one name: leave them out, or sh -c {shell_word(name)}"
-        is_here = bool(name) and os.path.isfile(os.path.join(workdir, name))
+        is_here = os.path.isfile(os.path.join(workdir, name))
         here = f"./{shell_word(name)} is the one in this directory" if is_here else None
         return "not found on PATH", quoted if " " in name.strip() else here
     try:

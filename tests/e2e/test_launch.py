@@ -148,7 +148,6 @@ MISSING = {
     "path": ("./no-such-program", "no such file"),
     "dot": (".", "not found on PATH"),
     "directory": ("/", "it is a directory"),
-    "empty": ("", "not found on PATH"),
 }
 
 
@@ -158,6 +157,13 @@ def test_a_program_that_is_not_there_gives_1(here: Place, mode: str, case: tuple
     missing = here.run(mode, name)
     assert missing.returncode == 1
     assert missing.stderr.decode() == f"nono: Command execution failed: {name}: {where}\n"
+
+
+@ALL
+def test_an_empty_word_is_a_mistake_and_no_program(here: Place, mode: str) -> None:
+    unset = here.run(mode, "")
+    assert unset.returncode == 2
+    assert unset.stderr.decode().startswith("nono: COMMAND: its first word is empty.\n")
 
 
 @ALL

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from nono.errors import NonoError
+from nono.errors import NonoError, UsageError
 from nono.launch.prepare import find_program, ready_state_directories
 from nono.policy.capability import Access, Grant
 
@@ -103,10 +103,15 @@ def test_why_no_program_is_found_is_told(tmp_path: Path, name: str, message: str
     assert caught.value.hint == (hint and hint.format(tmp_path))
 
 
-@pytest.mark.parametrize("name", ["nosuch", "./nosuch", "/nosuch", "/etc", "/etc/passwd", ""])
+@pytest.mark.parametrize("name", ["nosuch", "./nosuch", "/nosuch", "/etc", "/etc/passwd"])
 def test_what_cannot_be_executed_is_not_found(name: str) -> None:
     with pytest.raises(NonoError, match="Command execution failed"):
         find_program(name, "/usr/bin:/bin", "/")
+
+
+def test_an_empty_name_is_a_mistake_on_the_command_line() -> None:
+    with pytest.raises(UsageError, match="its first word is empty"):
+        find_program("", "/usr/bin:/bin", "/")
 
 
 def state(path: Path, original: Path | None = None) -> Grant:
