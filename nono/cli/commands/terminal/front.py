@@ -14,7 +14,7 @@ from nono.cli.commands.terminal.own_terminal import Lent, in_front
 from nono.disk import json_text
 from nono.disk.descriptor import is_readable
 from nono.errors import NonoError
-from nono.kernel.signals import ENDING, SI_KERNEL, TYPED, shell_exit_code, signal
+from nono.kernel.signals import ENDING, TYPED, shell_exit_code, signal
 from nono.launch.terminal.apart import Ahead
 from nono.sessions import wire
 
@@ -92,11 +92,11 @@ def _starter() -> int | None:
 def _pass_on(received: signal.struct_siginfo, supervisor: int, viewer: int, lent: Lent) -> None:
     """Leave the session, or end it if it has not started yet.
 
-    What was typed is the command's: Ctrl-C becomes a signal until the terminal is in raw mode.
+    What interrupts is the command's: until the terminal is in raw mode Ctrl-C becomes a signal, and a person
+    or a program may send one (`kill -INT %1`).
     """
-    is_typed = received.si_code == SI_KERNEL and received.si_signo in TYPED
     with suppress(ProcessLookupError):
-        if is_typed or not lent.session:
+        if received.si_signo in TYPED or not lent.session:
             os.kill(supervisor, received.si_signo)
         elif received.si_signo == signal.SIGTERM and received.si_pid == _starter():
             os.kill(supervisor, signal.SIGTERM)

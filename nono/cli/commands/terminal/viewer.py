@@ -124,7 +124,7 @@ class Viewer:
         while (received := signals.read_signal(descriptor)) is not None:
             if received.number == signal.SIGTERM and received.pid == self._starter:
                 continue  # the process in front receives it too, and passes it on
-            if received.from_kernel and received.number in signals.TYPED and self._is_in_front:
+            if received.number in signals.TYPED and self._is_in_front:
                 continue  # the process in front passes it on to the supervisor
             if received.number == signal.SIGTERM or (
                 received.number in signals.ENDING and self._keys is not None

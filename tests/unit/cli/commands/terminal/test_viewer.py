@@ -41,15 +41,20 @@ def test_the_last_words_of_a_session_are_read_when_it_takes_nothing_any_more() -
 
 
 @pytest.mark.parametrize(
-    ("is_in_front", "from_kernel", "leaves"),
-    [(True, True, False), (True, False, True), (False, True, True)],
-    ids=["typed for the command", "sent by a program", "typed at nono attach"],
+    ("is_in_front", "from_kernel", "number", "leaves"),
+    [
+        (True, True, signal.SIGINT, False),
+        (True, False, signal.SIGINT, False),
+        (True, False, signal.SIGHUP, True),
+        (False, True, signal.SIGINT, True),
+    ],
+    ids=["typed for the command", "sent by a program", "its terminal is lost", "typed at nono attach"],
 )
 def test_ctrl_c_that_is_a_signal_leaves_an_attached_session_alone(
-    is_in_front: bool, from_kernel: bool, leaves: bool, monkeypatch: pytest.MonkeyPatch
+    is_in_front: bool, from_kernel: bool, number: int, leaves: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In front of a run another process passes it on to the command."""
-    received = iter([signals.ReceivedSignal(signal.SIGINT, from_kernel), None])
+    received = iter([signals.ReceivedSignal(number, from_kernel), None])
     monkeypatch.setattr(signals, "read_signal", lambda descriptor: next(received))
     ours, theirs = socket.socketpair()
     lent: Any = SimpleNamespace(is_lent=False)
