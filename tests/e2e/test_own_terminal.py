@@ -513,10 +513,25 @@ def test_the_shell_of_the_person_runs_inside(sandbox: NonoRun) -> None:
         person.wait_for(b"done=2")
         person.type(b"exit 3\r")
         assert person.end() == 3
+    assert b"It may not read" not in person.shown
     assert b"DIAGNOSTIC" not in person.shown
     assert (sandbox.project / "inside").exists()
     assert not (sandbox.user.home / "outside").exists()
     assert record_of(sandbox.user, "one")["command"] == ["/bin/sh"]
+
+
+@pytest.mark.parametrize("has_settings", [True, False])
+def test_a_shell_that_may_not_read_its_settings_is_told_why(sandbox: NonoRun, has_settings: bool) -> None:
+    settings = sandbox.user.home / ".bashrc"
+    if has_settings:
+        settings.touch()
+    argv = sandbox.user.command([*NONO, "shell", "--shell=/bin/bash", f"--allow={sandbox.project}"])
+    with terminal(argv, sandbox.user.environment(VARIABLES), sandbox.project) as person:
+        person.wait_for(b"Permission denied" if has_settings else b"$ ")
+        person.type(b"exit\r")
+        person.end()
+    settings.unlink(missing_ok=True)
+    assert (b"It may not read ~/.bashrc: settings" in person.shown) is has_settings
 
 
 @pytest.mark.parametrize(

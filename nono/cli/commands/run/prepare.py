@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from nono.cli.args.parse import Invocation
 from nono.cli.console import can_ask
@@ -13,6 +13,7 @@ from nono.policy.capability import NetworkMode, SandboxPolicy
 from nono.trust.disk.concern import root_of
 
 _FIREFOX = frozenset({"firefox", "firefox-esr"})
+_SHELL_SETTINGS = {"bash": ".bashrc", "zsh": ".zshrc", "fish": ".config/fish/config.fish"}
 _OPTIONS_OF_FIREFOX = frozenset({"profile", "P", "v", "version", "h", "help"})  # after one hyphen or two
 WITHOUT_PROFILE = (
     "Firefox keeps its profile in your settings, where this run may not write, and without one it waits and "
@@ -125,7 +126,16 @@ def _notes(prepared: Prepared, call: Call, warning: str | None, *, exits_shell: 
     if _lacks_a_profile(prepared):
         console.warn(WITHOUT_PROFILE)
     if exits_shell:
-        console.lines(["  Exit the shell with Ctrl-D or 'exit'."])
+        console.lines(["  Exit the shell with Ctrl-D or 'exit'.", *_denied_settings(prepared)])
+
+
+def _denied_settings(prepared: Prepared) -> Iterator[str]:
+    """Say why a shell complains of its settings as it starts."""
+    resolved = prepared.resolved
+    name = _SHELL_SETTINGS.get(os.path.basename(prepared.argv[0]))
+    path = name and os.path.join(resolved.path_context.home, name)
+    if path and resolved.deny_rules.covering(path) is not None and os.path.exists(path):
+        yield f"  It may not read ~/{name}: settings of shells often hold keys."
 
 
 def _lacks_a_profile(prepared: Prepared) -> bool:
