@@ -73,7 +73,7 @@ def test_a_person_is_asked_once_a_service_has_cost_its_limit(
     with asking(sandbox, model, "--max-cost=own=0.30") as run:
         asked = question(sandbox)
         assert asked["kind"] == "limit"
-        assert "the limit of $0.30 for this run is reached (about $0.30 at list prices)" in asked["what"]
+        assert "the limit of $0.30 is reached (about $0.30 at list prices)" in asked["what"]
         assert len(model.requests) == 2
         assert nono(sandbox, "approvals", "allow" if yes else "deny", asked["id"]).returncode == 0
         said, told = run.communicate(timeout=TIMEOUT_S)
@@ -81,7 +81,7 @@ def test_a_person_is_asked_once_a_service_has_cost_its_limit(
     assert len(model.requests) == (3 if yes else 2)
     assert said.startswith("200 200 200 " if yes else "200 200 429 "), told
     if not yes:
-        assert "the limit of $0.30 for this run is reached" in said
+        assert "the limit of $0.30 is reached" in said
     events = json.loads(nono(sandbox, "logs", "costs", "--json").stdout)
     decisions = [each["event"]["decision"] for each in events if each["type"] == "network"]
     assert ("approve_granted" in decisions, "deny" in decisions) == (yes, not yes)

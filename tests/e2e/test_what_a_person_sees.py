@@ -131,7 +131,7 @@ def test_a_silent_run_ends_without_a_report(service: Intercepted) -> None:
 def test_a_limit_of_tokens_ends_the_use_of_a_key(service: Intercepted) -> None:
     run = ask(service, "/v1/chat/completions", times=3, limits={"input_tokens": 2000})
     assert requests_of(service) == 2
-    assert "the limit of 2,000 input tokens for this run is reached (2,400 used)" in run.stdout
+    assert "the limit of 2,000 input tokens is reached (2,400 used)" in run.stdout
 
 
 def test_a_key_that_comes_back_is_not_used_again(service: Intercepted) -> None:

@@ -204,14 +204,14 @@ def unavailable(service: str, host: str) -> Refusal:
 
 
 def no_key(service: str, host: str) -> Refusal:
-    """Refuse for a service without which the run started (`network.optional_credentials`)."""
+    """Refuse for a service without which nono started (`network.optional_credentials`)."""
     return Refusal(
         503,
-        f"this run has no key for {service!r}",
+        f"nono has no key for {service!r}",
         host,
         f"credential route {service!r}",
-        hint=f"keys are read when a run starts: `nono credential set {service}`, outside the sandbox, stores "
-        "one for the next run, unless the service has its key elsewhere",
+        hint=f"keys are read at the start: `nono credential set {service}`, outside the sandbox, stores one "
+        "for the next, unless the service has its key elsewhere",
         category="managed_credential_unavailable",
         lasts=True,
     )

@@ -210,7 +210,7 @@ class UsageLimiter:
         ):
             most = None if limit is None else limit * self.allowed_times
             if most is not None and used >= most:
-                yield Reached(f"the limit of {most:,} {what} for this run is reached ({used:,} used)")
+                yield Reached(f"the limit of {most:,} {what} is reached ({used:,} used)")
         if self._unmetered and limits.count_tokens:
             reason = f"{_UNTOLD}, so the limit of tokens cannot be kept ({_OF_OPENAI})"
             yield Reached(reason, "untold", untold=self._untold)
@@ -220,7 +220,7 @@ class UsageLimiter:
         if self._has_cost_its_limit:
             spent = about(self._cost_usd)
             most = money(self._most_usd)
-            yield Reached(f"the limit of {most} for this run is reached ({spent} at list prices)", "costs")
+            yield Reached(f"the limit of {most} is reached ({spent} at list prices)", "costs")
         if self._limits.cost_usd is None:
             return
         if self._untold > self._untold_allowed:

@@ -878,7 +878,7 @@ def test_at_a_limit_a_yes_allows_as_much_again() -> None:
         assert statuses(client, 3) == [200, 200, 429]
     assert len(server.requests) == 2
     assert [cast(LimitRequest, each).service for each in person.asked] == ["alpha"] * 2
-    assert "1 requests for this run is reached" in cast(LimitRequest, person.asked[0]).reason
+    assert "1 requests is reached" in cast(LimitRequest, person.asked[0]).reason
     assert [event["status"] for event in p.recording.network if event["decision"] == "deny"] == [429]
 
 
@@ -932,11 +932,11 @@ A_DOLLAR = Usage("gpt-4o-mini", 0, 2_000_000)  # and some cents
     [
         (UNPRICED, UNPRICED, ["no list price of own-model is known"]),
         (UNPRICED, Usage("dear-model", 1, 1), ["no list price of own-", "no list price of dear-"]),
-        (UNPRICED, A_DOLLAR, ["no list price of own-", "the limit of $1.00 for this run is reached"]),
+        (UNPRICED, A_DOLLAR, ["no list price of own-", "the limit of $1.00 is reached"]),
         (UNPRICED, None, ["no list price of own-", "a response did not say"]),
         (None, None, ["a response did not say"]),
-        (None, A_DOLLAR, ["a response did not say", "the limit of $1.00 for this run is reached"]),
-        (A_DOLLAR, UNPRICED, ["the limit of $1.00 for this run is reached", "no list price of own-"]),
+        (None, A_DOLLAR, ["a response did not say", "the limit of $1.00 is reached"]),
+        (A_DOLLAR, UNPRICED, ["the limit of $1.00 is reached", "no list price of own-"]),
     ],
 )
 def test_a_yes_grants_nothing_that_was_reached_while_a_person_thought(

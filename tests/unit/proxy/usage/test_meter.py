@@ -769,7 +769,7 @@ def _until_refused(limiter: UsageLimiter, usage: Usage | None) -> Iterator[str]:
     ("limits", "allowed", "reason"),
     [
         (UsageLimits(requests=3), 3, "limit of 3 requests"),
-        (UsageLimits(input_tokens=25), 3, "limit of 25 input tokens for this run is reached (30 used)"),
+        (UsageLimits(input_tokens=25), 3, "limit of 25 input tokens is reached (30 used)"),
         (UsageLimits(output_tokens=10), 2, "limit of 10 output tokens"),
         (UsageLimits(requests=0), 0, "limit of 0 requests"),
     ],
@@ -818,7 +818,7 @@ def test_a_limit_of_costs_refuses_the_request_after_it_is_reached() -> None:
     limiter = UsageLimiter(UsageLimits(cost_usd=1.5), PRICES)
     *before, last = _until_refused(limiter, HALF_A_DOLLAR)
     assert before == ["allowed"] * 3
-    assert last == "the limit of $1.50 for this run is reached (about $1.50 at list prices)"
+    assert last == "the limit of $1.50 is reached (about $1.50 at list prices)"
     _allow(limiter)
     assert len(list(_until_refused(limiter, HALF_A_DOLLAR))) == 4
 
@@ -834,7 +834,7 @@ def test_a_limit_of_costs_refuses_after_a_response_whose_model_has_no_price() ->
     assert "no list price of another-model is known" in str(limiter.reason())
     _allow(limiter)
     limiter.add(Usage("gpt-4o-mini", 10**8, 0))
-    assert str(limiter.reason()).startswith("the limit of $100.00 for this run is reached")
+    assert str(limiter.reason()).startswith("the limit of $100.00 is reached")
 
 
 def test_a_limit_of_costs_refuses_more_and_more_rarely_after_responses_that_say_nothing() -> None:
@@ -851,7 +851,7 @@ def test_a_limit_of_costs_refuses_more_and_more_rarely_after_responses_that_say_
     assert last.startswith("71 responses did not say how many tokens they used, or were left before that, so")
     assert passed == [1, 10, 20, 40]
     limiter.add(Usage("gpt-4o-mini", 10**8, 0))
-    assert str(limiter.reason()).startswith("the limit of $100.00 for this run is reached")
+    assert str(limiter.reason()).startswith("the limit of $100.00 is reached")
 
 
 @pytest.mark.parametrize("limits", [UsageLimits(cost_usd=100), UsageLimits(output_tokens=10**9)])

@@ -88,7 +88,7 @@ def test_a_path_request_is_refused(
 
 def test_a_service_without_a_key_says_so_and_how_to_give_it_one() -> None:
     answer = refusal_of(judged(b"GET", b"/broken/x"))
-    assert answer.error == "this run has no key for 'broken'"
+    assert answer.error == "nono has no key for 'broken'"
     assert answer.hint is not None
     assert "`nono credential set broken`" in answer.hint
     assert "standard error" not in answer.hint  # nothing is said there
