@@ -151,13 +151,19 @@ def _changes(watched: Watched | Snapshots, insist: Warn) -> Sequence[Change]:
     from nono.launch.around.repository_files import LookError
 
     try:
-        return [*watched.changes()]
+        found = [*watched.changes()]
     except LookError as error:
         insist(
             f"nono cannot tell whether this run changed what git runs outside ({error.reason}): look at "
             f"the hooks and settings of git in {shell_word(watched.place)}"
         )
         return ()
+    if not found:
+        return ()
+    # Imported here: most runs change nothing.
+    from nono.launch.around.repository_watch import cut
+
+    return [*cut(found, watched.place)]
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from nono.policy.git.repository import Repository, led_to
 from nono.printable import shell_word
 
 NAMES_MAX = 50  # a command can create any number of hooks
+ALIKE_MAX = 20  # changes of one kind that are told; a command can have settings include 100 000 files
 
 _SENTENCES: dict[RepositoryChange, str] = {
     "hooks": "this run changed hooks in {path}, which git runs outside as well: {names}",
@@ -77,6 +78,17 @@ def changes(repository: Repository, before: Seen, after: Seen) -> Iterator[Chang
         yield from _of_settings(path, before.settings.get(path, ""), after.settings.get(path, ""), around)
     for path in after.hooks if unread else dict.fromkeys((*before.hooks, *after.hooks)):
         yield from _of_hooks(path, before.hooks.get(path, {}), after.hooks.get(path, {}))
+
+
+def cut(found: Iterable[Change], place: str) -> Iterator[Change]:
+    """Yield the first changes of each kind, and one of `place` for the rest. No number hides another kind."""
+    counts = Counter[RepositoryChange]()
+    for change in found:
+        counts[change.what] += 1
+        if counts[change.what] <= ALIKE_MAX:
+            yield change
+    if any(count > ALIKE_MAX for count in counts.values()):
+        yield Change(place, "unreadable")
 
 
 def _led_away(path: str, text: str, repository: Repository, seen: Seen) -> set[str]:

@@ -1,4 +1,4 @@
-"""What is looked at once a command has ended says so, if a file system does not answer."""
+"""What is looked at once a command has ended is told, and so is a file system that does not answer."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from typing import cast
 
 import pytest
 
+from nono.audit.event import Event
 from nono.launch.around import granted_repositories, slow_lookups
 from nono.launch.around.left import agent_settings
+from nono.launch.around.repository_watch import ALIKE_MAX, Change
 from nono.launch.optional import agents_watched, repositories_watched
 from nono.launch.prepare import Prepared
 from nono.launch.session import Session
@@ -72,3 +74,25 @@ def test_the_end_says_that_it_waits_for_a_repository(heard: Heard, monkeypatch: 
         assert heard.said == []
         monkeypatch.setattr(slow_lookups, "PATIENCE_S", 0.1)
     assert heard.said == STILL
+
+
+@pytest.mark.parametrize("beyond", [0, 1, 500])
+def test_no_number_of_settings_hides_a_hook(
+    beyond: int, heard: Heard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    many = [Change(f"/mnt/{number}", "settings", ("core.editor",)) for number in range(ALIKE_MAX + beyond)]
+    hook = Change("/mnt/.git/hooks", "hooks", ("pre-commit",))
+    monkeypatch.setattr(granted_repositories, "places_of", lambda *_: ["/mnt"])
+    monkeypatch.setattr(
+        granted_repositories,
+        "Watched",
+        lambda place, above: SimpleNamespace(place=place, repository=None, changes=lambda: [*many, hook]),
+    )
+    recorded = list[Event]()
+    session = cast(Session, SimpleNamespace(record=recorded.append))
+    with repositories_watched(session, _prepared(), heard.insist):
+        pass
+    rest = [Change("/mnt", "unreadable")] if beyond else []
+    told = [*many[:ALIKE_MAX], hook, *rest]
+    assert heard.said == [change.sentence for change in told]
+    assert recorded == [change.event for change in told]
