@@ -24,6 +24,7 @@ from nono.undo.store import Store
 
 SESSION_FILE, LOCK, SNAPSHOTS = "session.json", "lock", "snapshots"
 LATEST = "latest"
+SESSION_BYTES_MAX = 64 << 20
 
 
 def root_of(environ: Mapping[str, str]) -> str:
@@ -39,7 +40,7 @@ class Kept:
         self.path = path
         self.directory = open_private_dir(_place(path), create=False)
         try:
-            self.info = session.parse(read_file(self.directory, SESSION_FILE))
+            self.info = session.parse(read_file(self.directory, SESSION_FILE, SESSION_BYTES_MAX))
         except BaseException:
             os.close(self.directory)
             raise

@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 import struct
 from enum import IntEnum
 from functools import partial
@@ -19,6 +21,7 @@ MAGIC = b"nono pack 1\n"
 _RECORD = struct.Struct("<32sBQQQ")  # digest, codec, offset, stored bytes, bytes
 _LEVEL = 1
 _BUFFER_BYTES = 1 << 20
+FILE_BYTES_MAX = 1 << 30  # snapshots of a million files take a quarter of it
 PACK, INDEX = ".pack", ".idx"
 FILES = ".files"  # the index of contents in separate files
 
@@ -137,6 +140,16 @@ def read_index(directory: int, file_name: str) -> dict[bytes, Place]:
     return {record[0]: made((pack, *record[1:])) for record in _RECORD.iter_unpack(body)}
 
 
-def read_file(directory: int, name: str) -> bytes:
-    with open(os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory), "rb") as file:
+def read_file(directory: int, name: str, max_bytes: int = FILE_BYTES_MAX) -> bytes:
+    """Return the content of a file. Raises OSError, also if it is no regular one, or larger.
+
+    A command that may write where --rollback-dest leads can put anything there.
+    """
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+    with open(os.open(name, flags, dir_fd=directory), "rb") as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", name)
+        if status.st_size > max_bytes:
+            raise OSError(errno.EFBIG, f"larger than {max_bytes} bytes", name)
         return file.read()

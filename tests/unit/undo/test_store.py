@@ -440,6 +440,23 @@ def test_a_link_laid_where_snapshots_were_loses_nothing_it_leads_to(
     assert kept.names(kept.root_of(stage.environ)) == []
 
 
+@pytest.mark.parametrize("laid", ["nothing", "a FIFO", "a file of 1 TiB"])
+def test_whatever_lies_where_a_record_was_is_read_in_no_time(stage: Stage, tmp_path: Path, laid: str) -> None:
+    """A command that may write in a --rollback-dest could otherwise hold up each later run."""
+    place = tmp_path / "disk"
+    with stage.recorded(elsewhere=str(place)) as taken:
+        taken.finish(0)
+    record = place / taken.info.session_id / kept.SESSION_FILE
+    if laid == "a FIFO":
+        record.unlink()
+        os.mkfifo(record)
+    elif laid != "nothing":
+        os.truncate(record, 1 << 40)
+    with kept.every(stage.environ) as found:
+        assert len(found) == (laid == "nothing")
+    stage.run(lambda: None)  # which weighs what is kept
+
+
 def test_what_a_restore_moved_away_is_removed_however_it_is_closed(stage: Stage) -> None:
     stage.run(lambda: (stage.root / "file").write_text("made"))
     with stage.kept() as session:
