@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections import Counter
 from collections.abc import Container, Iterator, Mapping, Sequence
 from posixpath import basename, join, split
 
@@ -123,6 +124,7 @@ def sentences(places: Mapping[str, tuple[str, ...]], before: Looked) -> Iterator
         if before.unread.get(path) != inode or (path in listed and stat.S_ISDIR(inode[0]))
     ]
     left_steps = STEPS_MAX
+    told = Counter[str]()  # by the directory whose files are listed: there may be a thousand
     for path in dict.fromkeys((*before.contents, *after.contents)):
         was, now = before.contents.get(path, b""), after.contents.get(path, b"")
         if was == now or path in after.unread:
@@ -136,6 +138,12 @@ def sentences(places: Mapping[str, tuple[str, ...]], before: Looked) -> Iterator
         except ValueError:
             unreadable.append(path)
             continue
+        if path not in named and (found.new or found.gone):
+            directory = next(each for each in listed if path.startswith(f"{each}/"))
+            told[directory] += 1
+            if told[directory] > NAMES_MAX:
+                unreadable.append(path)
+                continue
         for sentence, names in ((_SET, found.new), (_REMOVED, found.gone)):
             if names:
                 yield sentence.format(names=_shown(names), path=shell_word(path))

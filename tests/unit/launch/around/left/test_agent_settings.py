@@ -107,6 +107,23 @@ def test_files_that_would_take_long_to_read_are_told_of_at_once(
     assert ("cannot tell" in said, "and 8 more" in said) == (told > 0, told == 28)
 
 
+@pytest.mark.parametrize("profiles", [NAMES_MAX, NAMES_MAX + 1, NAMES_MAX + 200])
+def test_no_number_of_profiles_hides_what_else_was_set(tmp_path: Path, profiles: int) -> None:
+    places = {str(tmp_path): (*IN_ONE_HOME[".codex"], *IN_PROJECTS)}
+    before = look(places)
+    server = b'[mcp_servers.x]\ncommand = "x"\n'
+    for number in range(profiles):
+        (tmp_path / f"{number:03}.config.toml").write_bytes(server)
+    (tmp_path / ".codex").mkdir()
+    (tmp_path / ".codex/config.toml").write_bytes(server)
+    said = [*sentences(places, before)]
+    others = [each for each in said if "cannot tell what an agent outside runs now" in each]
+    assert len(said) - len(others) == NAMES_MAX + 1
+    assert any(f"in {tmp_path}/.codex/config.toml:" in each for each in said)
+    assert len(others) == (profiles > NAMES_MAX)
+    assert ("and 180 more" in "".join(others)) == (profiles == NAMES_MAX + 200)
+
+
 @pytest.mark.parametrize("content", [b"#" * 120, b"a = [1, 2, 3, 4]"], ids=["bytes", "parts"])
 def test_what_takes_long_to_read_is_more_than_dotted_keys(
     tmp_path: Path, content: bytes, monkeypatch: pytest.MonkeyPatch
