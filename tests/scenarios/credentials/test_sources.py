@@ -7,7 +7,9 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -188,6 +190,21 @@ def test_a_keyring_that_does_not_answer_is_given_up(with_stuck_keyring: dict[str
     with pytest.raises(CredentialUnavailable, match="did not answer within 1 s"):
         keyring.read(REFERENCE, with_stuck_keyring)
     assert time.monotonic() - started < 10
+
+
+def test_a_person_is_told_what_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = threading.Event()
+
+    class Stderr(StringIO):
+        def write(self, text: str) -> int:
+            told.set()
+            return super().write(text)
+
+    monkeypatch.setattr(keyring, "_REMINDER_S", 0)
+    monkeypatch.setattr(keyring, "_TURN_S", 0.01)
+    monkeypatch.setattr("sys.stderr", shown := Stderr())
+    assert keyring._within(None, "x", lambda: told.wait(60))
+    assert shown.getvalue() == "nono: waiting for the system keyring; it may ask for its password\n"
 
 
 def test_a_hanging_keyring_call_does_not_keep_the_process_alive() -> None:
