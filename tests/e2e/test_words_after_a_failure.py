@@ -416,6 +416,15 @@ def test_a_program_that_takes_rights_of_another_user_is_told_that_it_gets_none(
     assert (said in run.stderr.splitlines()) is is_told
 
 
+@pytest.mark.parametrize(("mode", "is_told"), [("u+s", True), ("u+x", False)])
+def test_a_program_that_sets_the_set_user_id_bit_is_told_that_no_run_may(
+    sandbox: NonoRun, mode: str, is_told: bool
+) -> None:
+    run = sandbox.run(["sh", "-c", f"touch tool && chmod {mode} tool && exit 3"], profile={})
+    assert run.exit_code == (1 if is_told else 3)
+    assert ("chmod sets the set-user-ID bit, which nothing inside may" in run.stderr) is is_told
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="the suite is not run by root")
 def test_root_which_needs_no_rights_of_others_is_not_told_so() -> None:
     with nono_run(as_root=True) as root:

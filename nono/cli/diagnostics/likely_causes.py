@@ -18,7 +18,7 @@ from nono.policy.why.lacking.hooks import installs_hooks
 from nono.policy.why.lacking.model_clouds import cloud_of_agent
 from nono.policy.why.lacking.namespaces import makes_mounts
 from nono.policy.why.lacking.networks import asks_a_network
-from nono.policy.why.lacking.other_users import takes_rights
+from nono.policy.why.lacking.other_users import gives_rights, takes_rights
 from nono.policy.why.lacking.search_paths import withheld_search_paths
 from nono.printable import shell_word
 
@@ -65,11 +65,16 @@ def _of_mounts(prepared: Prepared) -> Iterator[str]:
 
 
 def _of_other_users(prepared: Prepared) -> Iterator[str]:
-    """Yield a line about a program that takes another user's rights; root needs none."""
-    program = takes_rights(prepared.argv)
-    if program is not None and os.geteuid() != 0:
+    """Yield lines about a program that takes another user's rights, or gives the caller's; root may."""
+    if os.geteuid() == 0:
+        return
+    if (program := takes_rights(prepared.argv)) is not None:
         yield ""
         yield f"  {program} takes the rights of another user, which nothing inside gets. Run it outside."
+    if (program := gives_rights(prepared.argv)) is not None:
+        yield ""
+        yield f"  {program} sets the set-user-ID bit, which nothing inside may: whoever starts"
+        yield "  the file would run it as you. Set it outside."
 
 
 def _of_hooks(prepared: Prepared, rules: EffectivePolicy) -> Iterator[str]:

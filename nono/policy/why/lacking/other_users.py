@@ -1,14 +1,17 @@
-"""Tell that a failed command takes the rights of another user from its file, which no run may."""
+"""Tell that a failed command takes another user's rights from its file, or gives its own: no run may."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
-from nono.policy.why.command_words import started
+from nono.policy.why.command_words import Started, started
 
 _SET_ID = frozenset(
     ("at", "atq", "atrm", "batch", "crontab", "sudo", "sudoedit", "doas", "su", "pkexec", "newgrp", "passwd")
 )
+# In octal, or as clauses of which one is for the owner: 4755, u+s, +s, g-w,ug=rwxs.
+_SET_USER_ID = re.compile(r"0*[4-7][0-7]{3}|(?:.*,)?(?:[ugoa]*[ua][ugoa]*)?[+=][rwxXt]*s[rwxXst]*(?:,.*)?")
 
 
 def takes_rights(argv: Sequence[str]) -> str | None:
@@ -16,3 +19,22 @@ def takes_rights(argv: Sequence[str]) -> str | None:
     # A project may have a script that is called batch or at, and it is started as ./batch.
     in_system = (each for each in started(argv) if "/" not in each.word or each.word.startswith("/"))
     return next((each.program for each in in_system if each.program in _SET_ID), None)
+
+
+def gives_rights(argv: Sequence[str]) -> str | None:
+    """Return the program of a command line that sets the set-user-ID bit; None if there is none.
+
+    The kernel refuses it without telling the supervisor.
+    """
+    return next((it.program for it in started(argv) if any(map(_SET_USER_ID.fullmatch, _modes(it)))), None)
+
+
+def _modes(it: Started) -> Sequence[str]:
+    """Return the words that may be the mode that a program gives a file."""
+    match it.program:
+        case "chmod":
+            return it.operands[:1]
+        case "install" if it.has_option("-m", "--mode"):
+            joined = (word.removeprefix("-m").removeprefix("--mode=") for word in it.options)
+            return (*it.operands, *joined)
+    return ()
