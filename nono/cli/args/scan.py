@@ -40,6 +40,8 @@ def scan(command: str, argv: Sequence[str]) -> Scanned | None:
             if not words or words[0].startswith("-"):
                 return None
             text = words.pop(0)
+        if not text and option.kind not in (Kind.FLAG, Kind.COUNT):
+            return None
         if option.kind is Kind.PORTS and not is_port(text):
             return None
         if option.kind is Kind.PORT_RANGES and ports_of(text) is None:

@@ -52,6 +52,8 @@ def test_an_option_that_is_not_there_yet_is_left_to_argparse(flag: str) -> None:
         ["--no-such-option"],
         ["--allow"],
         ["--allow", "--read", "/x", "ls"],
+        ["--allow=", "ls"],
+        ["--name", "", "ls"],
         ["--allow-cwd=yes", "ls"],
         ["--listen-port", "65536", "ls"],
         ["-vv", "ls"],
