@@ -46,7 +46,7 @@ COMMANDS = [
     "vi -es -c 'q!' /etc/passwd",
     "docker --version",
     "ipcmk -M 4096",
-    "fakeroot true",
+    "fakeroot sh -c 'touch a && chown 5:5 a'",
     "sh -c 'sleep 9 & kill $!; wait $!' || true",
     "setsid -w true",
     "timeout 5 true",

@@ -501,10 +501,10 @@ def test_a_command_sees_its_name_as_it_was_typed(here: Place, mode: str) -> None
 
 
 ADDED = {
-    ALONE: {"PWD", "NONO_CAP_FILE", "MOZ_ASSUME_USER_NS"},
-    WRAPPED: {"PWD", "MOZ_ASSUME_USER_NS"},
+    ALONE: {"PWD", "NONO_CAP_FILE", "MOZ_ASSUME_USER_NS", "FAKEROOTDONTTRYCHOWN"},
+    WRAPPED: {"PWD", "MOZ_ASSUME_USER_NS", "FAKEROOTDONTTRYCHOWN"},
     PROXIED: {
-        *("PWD", "NONO_CAP_FILE", "MOZ_ASSUME_USER_NS"),
+        *("PWD", "NONO_CAP_FILE", "MOZ_ASSUME_USER_NS", "FAKEROOTDONTTRYCHOWN"),
         *("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy", "ALL_PROXY", "all_proxy"),
         *("NO_PROXY", "no_proxy", "NONO_NO_PROXY", "NONO_PROXY_TOKEN"),
         *("NODE_USE_ENV_PROXY", "YARN_HTTPS_PROXY"),

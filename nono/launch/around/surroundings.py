@@ -37,9 +37,13 @@ BASES = (  # below which services have directories of their own
     ("XDG_STATE_HOME", ".local/state"),
     (RUNTIME_DIRECTORY, ".cache"),  # where there is none
 )
-# Firefox gives up where it may not map ids in a user namespace. With this it makes none, and seccomp alone
-# confines its processes, beside nono.
-WITHOUT_USER_NAMESPACE = ("MOZ_ASSUME_USER_NS", "0")
+_OF_PROGRAMS = (
+    # Firefox gives up where it may not map ids in a user namespace. With this it makes none, and seccomp
+    # alone confines its processes, beside nono.
+    ("MOZ_ASSUME_USER_NS", "0"),
+    # fakeroot takes EPERM for an answer to chown(2). To an id that a user namespace lacks it gets EINVAL.
+    ("FAKEROOTDONTTRYCHOWN", "1"),
+)
 
 
 def surrounded(
@@ -86,7 +90,7 @@ def surrounded(
         # Without the variable pnpm 12 keeps its locks in /tmp, whatever TMPDIR says.
         if temporary != SHARED_TMP and _lacks_runtime_directory(rules, environ):
             rules = rules._replace(fixed=(*rules.fixed, (RUNTIME_DIRECTORY, temporary)))
-    rules = with_firefox(rules, environ)
+    rules = with_told_programs(rules, environ)
     return prepared._replace(resolved=resolved._replace(environment=rules, capabilities=capabilities)), view
 
 
@@ -100,11 +104,10 @@ def _lacks_runtime_directory(rules: EnvironmentRules, environ: Mapping[str, str]
     return not environ.get(RUNTIME_DIRECTORY)
 
 
-def with_firefox(rules: EnvironmentRules, environ: Mapping[str, str]) -> EnvironmentRules:
-    """Tell Firefox that it has no user namespace, unless a person has said something else."""
-    if WITHOUT_USER_NAMESPACE[0] in environ:
-        return rules
-    return rules._replace(fixed=(WITHOUT_USER_NAMESPACE, *rules.fixed))
+def with_told_programs(rules: EnvironmentRules, environ: Mapping[str, str]) -> EnvironmentRules:
+    """Tell programs by their variables what they find inside, unless a person has said something else."""
+    told = tuple(each for each in _OF_PROGRAMS if each[0] not in environ)
+    return rules._replace(fixed=(*told, *rules.fixed))
 
 
 def with_surroundings(resolved: Resolved, environ: Mapping[str, str], *, namespaces: bool) -> Resolved:

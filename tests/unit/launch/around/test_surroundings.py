@@ -97,14 +97,19 @@ def test_a_start_is_refused_that_would_wait_for_mounts_over_any_number_of_socket
 
 @pytest.mark.parametrize(
     ("outside", "asked", "inside"),
-    [({}, (), "0"), ({"MOZ_ASSUME_USER_NS": "1"}, (), "1"), ({}, (("MOZ_ASSUME_USER_NS", "1"),), "1")],
-    ids=["unset", "set outside", "set by the profile"],
+    [
+        ({}, (), {"MOZ_ASSUME_USER_NS": "0", "FAKEROOTDONTTRYCHOWN": "1"}),
+        ({"MOZ_ASSUME_USER_NS": "1"}, (), {"MOZ_ASSUME_USER_NS": "1", "FAKEROOTDONTTRYCHOWN": "1"}),
+        ({}, (("MOZ_ASSUME_USER_NS", "1"),), {"MOZ_ASSUME_USER_NS": "1", "FAKEROOTDONTTRYCHOWN": "1"}),
+        ({"FAKEROOTDONTTRYCHOWN": ""}, (), {"MOZ_ASSUME_USER_NS": "0", "FAKEROOTDONTTRYCHOWN": ""}),
+    ],
+    ids=["unset", "set outside", "set by the profile", "another set outside"],
 )
-def test_firefox_is_told_that_it_has_no_user_namespace_unless_a_person_says_otherwise(
-    outside: Mapping[str, str], asked: tuple[tuple[str, str], ...], inside: str
+def test_programs_are_told_what_they_find_inside_unless_a_person_says_otherwise(
+    outside: Mapping[str, str], asked: tuple[tuple[str, str], ...], inside: Mapping[str, str]
 ) -> None:
-    rules = surroundings.with_firefox(EnvironmentRules(fixed=asked), outside)
-    assert child_environment(outside, rules)["MOZ_ASSUME_USER_NS"] == inside
+    rules = surroundings.with_told_programs(EnvironmentRules(fixed=asked), outside)
+    assert child_environment(outside, rules) == inside
 
 
 @pytest.mark.parametrize("is_passed", [False, True])
