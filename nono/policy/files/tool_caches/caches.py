@@ -126,6 +126,8 @@ _TOOLS = (
     _Tool("UV_PYTHON_INSTALL_DIR", "uv-python", "$XDG_DATA_HOME/uv/python", reading_is_enough=True),
     _Tool("UV_TOOL_BIN_DIR", "uv-bin", "~/.local/bin", programs=("",)),
     _Tool("UV_TOOL_DIR", "uv-tools", "$XDG_DATA_HOME/uv/tools"),
+    # LibreOffice does not start, to convert a file either, where it cannot write its settings.
+    _Tool("UserInstallation", "libreoffice", "$XDG_CONFIG_HOME/libreoffice", "file://"),
     # virtualenv, and so pre-commit, tox and pipenv, wait without end for a lock that they may not open.
     _Tool("VIRTUALENV_OVERRIDE_APP_DATA", "virtualenv", "$XDG_DATA_HOME/virtualenv"),
     _Tool("WORKON_HOME", "virtualenvs", "$XDG_DATA_HOME/virtualenvs"),  # of pipenv

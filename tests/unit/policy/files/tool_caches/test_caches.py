@@ -119,6 +119,16 @@ def test_settings_that_may_be_read_stay_in_use(variable: str, usual: str, make_f
 
 
 @pytest.mark.parametrize(("access", "is_elsewhere"), [(Access.READWRITE, False), (Access.READ, True)])
+def test_libreoffice_has_settings_of_the_runs_own_unless_a_persons_are_granted_for_writing(
+    access: Access, is_elsewhere: bool, make_fs: MakeFilesystem
+) -> None:
+    place = f"{HOME}/.config/libreoffice"
+    found = caches(make_fs(directories=(place,)), READ_WRITE, Grant(place, access, True, "user", place))
+    told = {f"file://{path(found)}/libreoffice"} if is_elsewhere else set()
+    assert {value for name, value in variables(found).items() if name == "UserInstallation"} == told
+
+
+@pytest.mark.parametrize(("access", "is_elsewhere"), [(Access.READWRITE, False), (Access.READ, True)])
 def test_dvc_keeps_its_locks_elsewhere_unless_those_of_the_machine_are_granted(
     access: Access, is_elsewhere: bool, make_fs: MakeFilesystem
 ) -> None:
