@@ -16,7 +16,7 @@ from nono.policy.path_expansion import canonical_as_far
 from nono.policy.profile.detection import AGENTS, STATE_OF_OTHER_AGENTS, agent_profile
 from nono.policy.why.lacking.hooks import installs_hooks
 from nono.policy.why.lacking.model_clouds import cloud_of_agent
-from nono.policy.why.lacking.namespaces import makes_mounts
+from nono.policy.why.lacking.namespaces import confines_itself, makes_mounts
 from nono.policy.why.lacking.networks import asks_a_network
 from nono.policy.why.lacking.other_users import gives_rights, takes_rights
 from nono.policy.why.lacking.search_paths import withheld_search_paths
@@ -62,6 +62,11 @@ def _of_mounts(prepared: Prepared) -> Iterator[str]:
     if program is not None:
         yield ""
         yield f"  {program} makes namespaces and mounts of its own, which no run may. Run it outside."
+    browser = confines_itself(prepared.argv)
+    if browser is not None:
+        yield ""
+        yield f"  {browser} makes a sandbox of its own for its pages, which no run may."
+        yield f"  {browser} --no-sandbox does without: nono confines all of it."
 
 
 def _of_other_users(prepared: Prepared) -> Iterator[str]:

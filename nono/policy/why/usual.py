@@ -11,7 +11,7 @@ from nono.policy.capability import Access
 from nono.policy.effective_policy import EffectivePolicy
 from nono.policy.files.grants import directory_flag, file_flag, opens_too_much
 from nono.policy.files.path_verdict import Denied, NotGranted, TooWeak
-from nono.policy.path_expansion import Filesystem, PathContext, is_within
+from nono.policy.path_expansion import Filesystem, PathContext, ancestry, canonical_as_far, is_within
 from nono.policy.why.command_words import STARTERS, Started, started
 from nono.policy.why.lacking.certificates import named_certificates
 from nono.policy.why.lacking.home_project import home_as_project
@@ -183,12 +183,20 @@ def _judged(
     is_usable: IsUsable,
     hidden_below: HiddenBelow,
 ) -> Absentee | None:
-    """Return the path if it exists, is closed to the command or hidden from it, and is open to this user."""
-    path = fs.canonical(path_context.of_flag(row.path))
+    """Return the path if it exists, is closed to the command or hidden from it, and is open to this user.
+
+    What a program makes in a fresh home need not exist.
+    """
+    path = place = fs.canonical(path_context.of_flag(row.path))
+    is_made = path is None and row.instead is not None and row.access.writes
+    if is_made:
+        path = canonical_as_far(path_context.of_flag(row.path), fs)
+        upward = sorted(ancestry(path), key=len, reverse=True)
+        place = next((each for each in upward if fs.kind(each) is not None), None)
     needed_outside = Access.READ if row.is_filled else row.access
-    if path is None or not path.isprintable() or not is_usable(path, needed_outside):
+    if path is None or place is None or not path.isprintable() or not is_usable(place, needed_outside):
         return None
-    kind = fs.kind(path)
+    kind = "dir" if is_made else fs.kind(path)
     if row.is_service:
         if not is_hidden(path, rules.capabilities) and hidden_below(path) is None:
             return None

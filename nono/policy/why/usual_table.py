@@ -45,6 +45,7 @@ _ANSIBLE = _names(
     "ansible ansible-config ansible-console ansible-doc ansible-galaxy ansible-inventory ansible-lint "
     "ansible-playbook ansible-pull ansible-vault molecule"
 )
+_LOCALHOST_OF_ANSIBLE = _names("ansible ansible-playbook ansible-pull")
 _CONTAINERS = _names("podman buildah podman-compose")
 SSH = _names("ssh scp sftp rsync")
 REACHES_A_REMOTE = _names("push pull fetch clone ls-remote submodule")
@@ -115,15 +116,25 @@ _SETTINGS = (
         options=("--global",),
         instead="git config --local ..., for this repository alone; or run it outside",
     ),
+    Row(
+        *("~/.gitconfig", Access.WRITE, "your git settings", _names("git git-lfs")),
+        is_whole=False,
+        operands=_names("install uninstall"),  # of git-lfs: git has neither
+        instead="git lfs install --local --skip-repo, for this repository alone, without hooks; or run it "
+        "outside",
+        unless=("--local", "--worktree", "--system", "--file"),
+    ),
     Row("~/.byobu", Access.READ, "your settings of byobu", _names("byobu byobu-tmux byobu-screen")),
     Row(*_KNOWN_HOSTS, SSH, is_whole=False, is_told_if_denied=True),
     Row(*_KNOWN_HOSTS, _names("git"), is_whole=False, is_told_if_denied=True, operands=REACHES_A_REMOTE),
     Row(*_SSH_SETTINGS, SSH, is_whole=False, is_told_if_denied=True),
     Row(*_SSH_SETTINGS, _names("git"), is_whole=False, is_told_if_denied=True, operands=REACHES_A_REMOTE),
     Row(
-        *("~/.gnupg", Access.READ, "your keys of GnuPG", _names("gpg gpg2")),
+        *("~/.gnupg", Access.READWRITE, "your keys of GnuPG", _names("gpg gpg2")),
         is_whole=False,
         is_told_if_denied=True,
+        instead="mkdir -m 700 gnupg && gpg --homedir gnupg ..., which has keys of the project's own",
+        unless=("--homedir",),
     ),
     Row(
         *("~/.m2/settings.xml", Access.READ, "Maven's settings", _names("mvn mvnw")),
@@ -141,6 +152,13 @@ _SETTINGS = (
     ),
     # They may hold passwords, so no group grants them; the tools stop where they cannot read them.
     Row("~/.ansible.cfg", Access.READ, "Ansible's settings", _ANSIBLE, is_whole=False),
+    # An Ansible outside would start what it copies there.
+    Row(
+        *("~/.ansible/tmp", Access.READWRITE, "where it manages localhost", _LOCALHOST_OF_ANSIBLE),
+        is_whole=False,
+        instead="ansible-playbook -e ansible_remote_tmp=/tmp ...",
+        unless=("-e", "--extra-vars"),
+    ),
     Row("~/mise.toml", Access.READ, "settings of mise", _names("mise"), is_whole=False),
     Row("~/.mise.toml", Access.READ, "settings of mise", _names("mise"), is_whole=False),
     Row("~/uv.toml", Access.READ, "settings of uv", _names("uv uvx"), is_whole=False),
@@ -162,7 +180,7 @@ _SETTINGS = (
     ),
     # Its settings are beside its login.
     Row(
-        *("~/.config/.wrangler", Access.READ, "settings and login of Wrangler", _names("wrangler")),
+        *("~/.config/.wrangler", Access.READWRITE, "settings and login of Wrangler", _names("wrangler")),
         is_whole=False,
         instead="""sh -c 'XDG_CONFIG_HOME="$XDG_CACHE_HOME/config" wrangler ...', which has settings of """
         "the run's own, without your login",

@@ -6,11 +6,16 @@ from collections.abc import Sequence
 
 from nono.policy.why.command_words import started
 
-_INSTALLERS = frozenset({"pre-commit", "prek", "lefthook"})
-_CHANGES = frozenset({"install", "uninstall"})
+_INSTALLERS = frozenset({"pre-commit", "prek", "lefthook", "git-lfs"})
+_CHANGES = frozenset({"install", "uninstall", "update"})
 
 
 def installs_hooks(argv: Sequence[str]) -> str | None:
     """Return the program of a command line that installs hooks, or removes them; None if there is none."""
-    found = (each for each in started(argv) if each.program in _INSTALLERS)
-    return next((each.program for each in found if not _CHANGES.isdisjoint(each.operands[:1])), None)
+    for program, operands, _, _, options in started(argv):
+        if program == "git" and operands[:1] == ("lfs",):
+            program, operands = "git-lfs", operands[1:]
+        is_kept = "--skip-repo" in options  # of git-lfs, whose filters alone are in the settings
+        if program in _INSTALLERS and not _CHANGES.isdisjoint(operands[:1]) and not is_kept:
+            return program
+    return None

@@ -1,4 +1,4 @@
-"""Tell that a failed command makes namespaces and mounts of its own, which no run may."""
+"""Tell that a failed command makes namespaces of its own, and mounts, which no run may."""
 
 from __future__ import annotations
 
@@ -11,7 +11,21 @@ MAKE_MOUNTS = frozenset(
     {"bwrap", "unshare", "flatpak", "flatpak-builder", "rootlesskit", "nsjail", "firejail", "apptainer"}
 )
 
+# Electron too: its programs have names of their own, but a project starts them by this one.
+_CONFINE_THEMSELVES = frozenset(
+    (
+        *("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "electron"),
+        *("microsoft-edge", "brave-browser"),
+    )
+)
+
 
 def makes_mounts(argv: Sequence[str]) -> str | None:
     """Return the program of a command line that makes namespaces and mounts; None if there is none."""
     return next((each.program for each in started(argv) if each.program in MAKE_MOUNTS), None)
+
+
+def confines_itself(argv: Sequence[str]) -> str | None:
+    """Return the browser of a command line that makes a sandbox for its pages; None if there is none."""
+    found = (each for each in started(argv) if each.program in _CONFINE_THEMSELVES)
+    return next((each.program for each in found if not each.has_option("--no-sandbox")), None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable
+from posixpath import join
 
 import pytest
 
@@ -272,6 +273,34 @@ def test_a_program_of_npm_that_stops_without_its_settings_is_told_what_does_with
     fs = make_fs(directories=(settings,))
     found = [each for each in absentees(run(allow=(".",)), line, fs) if each.path == settings]
     assert [(each.flag, told in (each.instead or "")) for each in found] == [(None, True)] * bool(told)
+
+
+@pytest.mark.parametrize(
+    ("line", "path", "told"),
+    [
+        ("podman ps", ".local/share/containers", "run it outside"),
+        ("npx create-next-app a", ".config", "npx create-next-app"),
+        ("wrangler dev", ".config/.wrangler", "XDG_CONFIG_HOME"),
+        ("git config --global a.b c", ".gitconfig", "git config --local"),
+        ("git lfs install", ".gitconfig", "--skip-repo"),
+        ("git lfs install --local", ".gitconfig", ""),
+        ("gpg --quick-gen-key ada", ".gnupg", "gpg --homedir"),
+        ("gpg --homedir a --quick-gen-key ada", ".gnupg", ""),
+        ("ansible-playbook a.yml", ".ansible/tmp", "-e ansible_remote_tmp=/tmp"),
+        ("ansible-playbook -e ansible_remote_tmp=/tmp a.yml", ".ansible/tmp", ""),
+        ("skopeo copy dir:a oci:b", "/etc/containers", ""),  # only read, so nothing would be made
+    ],
+)
+def test_what_a_program_would_make_in_a_fresh_home_is_named_with_what_to_do(
+    run: Resolve, fs: Filesystem, line: str, path: str, told: str
+) -> None:
+    place = join(HOME, path)
+    resolved = run(allow=(".",))
+    found = [each for each in absentees(resolved, line, fs) if each.path == place]
+    assert [(each.flag, told in (each.instead or "")) for each in found] == [(None, True)] * bool(told)
+    # It could not be made outside either, where the home may not be written.
+    found = absentees(resolved, line, fs, is_usable=lambda path, access: not path.startswith(HOME))
+    assert place not in [each.path for each in found]
 
 
 @pytest.mark.parametrize(("program", "is_told"), [("vagrant", True), ("make", False)])

@@ -6,7 +6,7 @@ import shlex
 
 import pytest
 
-from nono.policy.why.lacking.namespaces import makes_mounts
+from nono.policy.why.lacking.namespaces import confines_itself, makes_mounts
 
 
 @pytest.mark.parametrize(
@@ -21,3 +21,18 @@ from nono.policy.why.lacking.namespaces import makes_mounts
 )
 def test_a_program_makes_mounts_by_its_name(line: str, program: str | None) -> None:
     assert makes_mounts(shlex.split(line)) == program
+
+
+@pytest.mark.parametrize(
+    ("line", "program"),
+    [
+        ("chromium --headless --dump-dom a.html", "chromium"),
+        ("sh -c 'make && xvfb-run -a npx electron .'", None),
+        ("sh -c 'make && npx electron .'", "electron"),
+        ("chromium --headless --no-sandbox a.html", None),
+        ("echo chromium", None),
+        ("", None),
+    ],
+)
+def test_a_browser_confines_itself_unless_it_is_told_not_to(line: str, program: str | None) -> None:
+    assert confines_itself(shlex.split(line)) == program
