@@ -403,6 +403,8 @@ def test_a_state_directory_is_made_only_when_the_command_starts(how: str) -> Non
     [
         (".augment", "session.json"),
         (".cline", "data/settings/providers.json"),
+        (".codex", ".credentials.json"),
+        (".config/goose", "xai_oauth/tokens.json"),
         (".kimi", "credentials/kimi-code.json"),
         (".local/share/amp", "secrets.json"),
         (".openhands", "agent_settings.json"),
@@ -410,7 +412,7 @@ def test_a_state_directory_is_made_only_when_the_command_starts(how: str) -> Non
         (".vibe", ".env"),
     ],
 )
-def test_a_login_of_an_agent_without_a_profile_is_denied_in_its_own_directory(own: str, login: str) -> None:
+def test_a_login_that_no_run_replaces_is_denied_in_the_agents_own_directory(own: str, login: str) -> None:
     with nono_run() as runner:
         state = runner.user.home / own
         file = state / login

@@ -106,6 +106,47 @@ def test_programs_that_uv_installed_can_be_read_without_its_credentials() -> Non
     assert "~/.local/share/uv" not in granted
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "~/.local/share/zsh/history",
+        "~/.npm/_logs/2026-12-02T02_06_36_054Z-debug-0.log",  # of `npm config set //HOST/:_authToken TOKEN`
+        "~/.config/mise/age.txt",
+        "~/.config/mise/forgejo_tokens.toml",
+        "~/.config/mise/github_tokens.toml",
+        "~/.config/mise/gitlab_tokens.toml",
+    ],
+)
+def test_no_group_grants_what_shells_npm_and_mise_keep_of_secrets(path: str) -> None:
+    groups = shipped.groups().values()
+    granted = [each for group in groups for each in (*group.read, *group.write, *group.readwrite)]
+    assert not [each for each in granted if f"{path}/".startswith(f"{each}/")]
+
+
+def test_what_npx_runs_and_mise_obeys_is_granted() -> None:
+    groups = shipped.groups()
+    assert "~/.npm/_npx" in groups["node_runtime"].read
+    assert {"~/.config/mise/config.toml", "~/.config/mise/conf.d"} <= set(groups["mise_manager"].read)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "~/.codex/.credentials.json",
+        "$CODEX_HOME/.credentials.json",
+        "~/.config/goose/huggingface",
+        "~/.config/goose/kimicode",
+        "$XDG_CONFIG_HOME/goose/xai_oauth",
+        "~/.gemini/a2a-oauth-tokens.json",
+        "~/.qwen/extension-secrets-v1.json",
+        "~/.qwen/mcp-oauth-tokens.json",
+        "$QWEN_HOME/mcp-oauth-tokens-v2.json",
+    ],
+)
+def test_logins_of_agents_at_servers_and_providers_are_denied(path: str) -> None:
+    assert path in shipped.groups()["deny_agent_logins"].deny
+
+
 def test_the_dangerous_commands_are_kept_as_data() -> None:
     groups = shipped.groups()
     assert len(groups["dangerous_commands"].commands) + len(groups["dangerous_commands_linux"].commands) == 46

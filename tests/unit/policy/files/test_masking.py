@@ -272,7 +272,8 @@ def test_temporary_files_that_are_a_part_of_home_are_named_once(
 def test_what_a_program_could_make_in_its_own_state_directory_is_told_from_the_rest(run: Resolve) -> None:
     profile = Profile(meta=Meta(name="web"), filesystem=Files(state_dir=("~/.codex",), allow=("~/.config",)))
     absent = run(profile).capabilities.masking.absent
-    assert {gap.path for gap in absent if gap.is_own} == {f"{HOME}/.codex/auth.json", f"{HOME}/.codex/.env"}
+    logins = {f"{HOME}/.codex/{name}" for name in ("auth.json", ".credentials.json", ".env")}
+    assert {gap.path for gap in absent if gap.is_own} == logins
     assert f"{HOME}/.config/gcloud" in {gap.path for gap in absent if not gap.is_own}
 
 
@@ -310,7 +311,7 @@ def test_a_file_of_the_commands_own_takes_the_place_of_a_login(
     fs = make_fs((CODEX,), files=(LOGIN,) if is_there else ())
     masking = with_own(run(fs=fs, allow=("~/.codex",)))
     assert {mask.path: mask.own for mask in masking.masks} == {LOGIN: OWN}
-    assert [gap.path for gap in masking.absent] == [f"{CODEX}/.env"]
+    assert [gap.path for gap in masking.absent] == [f"{CODEX}/.credentials.json", f"{CODEX}/.env"]
     assert CODEX in masking.watched
 
 

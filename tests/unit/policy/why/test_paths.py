@@ -92,7 +92,7 @@ def test_the_wrong_access_names_the_closest_grant_and_the_flag(run: Resolve, fs:
         (MODULE, Access.READ, f"--read {HOME}/npm/lib/node_modules"),
         (MODULE, Access.WRITE, f"--write-file {MODULE}"),
         (f"{HOME}/bin/tool", Access.READ, f"--read-file {HOME}/bin/tool"),
-        (f"{HOME}/.config/git/credentials", Access.READ, f"--read-file {HOME}/.config/git/credentials"),
+        (f"{HOME}/.config/git/message", Access.READ, f"--read-file {HOME}/.config/git/message"),
     ],
 )
 def test_a_program_is_suggested_with_what_it_does_not_run_without(
