@@ -173,7 +173,7 @@ TURN = 'rm -r "$1" && ln -s "$2" "$1" && echo laid'
 @pytest.mark.parametrize(
     ("name", "profile"),
     [
-        pytest.param("package.json", {"groups": {"include": ["user_tools"]}}, id="settings above a project"),
+        pytest.param(".prettierrc", {"groups": {"include": ["user_tools"]}}, id="settings above a project"),
         pytest.param(".gitconfig", {"groups": {"include": ["git_config"]}}, id="settings of git"),
         pytest.param(".agent", {"filesystem": {"allow": ["~/.agent"]}}, id="state of an agent"),
     ],

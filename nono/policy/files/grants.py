@@ -39,8 +39,17 @@ _MAY_HOLD_KEY = (
     ".config/hatch/config.toml",
     ".mvn/jvm.config",
     ".mvn/maven.config",
+    ".pydistutils.cfg",
     ".yarnrc",
     "Gemfile",
+)
+# Files of a project in the home: in their names and sections words such as `token` tell of no key.
+_MAY_HOLD_PASSWORD = (
+    "Gemfile.lock",
+    "package.json",
+    "pyproject.toml",
+    "setup.cfg",
+    "tox.ini",
 )
 
 
@@ -81,18 +90,27 @@ def without_keys(grants: Iterable[Grant], home: str, fs: Filesystem) -> tuple[li
     """Return the grants of groups but those of settings that seem to hold a key, and these."""
     kept, dropped = list[Grant](), list[Grant]()
     for grant in grants:
-        is_looked_into = (
-            grant.source == _SETTINGS_GROUP and grant.original.removeprefix(f"{home}/") in _MAY_HOLD_KEY
+        name = grant.original.removeprefix(f"{home}/") if grant.source == _SETTINGS_GROUP else ""
+        is_kept_back = (name in _MAY_HOLD_KEY and _may_hold_key(fs.text(grant.path))) or (
+            name in _MAY_HOLD_PASSWORD and _may_hold_password(fs.text(grant.path))
         )
-        (dropped if is_looked_into and _may_hold_key(fs.text(grant.path)) else kept).append(grant)
+        (dropped if is_kept_back else kept).append(grant)
     return kept, dropped
 
 
+# Imported in the functions: few homes have such a file.
+
+
 def _may_hold_key(text: str | None) -> bool:
-    # Imported here: few homes have such a file.
     from nono.policy.environment.secret_settings import settings_hold_key
 
     return text is None or settings_hold_key(text)
+
+
+def _may_hold_password(text: str | None) -> bool:
+    from nono.policy.environment.secret_values import secret_in
+
+    return text is None or any(map(secret_in, text.splitlines()))
 
 
 def requested_grant(

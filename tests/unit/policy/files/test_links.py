@@ -196,7 +196,7 @@ def test_a_link_that_another_run_could_lay_behind_the_persons_is_not_followed(
 @pytest.mark.parametrize("name", [".gitconfig", "package.json"])
 def test_what_a_group_grants_is_held_to_the_same(run: Resolve, make_fs: MakeFilesystem, name: str) -> None:
     links = {f"{HOME}/{name}": f"{DOTFILES}/{name}"}
-    there = make_fs(files=(f"{DOTFILES}/{name}",), links=links)
+    there = make_fs(texts={f"{DOTFILES}/{name}": ""}, links=links)
     assert f"{DOTFILES}/{name}" in granted(run(fs=there))
     turned = make_fs((LETTERS,), links={**links, f"{DOTFILES}/{name}": LETTERS})
     assert LETTERS not in granted(run(fs=turned))
@@ -223,15 +223,15 @@ def test_such_a_link_leads_to_what_is_around_it(
     assert resolved.insisted == ()
 
 
-def test_an_entry_of_two_groups_is_told_once(run: Resolve, make_fs: MakeFilesystem) -> None:
+def test_an_entry_of_a_group_and_a_profile_is_told_once(run: Resolve, make_fs: MakeFilesystem) -> None:
     entry, leads_to = f"{HOME}/.cargo/config.toml", f"{LETTERS}/config.toml"
     fs = make_fs(
         texts={leads_to: "[net]\n"},
         links={f"{HOME}/.cargo": f"{DOTFILES}/cargo", f"{DOTFILES}/cargo": LETTERS},
     )
-    told = run(Profile(groups=Groups(include=("rust_runtime",))), fs=fs).insisted
-    assert len([each for each in told if each.startswith(f"'{entry}' is not granted")]) == 1
-    assert leads_to not in granted(run(Profile(groups=Groups(include=("rust_runtime",))), fs=fs))
+    resolved = run(profile(read_file=(entry,)), fs=fs)
+    assert len([each for each in resolved.insisted if each.startswith(f"'{entry}' is not granted")]) == 1
+    assert leads_to not in granted(resolved)
 
 
 def test_a_path_typed_now_leads_where_it_leads(run: Resolve, make_fs: MakeFilesystem) -> None:

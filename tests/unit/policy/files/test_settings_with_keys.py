@@ -8,7 +8,8 @@ import pytest
 
 from nono.policy.path_expansion import Filesystem
 from nono.policy.resolve import Resolved
-from nono.policy.schema.profile import Groups, Profile
+from nono.policy.schema.profile import Filesystem as Files
+from nono.policy.schema.profile import Groups, Meta, Profile
 
 Resolve = Callable[..., Resolved]
 MakeFilesystem = Callable[..., Filesystem]
@@ -35,6 +36,24 @@ CARGO, HATCH = f"{HOME}/.cargo/config.toml", f"{HOME}/.config/hatch/config.toml"
         (f"{HOME}/.yarnrc", '"//registry.example/:_auth" abc\n', False),
         (f"{HOME}/.mvn/maven.config", "-Drepository.password=abc\n", False),
         (f"{HOME}/Gemfile", 'source "https://ada:pw@gems.example"\n', False),
+        (
+            f"{HOME}/Gemfile.lock",
+            "GEM\n  remote: https://gems.example/\n  specs:\n    jwt_auth (1.0)\n",
+            True,
+        ),
+        (f"{HOME}/Gemfile.lock", "GEM\n  remote: https://ada:pw@gems.example/\n", False),
+        (f"{HOME}/.pydistutils.cfg", "[easy_install]\nindex_url = https://pypi.example/simple\n", True),
+        (
+            f"{HOME}/.pydistutils.cfg",
+            "[easy_install]\nindex_url = https://ada:pw@pypi.example/simple\n",
+            False,
+        ),
+        (f"{HOME}/setup.cfg", "[easy_install]\nindex_url = https://ada:pw@pypi.example/simple\n", False),
+        (f"{HOME}/pyproject.toml", '[tool.poetry.dependencies]\nsecretstorage = "^3.3"\n', True),
+        (f"{HOME}/pyproject.toml", '[[tool.uv.index]]\nurl = "https://ada:pw@pypi.example/simple"\n', False),
+        (f"{HOME}/tox.ini", "[testenv]\nsetenv =\n  PIP_INDEX_URL = https://ada:pw@pypi.example\n", False),
+        (f"{HOME}/package.json", '{"dependencies": {\n"password-prompt": "^1.0.0"}}\n', True),
+        (f"{HOME}/package.json", '{"dependencies": {"a": "git+https://ada:pw@git.example/a"}}\n', False),
     ],
 )
 def test_settings_of_the_home_are_read_unless_they_hold_a_key(
@@ -49,10 +68,17 @@ def test_settings_of_the_home_are_read_unless_they_hold_a_key(
 def test_settings_with_a_key_are_read_where_a_profile_asks_for_them(
     run: Resolve, make_fs: MakeFilesystem
 ) -> None:
-    asked = Profile(groups=Groups(include=("rust_runtime",)))
+    asked = Profile(meta=Meta(name="web"), filesystem=Files(read_file=(CARGO,)))
     resolved = run(asked, fs=make_fs(texts={CARGO: 'token = "abc"\n'}))
     assert CARGO in {grant.path for grant in resolved.capabilities.grants}
     assert not [warning for warning in resolved.warnings if "hold a key" in warning]
+
+
+def test_the_group_of_rust_grants_no_settings_with_a_key(run: Resolve, make_fs: MakeFilesystem) -> None:
+    rust = Profile(groups=Groups(include=("rust_runtime",)))
+    for text, is_granted in (('token = "abc"\n', False), ("[net]\n", True)):
+        resolved = run(rust, fs=make_fs(texts={CARGO: text}))
+        assert (CARGO in {grant.path for grant in resolved.capabilities.grants}) == is_granted
 
 
 def test_settings_that_cannot_be_looked_into_are_not_granted(run: Resolve, make_fs: MakeFilesystem) -> None:
