@@ -10,6 +10,7 @@ from nono.policy.files.grants import accesses
 from nono.policy.files.links import flag_for, links_on_the_way
 from nono.policy.git.person_settings import named_by
 from nono.policy.git.repository import Repository
+from nono.policy.git.settings_keys import line_with_key
 from nono.policy.git.settings_reach import SettingsReach
 from nono.policy.path_expansion import Filesystem, PathContext, is_within
 
@@ -43,6 +44,18 @@ def named_by_settings(
             warnings.append(
                 f"'{named.original}' is not granted ({_SETTINGS}): '{named.doubt}' leads to it, and a "
                 f"command could have written that in another run. If it is yours: {flag_for(grant)}"
+            )
+
+
+def keys_in_settings(grants: Sequence[Grant], fs: Filesystem) -> Iterator[str]:
+    """Yield a warning for each granted file of the person's settings that seems to hold a key."""
+    for grant in grants:
+        text = fs.text(grant.path) if grant.source == _SETTINGS and not grant.is_dir else None
+        line = line_with_key(text) if text else None
+        if line is not None:
+            yield (
+                f"Line {line} of {grant.original} seems to hold a key, and the command can read it: git does "
+                "not run without its settings. Keep the key in a credential helper (gitcredentials(7))."
             )
 
 

@@ -28,7 +28,13 @@ from nono.policy.files.grants import (
 from nono.policy.files.links import LinkGuard, Way, way_of_profile
 from nono.policy.files.masking import masking_of
 from nono.policy.files.own_state import OwnState, own_denials, own_state
-from nono.policy.files.repositories import changeable, kept_hooks, named_by_settings, repository_grants
+from nono.policy.files.repositories import (
+    changeable,
+    kept_hooks,
+    keys_in_settings,
+    named_by_settings,
+    repository_grants,
+)
 from nono.policy.files.requested import paths_of_profile, requested_grants, state_directories
 from nono.policy.files.socket_rules import as_files, socket_directories, socket_grants
 from nono.policy.files.state_links import links_out_of
@@ -263,6 +269,7 @@ def file_rules(
             *wanted.warnings,
             *dropped,
             *on_9p(kept, fs),
+            *keys_in_settings(kept, fs),
             *links_out_of(wanted.state_directories, kept, deny_rules, path_context, fs),
         ),
         insisted=wanted.insisted,

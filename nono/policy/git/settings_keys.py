@@ -1,0 +1,29 @@
+"""Find a key in git's settings, which every run may read: git ends with an error where it may not."""
+
+from nono.policy.environment.secret_names import is_switch, says_secret
+from nono.policy.environment.secret_values import secret_in
+
+# Without one of these there is nothing to look for.
+_WORDS = ("://", "authorization:", "pass", "secret", "token")
+
+
+def line_with_key(text: str) -> int | None:
+    """Return the number of the first line that seems to hold a key, counted from 1."""
+    if not any(word in text.lower() for word in _WORDS):
+        return None
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.lstrip().startswith(("#", ";")) and _holds_key(line):
+            return number
+    return None
+
+
+def _holds_key(line: str) -> bool:
+    if secret_in(line) is not None:
+        return True
+    before, _, after = line.partition("=")
+    name, value = before.split("]")[-1].strip().lower(), after.strip().strip('"')
+    if name == "extraheader":
+        return "authorization:" in value.lower()
+    is_program = name == "askpass"
+    is_secret = name == "smtppass" or says_secret(name.replace("-", "_"), value)
+    return is_secret and not is_program and not is_switch(value)
