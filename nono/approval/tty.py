@@ -26,6 +26,8 @@ _RECOVER = (
     b"\x1b[?5l"  # reverse video
     b"\x1b[?6l\x1b[?7h\x1b[?69l\x1b[r\x1b[4l"  # displaced text: origin, wrapping, margins, insertion
     b"\x1b[?2004l\x1b[?2026l"  # bracketed paste, held-back output
+    b"\x1b[2l\x1b[=0u\x1b[>4m"  # a locked keyboard, keys as sequences (kitty's protocol, modifyOtherKeys)
+    b"\x1b[?9l\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1004l"  # mouse and focus, told as if typed
     b"\x1b]8;;\x1b\\"  # a link
     b"\x1b]104\x1b\\\x1b]105\x1b\\"  # colours of the palette, and of attributes
     b"\x1b]110\x1b\\\x1b]111\x1b\\\x1b]112\x1b\\"  # default colours, the cursor's

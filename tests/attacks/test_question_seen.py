@@ -1,4 +1,4 @@
-"""The question for a file is seen, whatever state the command has left the terminal in."""
+"""The question for a file is seen and can be answered, however the command has left the terminal."""
 
 from __future__ import annotations
 
@@ -42,6 +42,8 @@ STATES = {
     "another character set": (b"\x1b%@", b"\x1b%G"),
     "an open link": (b"\x1b]8;;http://x/\x1b\\", b"\x1b]8;;\x1b\\"),
     "a string without an end": (b"\x1b]0;", b"\x18\x1b\\"),
+    "a locked keyboard": (b"\x1b[2h", b"\x1b[2l"),
+    "each key a sequence, Enter and Ctrl-C too": (b"\x1b[>31u", b"\x1b[=0u"),
     "cursor at the top": (b"\x1b[1;1H", b"\x1b[999;1H"),
 }
 

@@ -124,6 +124,21 @@ def test_no_image_covers_a_question_and_no_multiplexer_takes_that_for_a_title(
     assert (DELETE_IMAGES in recover_sequence()) is is_cleared
 
 
+@pytest.mark.parametrize(
+    "undone",
+    [
+        b"\x1b[2l",  # a locked keyboard
+        b"\x1b[=0u",  # each key a sequence, Enter and Ctrl-C too
+        b"\x1b[>4m",  # Ctrl-C a sequence
+        *(b"\x1b[?%dl" % mode for mode in (9, 1000, 1002, 1003)),  # the mouse
+        b"\x1b[?1004l",  # the focus: a "y" after its report would be a no
+    ],
+)
+def test_keys_arrive_as_typed_on_a_terminal_that_a_command_has_left(undone: bytes) -> None:
+    """Where it has no terminal of its own, nobody else has tracked what it set."""
+    assert undone in recover_sequence()
+
+
 # A session with a terminal, and a job in front of it as shells make one.
 WITH_A_JOB = """\
 import fcntl, os, signal, sys, termios
