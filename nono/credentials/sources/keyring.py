@@ -130,19 +130,15 @@ def _readable(environ: Mapping[str, str]) -> Readable:
     answering = None
     # Without a bus it would take a thousand times as long to import what finds that out.
     if environ.get(_BUS) and keyring_backend.prefers_secret_service(environ):
-        answering = _within(AVAILABILITY_TIMEOUT_S, "system keyring", _connect)
+        # Imported here: most keys are found before the keyring is needed; outside the time that a daemon has.
+        from nono.credentials.sources import secret_service
+
+        answering = _within(AVAILABILITY_TIMEOUT_S, "system keyring", secret_service.connect)
     if answering is None and keyring_backend.may_find_another(environ):
         return keyring_backend.Library(_backend(environ))
     if answering is None:
         raise CredentialUnavailable("no system keyring answers here", hint=_NO_DAEMON_HINT)
     return answering
-
-
-def _connect() -> SecretService | None:
-    # Imported here: most keys are found before the keyring is needed.
-    from nono.credentials.sources import secret_service
-
-    return secret_service.connect()
 
 
 def _backend(environ: Mapping[str, str]) -> KeyringBackend:
@@ -158,7 +154,9 @@ def _answering(environ: Mapping[str, str]) -> KeyringBackend | None:
     if backend is None or not keyring_backend.is_secret_service(backend):
         return backend
     # The library asks the bus who has the name, and a daemon that is stuck has it too.
-    answering = _connect()
+    from nono.credentials.sources import secret_service
+
+    answering = secret_service.connect()
     if answering is None:
         return None
     answering.close()

@@ -220,6 +220,15 @@ def test_a_hanging_keyring_call_does_not_keep_the_process_alive() -> None:
     assert result.stdout == "gave up\n"
 
 
+def test_the_time_that_a_daemon_has_begins_after_the_imports() -> None:
+    script = (
+        "import sys; from nono.credentials.sources import keyring\n"
+        "keyring._within = lambda *_: sys.exit('secretstorage' not in sys.modules)\n"
+        "keyring._readable({'DBUS_SESSION_BUS_ADDRESS': 'unix:path=/nowhere'})"
+    )
+    assert subprocess.run([sys.executable, "-c", script], timeout=20).returncode == 0
+
+
 def test_a_message_bus_that_never_speaks_is_given_up(tmp_path: Path) -> None:
     script = (
         "import os; from nono.credentials import resolver; from nono.secret import Secret\n"
