@@ -210,8 +210,8 @@ def no_key(service: str, host: str) -> Refusal:
         f"nono has no key for {service!r}",
         host,
         f"credential route {service!r}",
-        hint=f"keys are read at the start: `nono credential set {service}`, outside the sandbox, stores one "
-        "for the next, unless the service has its key elsewhere",
+        hint=f"keys are read when nono starts: `nono credential set {service}`, outside the sandbox, stores "
+        "one for the next time, unless the service has its key elsewhere",
         category="managed_credential_unavailable",
         lasts=True,
     )
