@@ -64,7 +64,7 @@ BUILD_HERE = (
 
 
 class Row(NamedTuple):
-    """One path that programs usually need, if it exists."""
+    """One path that programs usually need."""
 
     path: str  # with ~
     access: Access
@@ -77,7 +77,7 @@ class Row(NamedTuple):
     instead: str | None = None  # what to do, as no option helps
     is_service: bool = False  # a Unix socket at which a program outside listens
     options: tuple[str, ...] = ()  # needed with one of these alone; empty: whatever the options
-    unless: tuple[str, ...] = ()  # options with which it is not needed
+    unless: tuple[str, ...] = ()  # options and operands with which it is not needed
 
     def fits(self, started: Started) -> bool:
         """Return True if a program that was started with these words usually needs the path."""
@@ -85,7 +85,8 @@ class Row(NamedTuple):
             started.program in self.programs
             and not (self.operands and self.operands.isdisjoint(started.operands))
             and (not self.options or started.has_option(*self.options))
-            and not (self.unless and started.has_option(*self.unless))
+            and not started.has_option(*self.unless)
+            and set(self.unless).isdisjoint(started.operands)
         )
 
 
@@ -157,7 +158,7 @@ _SETTINGS = (
         *("~/.ansible/tmp", Access.READWRITE, "where it manages localhost", _LOCALHOST_OF_ANSIBLE),
         is_whole=False,
         instead="ansible-playbook -e ansible_remote_tmp=/tmp ...",
-        unless=("-e", "--extra-vars"),
+        unless=("ansible_remote_tmp=/tmp",),  # an operand: -e has it as its value
     ),
     Row("~/mise.toml", Access.READ, "settings of mise", _names("mise"), is_whole=False),
     Row("~/.mise.toml", Access.READ, "settings of mise", _names("mise"), is_whole=False),

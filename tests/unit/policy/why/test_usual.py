@@ -287,7 +287,9 @@ def test_a_program_of_npm_that_stops_without_its_settings_is_told_what_does_with
         ("gpg --quick-gen-key ada", ".gnupg", "gpg --homedir"),
         ("gpg --homedir a --quick-gen-key ada", ".gnupg", ""),
         ("ansible-playbook a.yml", ".ansible/tmp", "-e ansible_remote_tmp=/tmp"),
+        ("ansible-playbook -e a=1 a.yml", ".ansible/tmp", "-e ansible_remote_tmp=/tmp"),
         ("ansible-playbook -e ansible_remote_tmp=/tmp a.yml", ".ansible/tmp", ""),
+        ("ansible-playbook -e a=1 -e ansible_remote_tmp=/tmp a.yml", ".ansible/tmp", ""),
         ("skopeo copy dir:a oci:b", "/etc/containers", ""),  # only read, so nothing would be made
     ],
 )
