@@ -68,6 +68,8 @@ def _started(words: list[str], written: tuple[str, ...], depth: int) -> Iterator
             yield from _started(*_redirected(each), depth + 1)
     elif program.startswith(_PYTHONS) and "-m" in rest[:-1]:
         yield from _started(rest[rest.index("-m") + 1 :], written, depth + 1)
+    elif program == "git" and rest[:1] == ["lfs"]:
+        yield from _started(["git-lfs", *rest[1:]], written, depth + 1)
     elif program in _WRAPPERS:
         plain = (at for at, word in enumerate(rest) if not (word.startswith("-") or _is_number(word)))
         inner = next((at for at in plain if not _is_assignment(rest[at])), None)

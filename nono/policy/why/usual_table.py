@@ -118,9 +118,9 @@ _SETTINGS = (
         instead="git config --local ..., for this repository alone; or run it outside",
     ),
     Row(
-        *("~/.gitconfig", Access.WRITE, "your git settings", _names("git git-lfs")),
+        *("~/.gitconfig", Access.WRITE, "your git settings", _names("git-lfs")),
         is_whole=False,
-        operands=_names("install uninstall"),  # of git-lfs: git has neither
+        operands=_names("install uninstall"),
         instead="git lfs install --local --skip-repo, for this repository alone, without hooks; or run it "
         "outside",
         unless=("--local", "--worktree", "--system", "--file"),

@@ -12,10 +12,8 @@ _CHANGES = frozenset({"install", "uninstall", "update"})
 
 def installs_hooks(argv: Sequence[str]) -> str | None:
     """Return the program of a command line that installs hooks, or removes them; None if there is none."""
-    for program, operands, _, _, options in started(argv):
-        if program == "git" and operands[:1] == ("lfs",):
-            program, operands = "git-lfs", operands[1:]
-        is_kept = "--skip-repo" in options  # of git-lfs, whose filters alone are in the settings
-        if program in _INSTALLERS and not _CHANGES.isdisjoint(operands[:1]) and not is_kept:
-            return program
+    for each in started(argv):
+        is_kept = "--skip-repo" in each.options  # of git-lfs, whose filters alone are in the settings
+        if each.program in _INSTALLERS and not _CHANGES.isdisjoint(each.operands[:1]) and not is_kept:
+            return each.program
     return None

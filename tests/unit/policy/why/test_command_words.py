@@ -24,6 +24,7 @@ from nono.policy.why.command_words import started
         ("uvx ruff@latest check", ["uvx", ("ruff", ("check",))]),
         ("@a b", [("@a", ("b",))]),
         ("python3 -m pytest tests", ["python3", ("pytest", ("tests",))]),
+        ("git lfs install -f", ["git", ("git-lfs", ("install",))]),
         ("", []),
     ],
 )

@@ -284,6 +284,7 @@ def test_a_program_of_npm_that_stops_without_its_settings_is_told_what_does_with
         ("git config --global a.b c", ".gitconfig", "git config --local"),
         ("git lfs install", ".gitconfig", "--skip-repo"),
         ("git lfs install --local", ".gitconfig", ""),
+        ("git checkout install", ".gitconfig", ""),
         ("gpg --quick-gen-key ada", ".gnupg", "gpg --homedir"),
         ("gpg --homedir a --quick-gen-key ada", ".gnupg", ""),
         ("ansible-playbook a.yml", ".ansible/tmp", "-e ansible_remote_tmp=/tmp"),
