@@ -10,19 +10,21 @@ from itertools import count
 _PLACE = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-def remove_tree(path: str) -> None:
+def remove_tree(path: str, parent: int | None = None) -> None:
     """Remove a directory, through no link and no mount. Raises OSError, with `path`, if something stays.
+
+    parent: The directory that a relative path is below; None: the working directory.
 
     shutil.rmtree cannot remove one as deep as a command can make it, nor what is in a directory closed to its
     owner.
     """
-    top = _entered(path)
+    top = _entered(path, parent)
     try:
         problem = _empty(top)
     finally:
         os.close(top)
     try:
-        os.rmdir(path)
+        os.rmdir(path, dir_fd=parent)
     except OSError as error:
         first = problem or error
         raise OSError(first.errno, first.strerror, path) from first

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from posixpath import join
+from posixpath import join, split
 from typing import overload
 
 from nono import paths
@@ -16,6 +17,7 @@ from nono.disk.tree import remove_tree
 from nono.errors import ConfigError, NonoError, in_words
 from nono.policy.suggestions import did_you_mean
 from nono.private_dir import open_private_dir
+from nono.undo.beneath import opened_root
 from nono.undo.model import session, snapshot
 from nono.undo.model.session import Info, Weighed, outdated
 from nono.undo.model.snapshot import Snapshot
@@ -312,6 +314,12 @@ def remove(root: str, session_id: str) -> None:
     if place == path:
         remove_tree(path)
         return
-    with suppress(FileNotFoundError, NotADirectoryError):  # nothing of it is left there
-        remove_tree(place)
+    above, name = split(place)
+    try:
+        # A link on the way could lead to the audit logs, for instance: their directories have the same names.
+        with opened_root(above, lists=False) as parent:
+            remove_tree(name, parent)
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):  # nothing of it is left there
+            raise
     os.unlink(path)

@@ -440,6 +440,26 @@ def test_a_link_laid_where_snapshots_were_loses_nothing_it_leads_to(
     assert kept.names(kept.root_of(stage.environ)) == []
 
 
+@pytest.mark.parametrize("is_linked", [True, False])
+def test_a_link_laid_above_snapshots_loses_nothing_it_leads_to(
+    stage: Stage, tmp_path: Path, *, is_linked: bool
+) -> None:
+    """Audit logs are in directories that have the names of sessions, too."""
+    place, logs = tmp_path / "disk", tmp_path / "logs"
+    with stage.recorded(elsewhere=str(place)) as taken:
+        taken.finish(0)
+    log = logs / taken.info.session_id / "log"
+    log.parent.mkdir(parents=True)
+    log.touch()
+    if is_linked:
+        place.rename(tmp_path / "away")
+        place.symlink_to(logs)
+    assert cleanup(Wish(None, None, all=True, is_dry=False, yes=True), stage.environ) == 0
+    assert log.exists()
+    assert os.listdir(tmp_path / "away" if is_linked else place) == [taken.info.session_id] * is_linked
+    assert kept.names(kept.root_of(stage.environ)) == []
+
+
 @pytest.mark.parametrize("laid", ["nothing", "a FIFO", "a file of 1 TiB"])
 def test_whatever_lies_where_a_record_was_is_read_in_no_time(stage: Stage, tmp_path: Path, laid: str) -> None:
     """A command that may write in a --rollback-dest could otherwise hold up each later run."""
