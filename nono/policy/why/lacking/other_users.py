@@ -10,8 +10,11 @@ from nono.policy.why.command_words import Started, started
 _SET_ID = frozenset(
     ("at", "atq", "atrm", "batch", "crontab", "sudo", "sudoedit", "doas", "su", "pkexec", "newgrp", "passwd")
 )
-# In octal, or as clauses of which one is for the owner: 4755, u+s, +s, g-w,ug=rwxs.
-_SET_USER_ID = re.compile(r"0*[4-7][0-7]{3}|(?:.*,)?(?:[ugoa]*[ua][ugoa]*)?[+=][rwxXt]*s[rwxXst]*(?:,.*)?")
+# In octal, or a clause for the owner: 4755, u+s, +s, ug=rwxs, u+x+s.
+_SET_USER_ID = re.compile(
+    r"0*[4-7][0-7]{3}|(?:[go]*[ua][ugoa]*)?(?:[-+=][-+=rwxXtugo]*)?[+=][rwxXt]*s[-+=rwxXstugo]*"
+)
+_MODE_OPTION = re.compile(r"--mode=?|-[^-m]*m")  # of install: -Dm4755 too
 
 
 def takes_rights(argv: Sequence[str]) -> str | None:
@@ -26,7 +29,11 @@ def gives_rights(argv: Sequence[str]) -> str | None:
 
     The kernel refuses it without telling the supervisor.
     """
-    return next((it.program for it in started(argv) if any(map(_SET_USER_ID.fullmatch, _modes(it)))), None)
+    return next((it.program for it in started(argv) if any(map(_sets_user_id, _modes(it)))), None)
+
+
+def _sets_user_id(mode: str) -> bool:
+    return any(map(_SET_USER_ID.fullmatch, mode.split(",")))
 
 
 def _modes(it: Started) -> Sequence[str]:
@@ -34,7 +41,8 @@ def _modes(it: Started) -> Sequence[str]:
     match it.program:
         case "chmod":
             return it.operands[:1]
-        case "install" if it.has_option("-m", "--mode"):
-            joined = (word.removeprefix("-m").removeprefix("--mode=") for word in it.options)
-            return (*it.operands, *joined)
+        case "install":
+            found = map(_MODE_OPTION.match, it.options)
+            joined = [option.string[option.end() :] for option in found if option is not None]
+            return (*it.operands, *joined) if joined else ()
     return ()
