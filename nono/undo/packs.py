@@ -141,15 +141,21 @@ def read_index(directory: int, file_name: str) -> dict[bytes, Place]:
 
 
 def read_file(directory: int, name: str, max_bytes: int = FILE_BYTES_MAX) -> bytes:
-    """Return the content of a file. Raises OSError, also if it is no regular one, or larger.
+    """Return the content of a file. Raises OSError, also if it is not a regular one, or larger."""
+    with open(open_file(directory, name), "rb") as file:
+        if os.fstat(file.fileno()).st_size > max_bytes:
+            raise OSError(errno.EFBIG, f"larger than {max_bytes} bytes", name)
+        return file.read()
+
+
+def open_file(directory: int, name: str) -> int:
+    """Open a regular file for reading. Raises OSError, also if it is not one.
 
     A command that may write where --rollback-dest leads can put anything there.
     """
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-    with open(os.open(name, flags, dir_fd=directory), "rb") as file:
-        status = os.fstat(file.fileno())
-        if not stat.S_ISREG(status.st_mode):
-            raise OSError(errno.EINVAL, "not a regular file", name)
-        if status.st_size > max_bytes:
-            raise OSError(errno.EFBIG, f"larger than {max_bytes} bytes", name)
-        return file.read()
+    file = os.open(name, flags, dir_fd=directory)
+    if not stat.S_ISREG(os.fstat(file).st_mode):
+        os.close(file)
+        raise OSError(errno.EINVAL, "not a regular file", name)
+    return file

@@ -22,6 +22,7 @@ from nono.undo.packs import (
     PackWriter,
     Place,
     decompressed,
+    open_file,
     read_index,
 )
 
@@ -240,10 +241,7 @@ class Store:
             stored = os.pread(self._pack(place.pack), place.stored_bytes, place.offset)
             yield decompressed(place.codec, stored)
             return
-        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
-        with open(
-            os.open(f"{_OBJECTS}/{digest[:2]}/{digest[2:]}", flags, dir_fd=self.directory), "rb"
-        ) as file:
+        with open(open_file(self.directory, f"{_OBJECTS}/{digest[:2]}/{digest[2:]}"), "rb") as file:
             if place.codec == Codec.FILE:
                 while chunk := file.read(CHUNK_BYTES):
                     yield chunk
@@ -260,8 +258,7 @@ class Store:
     def _pack(self, name: str) -> int:
         with self._lock:
             if name not in self._packs:
-                flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
-                file = self._packs[name] = os.open(name + PACK, flags, dir_fd=self.directory)
+                file = self._packs[name] = open_file(self.directory, name + PACK)
                 if os.pread(file, len(MAGIC), 0) != MAGIC:
                     raise ValueError(f"{name}{PACK} is not a pack")
             return self._packs[name]

@@ -477,6 +477,23 @@ def test_whatever_lies_where_a_record_was_is_read_in_no_time(stage: Stage, tmp_p
     stage.run(lambda: None)  # which weighs what is kept
 
 
+@SMALL_AND_LARGE
+@pytest.mark.parametrize("is_laid", [True, False])
+def test_a_fifo_laid_where_a_content_was_holds_up_no_restore(
+    stage: Stage, tmp_path: Path, size: int, *, is_laid: bool
+) -> None:
+    (stage.root / "file").write_bytes(b"x" * size)
+    with stage.recorded(elsewhere=str(tmp_path / "disk")) as taken:
+        (stage.root / "file").write_bytes(b"y")
+        taken.finish(0)
+    held = [*(tmp_path / "disk").glob("*/*.pack"), *(tmp_path / "disk").glob("*/objects/*/*")]
+    for each in held if is_laid else ():
+        each.unlink()
+        os.mkfifo(each)
+    assert stage.restore() == ["file: not a regular file"] * is_laid
+    assert (stage.root / "file").read_bytes() == (b"y" if is_laid else b"x" * size)
+
+
 def test_what_a_restore_moved_away_is_removed_however_it_is_closed(stage: Stage) -> None:
     stage.run(lambda: (stage.root / "file").write_text("made"))
     with stage.kept() as session:
