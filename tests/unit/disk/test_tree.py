@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from nono.disk.tree import remove_tree
+from support.forked import in_child
+from support.ordinary_user import UNPRIVILEGED_ID
 
 
 def test_no_depth_keeps_a_directory(tmp_path: Path) -> None:
@@ -40,10 +42,21 @@ def test_closed_directories_go_and_what_links_lead_to_stays(tmp_path: Path, mode
     (top / "cache/module/file").touch()
     (top / "cache/module/link").symlink_to(outside)
     (top / "link").symlink_to(outside)
+    is_root = os.geteuid() == 0  # whom no mode keeps out
+    for path in (tmp_path, *tmp_path.rglob("*")) if is_root else ():
+        os.chown(path, UNPRIVILEGED_ID, UNPRIVILEGED_ID, follow_symlinks=False)
     for each in ("cache/module", "cache", "."):
         (top / each).chmod(mode)
     outside.chmod(0o755)
-    remove_tree(str(top))
+    parent = os.open(tmp_path, os.O_RDONLY)
+
+    def removed() -> None:
+        if is_root:
+            os.setresuid(UNPRIVILEGED_ID, UNPRIVILEGED_ID, UNPRIVILEGED_ID)
+        remove_tree("top", parent)
+
+    in_child(removed)
+    os.close(parent)
     assert not top.exists()
     assert (outside / "kept").exists()
     assert outside.stat().st_mode & 0o777 == 0o755

@@ -12,6 +12,7 @@ import subprocess
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
+from posixpath import join
 from typing import Any
 
 import pytest
@@ -431,6 +432,7 @@ def test_a_link_laid_where_snapshots_were_loses_nothing_it_leads_to(
     if is_linked:
         shutil.rmtree(place / taken.info.session_id)
         (place / taken.info.session_id).symlink_to(documents)
+        assert kept.size_of(join(kept.root_of(stage.environ), taken.info.session_id)) == 0
     stage.run(lambda: None)  # which removes what is incomplete
     assert cleanup(Wish(None, None, all=True, is_dry=False, yes=True), stage.environ) == 0
     assert sorted(os.listdir(documents)) == ["below"]

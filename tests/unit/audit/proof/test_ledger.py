@@ -63,7 +63,8 @@ FIRST, OTHER = (following(None, name, DIGEST, AT) for name in ("s1", "other"))
 def test_an_entry_follows_from_the_one_before_it(before: Entry, is_intact: bool) -> None:
     history = History([line_of(FIRST), line_of(following(before, "s2", DIGEST, AT))])
     assert [entry.session_id for entry in history] == (["s1", "s2"] if is_intact else ["s1"])
-    assert (history.damage is None) is is_intact
+    said = "None" if is_intact else "entry 1 does not follow from the entry before it"
+    assert str(history.damage) == said
 
 
 def test_each_entry_commits_to_those_before_it(directory: int, tmp_path: Path) -> None:
