@@ -197,7 +197,10 @@ def _tree(
             if each.kind == FILE and before.get(name) is each
         )
         wanted = [content for content in reused if content is not None]
-        store.inherit(found[0].store, found[0].info.session_id, wanted)
+        try:
+            store.inherit(found[0].store, found[0].info.session_id, wanted)
+        except (OSError, ValueError):  # what it kept is damaged
+            return _tree(scope, info, limits, progress, store, ())
     return tree
 
 

@@ -20,7 +20,7 @@ import pytest
 from nono.cli.commands.rollback import upkeep
 from nono.cli.commands.rollback.upkeep import Wish, cleanup
 from nono.errors import NonoError
-from nono.undo import kept, recording, restoring
+from nono.undo import kept, looking, recording, restoring
 from nono.undo.model.session import Weighed, outdated, stale
 from nono.undo.recording import Limits
 from support.forked import in_child
@@ -494,6 +494,22 @@ def test_a_fifo_laid_where_a_content_was_holds_up_no_restore(
         os.mkfifo(each)
     assert stage.restore() == ["file: not a regular file"] * is_laid
     assert (stage.root / "file").read_bytes() == (b"y" if is_laid else b"x" * size)
+
+
+@pytest.mark.parametrize("content", [None, b"nothing that undo wrote"], ids=["is missing", "is another"])
+def test_a_run_is_kept_anew_where_a_pack_of_an_earlier_one_is_damaged(
+    stage: Stage, content: bytes | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(looking, "RACY_NS", 0)
+    (stage.root / "file").write_bytes(b"x" * 100)
+    stage.run(lambda: None)
+    for pack in Path(kept.root_of(stage.environ)).glob("*/*.pack"):
+        pack.unlink()
+        if content is not None:
+            pack.write_bytes(content)
+    stage.run(lambda: (stage.root / "file").unlink())
+    assert stage.restore() == []
+    assert (stage.root / "file").read_bytes() == b"x" * 100
 
 
 def test_what_a_restore_moved_away_is_removed_however_it_is_closed(stage: Stage) -> None:
