@@ -178,6 +178,8 @@ class PathContext(NamedTuple):
 
 def _replaced(text: str, value: Callable[[str], str]) -> str:
     """Replace every $NAME by value(NAME). Written by hand, because nothing else on this path imports re."""
+    if "$" not in text:
+        return text
     head, *pieces = text.split("$")
     parts = [head]
     for piece in pieces:
@@ -188,6 +190,9 @@ def _replaced(text: str, value: Callable[[str], str]) -> str:
 
 def _name_length(text: str) -> int:
     """Return the length of the variable name [A-Za-z_][A-Za-z0-9_]* that `text` starts with."""
+    first = text.partition("/")[0]
+    if first.isascii() and first.isidentifier():
+        return len(first)  # nearly always
     for length, character in enumerate(text):
         if character not in _LETTERS and (length == 0 or character not in "0123456789"):
             return length

@@ -79,11 +79,12 @@ class SnapshotPlace(NamedTuple):
 def snapshots_of(grants: Sequence[Grant], paths: PathContext) -> Iterator[SnapshotPlace]:
     """Yield the directories of agents' repositories that the run may change."""
     writing = [grant for grant in grants if grant.access.writes]
-    for state, name, levels in SNAPSHOTS:
+    for state, names in SNAPSHOTS.items():
         for around in state_directories(state, paths, os.path.realpath):
-            path = join(around, name)
-            if accesses(writing, around) is not None or accesses(writing, path) is not None:
-                yield SnapshotPlace(path, around, levels)
+            for name, levels in names:
+                path = join(around, name)
+                if accesses(writing, around) is not None or accesses(writing, path) is not None:
+                    yield SnapshotPlace(path, around, levels)
 
 
 class Watched:

@@ -20,7 +20,6 @@ from nono.policy.environment.inheritance import (
 from nono.policy.files.grants import accesses
 from nono.policy.files.tool_caches.caches import Caches, own_caches
 from nono.policy.host_filesystem import HostFilesystem, is_read_only
-from nono.policy.learning.agent_programs import RENDEZVOUS, state_directories
 from nono.policy.path_expansion import PathContext, is_within
 from nono.policy.resolve import Resolved
 from nono.printable import shell_word
@@ -196,16 +195,18 @@ def _with_services_fixed(capabilities: CapabilitySet, environ: Mapping[str, str]
 
 def _rendezvous(capabilities: CapabilitySet, paths: PathContext) -> list[Grant]:
     """Return where agents outside find what they obey, and the run could put something of its own."""
+    # Imported here: `nono wrap` has no directories of its own.
+    from nono.policy.learning.agent_programs import RENDEZVOUS, state_directories
+
     writing = [grant for grant in capabilities.grants if grant.access.writes]
     found = []
-    for state, name in RENDEZVOUS:
-        for around in state_directories(state, paths, os.path.realpath):
-            path = os.path.join(around, name)
-            is_granted = (accesses(writing, around) or accesses(writing, path)) is not None
-            # Nobody puts anything into a state that is mounted read-only, and no directory can be made there.
-            may_be_put = os.path.lexists(path) or not is_read_only(around)
-            if os.path.isdir(around) and is_granted and may_be_put:
-                found.append(Grant(path, Access.READWRITE, True, "system", path))
+    for state, names in RENDEZVOUS.items():
+        for around in filter(os.path.isdir, state_directories(state, paths, os.path.realpath)):
+            for path in (os.path.join(around, name) for name in names):
+                is_granted = (accesses(writing, around) or accesses(writing, path)) is not None
+                # Nobody puts anything into a state that is mounted read-only, and no directory can be made.
+                if is_granted and (os.path.lexists(path) or not is_read_only(around)):
+                    found.append(Grant(path, Access.READWRITE, True, "system", path))
     return found
 
 

@@ -71,22 +71,22 @@ IN_PROJECTS = (
 )  # fmt: skip
 # Directories of repositories, from whose files Claude Code and Codex install and update plugins.
 CLONES = "marketplaces"
-# Directories, each in one of state, with programs that an agent starts, code that it imports, hosts that it
-# sends a key to (a file of goose there takes the place of a provider that it brings), or rules by which it
-# runs what a model says and asks nobody. A browser starts what is in `chrome`; tools and plugins of opencode
-# import from `node_modules`.
-INSTALLED = (
-    (".codex", "packages"), (".codex", "plugins"), (".codex", "rules"), (".codex", f".tmp/{CLONES}"),
-    (".claude", "local"), (".claude", "plugins/cache"), (".claude", f"plugins/{CLONES}"),
-    (".claude", "chrome"), (".claude", "dev-mods"),
-    (".gemini", "extensions"), (".gemini", "policies"),
-    (".qwen", "extensions"), (".qwen", "updates"), (".cache/opencode", "bin"),
-    (".config/opencode", "plugin"), (".config/opencode", "plugins"), (".config/opencode", "tool"),
-    (".config/opencode", "tools"), (".config/opencode", "node_modules"),
-    (".config/goose", "custom_providers"), (".copilot", "hooks"), (".copilot", "pkg"),
-    (".agents", "plugins"),
-    (".openclaw", "extensions"), (".openclaw", "git"), (".openclaw", "hooks"), (".openclaw", "npm"),
-)  # fmt: skip
+# Directories, by the one of state that they are in, with programs that an agent starts, code that it imports,
+# hosts that it sends a key to (a file of goose there takes the place of a provider that it brings), or rules
+# by which it runs what a model says and asks nobody. A browser starts what is in `chrome`; tools and plugins
+# of opencode import from `node_modules`.
+INSTALLED = {
+    ".codex": ("packages", "plugins", "rules", f".tmp/{CLONES}"),
+    ".claude": ("local", "plugins/cache", f"plugins/{CLONES}", "chrome", "dev-mods"),
+    ".gemini": ("extensions", "policies"),
+    ".qwen": ("extensions", "updates"),
+    ".cache/opencode": ("bin",),
+    ".config/opencode": ("plugin", "plugins", "tool", "tools", "node_modules"),
+    ".config/goose": ("custom_providers",),
+    ".copilot": ("hooks", "pkg"),
+    ".agents": ("plugins",),
+    ".openclaw": ("extensions", "git", "hooks", "npm"),
+}
 # The same in a project. Copilot CLI reads hooks from every JSON file below its own; goose runs the hooks of
 # each plugin, and starts its servers.
 INSTALLED_IN_PROJECTS = (
@@ -95,19 +95,20 @@ INSTALLED_IN_PROJECTS = (
 )  # fmt: skip
 # The same with repositories in which an agent outside calls git, to keep what a project held or to look for
 # news, and how many levels below they are. In `repos` some may be further below: groups in groups of GitLab.
-SNAPSHOTS = (
-    (".local/share/opencode", "snapshot", 2), (".local/share/opencode", "repos", 3),
-    (".local/share/opencode", "worktree", 2),
-    (".local/share/kilo", "snapshot", 2), (".gemini", "history", 1), (".claude", f"plugins/{CLONES}", 1),
-)  # fmt: skip
+SNAPSHOTS = {
+    ".local/share/opencode": (("snapshot", 2), ("repos", 3), ("worktree", 2)),
+    ".local/share/kilo": (("snapshot", 2),),
+    ".gemini": (("history", 1),),
+    ".claude": ((f"plugins/{CLONES}", 1),),
+}
 # Where an agent that runs finds what it obeys: its server, an editor that answers its questions or is a
 # command that it starts, scripts that each of its shells reads, commands that its service goes on with, the
 # answers of a team's leader, other sessions and the keys to them, and the first directory of its PATH.
-RENDEZVOUS = (
-    (".codex", "app-server-control"), (".codex", "shell_snapshots"), (".codex", "tmp"),
-    (".claude", "daemon"), (".claude", "ide"), (".claude", "jobs"), (".claude", "session-env"),
-    (".claude", "sessions"), (".claude", "shell-snapshots"), (".claude", "teams"), (".qwen", "ide"),
-)  # fmt: skip
+RENDEZVOUS = {
+    ".codex": ("app-server-control", "shell_snapshots", "tmp"),
+    ".claude": ("daemon", "ide", "jobs", "session-env", "sessions", "shell-snapshots", "teams"),
+    ".qwen": ("ide",),
+}
 PARTS_MAX = 1_000_000  # lists, objects and members; a document in memory is a hundred times as large
 DEPTH_MAX = 64  # of objects in objects
 NAMES_CHARACTERS_MAX = 16 << 20  # in all: each name has those of the objects around it

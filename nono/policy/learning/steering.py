@@ -36,7 +36,6 @@ _TERMINAL = "a terminal outside runs what it names"
 _AGENT = "an agent outside runs what it names"
 _SYSTEM = "the system outside is set up by it"
 
-_INSTALLED = (*INSTALLED, *RENDEZVOUS)
 # Relative to the home directory. A name covers itself and everything below it.
 _AT_HOME = {
     _SHELL: (
@@ -150,9 +149,10 @@ _OF_AGENTS = {
     state: (
         *(IN_HOMES if state in HOMES else ()),
         *(name for name in IN_ONE_HOME.get(state, ()) if "*" not in name),
-        *(name for each, name in _INSTALLED if each == state),
+        *INSTALLED.get(state, ()),
+        *RENDEZVOUS.get(state, ()),
     )
-    for state in dict.fromkeys((*HOMES, *(state for state, _ in _INSTALLED)))
+    for state in dict.fromkeys((*HOMES, *INSTALLED, *RENDEZVOUS))
 }
 _BELOW_SYSTEM = (
     "/etc",

@@ -37,11 +37,11 @@ def places_of(capabilities: CapabilitySet, paths: PathContext) -> dict[str, str]
     """Return the directories of programs that the run may change, each with the one around it to look in."""
     writing = [grant for grant in capabilities.grants if grant.access.writes]
     found: dict[str, str] = {}
-    for state, name in INSTALLED:
+    for state, names in INSTALLED.items():
         for around in state_directories(state, paths, os.path.realpath):
-            path = join(around, name)
-            if accesses(writing, around) is not None or accesses(writing, path) is not None:
-                found[path] = around
+            for path in (join(around, name) for name in names):
+                if accesses(writing, around) is not None or accesses(writing, path) is not None:
+                    found[path] = around
     for project in projects_of(capabilities, set(found.values())):
         found |= {join(project, name): project for name in INSTALLED_IN_PROJECTS}
     return found
