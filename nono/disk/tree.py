@@ -18,12 +18,13 @@ def remove_tree(path: str, parent: int | None = None) -> None:
     shutil.rmtree cannot remove one as deep as a command can make it, nor what is in a directory closed to its
     owner.
     """
-    top = _entered(path, parent)
+    problem: OSError | None = None
     try:
-        problem = _empty(top)
-    finally:
-        os.close(top)
-    try:
+        top = _entered(path, parent)
+        try:
+            problem = _empty(top)
+        finally:
+            os.close(top)
         os.rmdir(path, dir_fd=parent)
     except OSError as error:
         first = problem or error

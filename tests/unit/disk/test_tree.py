@@ -76,3 +76,19 @@ def test_what_stays_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     with pytest.raises(PermissionError, match=f"refused: '{tmp_path}'"):
         remove_tree(str(tmp_path))
     assert len([*tmp_path.glob("*/file")]) == 1
+
+
+def test_a_directory_that_may_not_be_opened_is_told_by_its_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one that a run of root has left in the home of another user, whom mode 0700 keeps out."""
+    opened = os.open
+
+    def refused(path: str, flags: int, *, dir_fd: int | None = None) -> int:
+        if flags & os.O_PATH:
+            return opened(path, flags, dir_fd=dir_fd)
+        raise PermissionError(errno.EACCES, "refused", path)
+
+    monkeypatch.setattr("os.open", refused)
+    with pytest.raises(PermissionError, match=f"refused: '{tmp_path}'"):
+        remove_tree(str(tmp_path))
