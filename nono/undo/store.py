@@ -266,7 +266,8 @@ class Store:
     def inherit(self, other: Store, owner: str, digests: Iterable[str]) -> None:
         """Reuse contents of an earlier session's store, by hard links to its packs and files.
 
-        owner: The id of that session, which names the packs here. Raises OSError.
+        owner: The id of that session, which names the packs here. Raises OSError, or ValueError if one
+        is cut.
         """
         wanted: dict[str, list[bytes]] = {}
         for digest in digests:
@@ -277,12 +278,14 @@ class Store:
             if place.pack:
                 wanted.setdefault(place.pack, []).append(key)
             else:
-                self._link_file(other, digest)
+                self._link_file(other, digest, place.stored_bytes)
                 assert self._writer is not None  # begin() was called
                 self._writer.note(key, place)
                 self._places[key] = place
         for pack, keys in wanted.items():
             size = os.fstat(other._pack(pack)).st_size
+            if max(other._places[key].offset + other._places[key].stored_bytes for key in keys) > size:
+                raise ValueError(f"{pack}{PACK} is cut")
             if size < SMALL_PACK_BYTES or 2 * sum(other._places[key].stored_bytes for key in keys) < size:
                 self._copy(other, keys)
                 continue
@@ -303,11 +306,13 @@ class Store:
                 stored = os.pread(other._pack(place.pack), place.stored_bytes, place.offset)
                 self._places[key] = self._writer.add(key, place.codec, stored, place.size)
 
-    def _link_file(self, other: Store, digest: str) -> None:
+    def _link_file(self, other: Store, digest: str, stored_bytes: int) -> None:
         for directory in (_OBJECTS, f"{_OBJECTS}/{digest[:2]}"):
             with suppress(FileExistsError):
                 os.mkdir(directory, 0o700, dir_fd=self.directory)
         path = f"{_OBJECTS}/{digest[:2]}/{digest[2:]}"
+        if os.stat(path, dir_fd=other.directory, follow_symlinks=False).st_size != stored_bytes:
+            raise ValueError(f"{path} is cut")
         os.link(path, path, src_dir_fd=other.directory, dst_dir_fd=self.directory)
 
 

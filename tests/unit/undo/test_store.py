@@ -22,6 +22,7 @@ from nono.cli.commands.rollback.upkeep import Wish, cleanup
 from nono.errors import NonoError
 from nono.undo import kept, looking, recording, restoring
 from nono.undo.model.session import Weighed, outdated, stale
+from nono.undo.packs import MAGIC
 from nono.undo.recording import Limits
 from support.forked import in_child
 from unit.undo.conftest import Stage
@@ -496,20 +497,24 @@ def test_a_fifo_laid_where_a_content_was_holds_up_no_restore(
     assert (stage.root / "file").read_bytes() == (b"y" if is_laid else b"x" * size)
 
 
-@pytest.mark.parametrize("content", [None, b"nothing that undo wrote"], ids=["is missing", "is another"])
-def test_a_run_is_kept_anew_where_a_pack_of_an_earlier_one_is_damaged(
-    stage: Stage, content: bytes | None, monkeypatch: pytest.MonkeyPatch
+@SMALL_AND_LARGE
+@pytest.mark.parametrize(
+    "content", [None, b"nothing that undo wrote", MAGIC], ids=["is missing", "is another", "is cut"]
+)
+def test_a_run_is_kept_anew_where_a_content_of_an_earlier_one_is_damaged(
+    stage: Stage, content: bytes | None, size: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(looking, "RACY_NS", 0)
-    (stage.root / "file").write_bytes(b"x" * 100)
+    (stage.root / "file").write_bytes(b"x" * size)
     stage.run(lambda: None)
-    for pack in Path(kept.root_of(stage.environ)).glob("*/*.pack"):
-        pack.unlink()
+    root = Path(kept.root_of(stage.environ))
+    for each in (*root.glob("*/*.pack"), *root.glob("*/objects/*/*")):
+        each.unlink()
         if content is not None:
-            pack.write_bytes(content)
+            each.write_bytes(content)
     stage.run(lambda: (stage.root / "file").unlink())
     assert stage.restore() == []
-    assert (stage.root / "file").read_bytes() == b"x" * 100
+    assert (stage.root / "file").read_bytes() == b"x" * size
 
 
 def test_what_a_restore_moved_away_is_removed_however_it_is_closed(stage: Stage) -> None:
