@@ -139,7 +139,7 @@ def sentences(places: Mapping[str, tuple[str, ...]], before: Looked) -> Iterator
             unreadable.append(path)
             continue
         if path not in named and (found.new or found.gone):
-            directory = next(each for each in listed if path.startswith(f"{each}/"))
+            directory = max((each for each in listed if path.startswith(f"{each}/")), key=len)
             told[directory] += 1
             if told[directory] > NAMES_MAX:
                 unreadable.append(path)

@@ -109,16 +109,19 @@ def test_files_that_would_take_long_to_read_are_told_of_at_once(
 
 @pytest.mark.parametrize("profiles", [NAMES_MAX, NAMES_MAX + 1, NAMES_MAX + 200])
 def test_no_number_of_profiles_hides_what_else_was_set(tmp_path: Path, profiles: int) -> None:
-    places = {str(tmp_path): (*IN_ONE_HOME[".codex"], *IN_PROJECTS)}
+    other = tmp_path / "other"
+    other.mkdir()
+    places = {str(tmp_path): (*IN_ONE_HOME[".codex"], *IN_PROJECTS), str(other): IN_ONE_HOME[".codex"]}
     before = look(places)
     server = b'[mcp_servers.x]\ncommand = "x"\n'
     for number in range(profiles):
         (tmp_path / f"{number:03}.config.toml").write_bytes(server)
     (tmp_path / ".codex").mkdir()
     (tmp_path / ".codex/config.toml").write_bytes(server)
+    (other / "zzz.config.toml").write_bytes(server)
     said = [*sentences(places, before)]
     others = [each for each in said if "cannot tell what an agent outside runs now" in each]
-    assert len(said) - len(others) == NAMES_MAX + 1
+    assert len(said) - len(others) == NAMES_MAX + 2
     assert any(f"in {tmp_path}/.codex/config.toml:" in each for each in said)
     assert len(others) == (profiles > NAMES_MAX)
     assert ("and 180 more" in "".join(others)) == (profiles == NAMES_MAX + 200)
