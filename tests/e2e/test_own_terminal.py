@@ -520,18 +520,25 @@ def test_the_shell_of_the_person_runs_inside(sandbox: NonoRun) -> None:
     assert record_of(sandbox.user, "one")["command"] == ["/bin/sh"]
 
 
-@pytest.mark.parametrize("has_settings", [True, False])
-def test_a_shell_that_may_not_read_its_settings_is_told_why(sandbox: NonoRun, has_settings: bool) -> None:
+@pytest.mark.parametrize(
+    ("has_settings", "may_read", "is_told"),
+    [(True, False, True), (False, False, False), (True, True, False)],
+    ids=["denied", "none", "granted"],
+)
+def test_a_shell_that_may_not_read_its_settings_is_told_why(
+    sandbox: NonoRun, has_settings: bool, may_read: bool, is_told: bool
+) -> None:
     settings = sandbox.user.home / ".bashrc"
     if has_settings:
         settings.touch()
-    argv = sandbox.user.command([*NONO, "shell", "--shell=/bin/bash", f"--allow={sandbox.project}"])
+    granted = [f"--read-file={settings}", f"--bypass-protection={settings}"] if may_read else []
+    argv = sandbox.user.command([*NONO, "shell", "--shell=/bin/bash", f"--allow={sandbox.project}", *granted])
     with terminal(argv, sandbox.user.environment(VARIABLES), sandbox.project) as person:
-        person.wait_for(b"Permission denied" if has_settings else b"$ ")
+        person.wait_for(b"Permission denied" if is_told else b"$ ")
         person.type(b"exit\r")
         person.end()
     settings.unlink(missing_ok=True)
-    assert (b"It may not read ~/.bashrc: settings" in person.shown) is has_settings
+    assert (b"It may not read ~/.bashrc: settings" in person.shown) is is_told
 
 
 @pytest.mark.parametrize(

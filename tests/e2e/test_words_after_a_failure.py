@@ -406,6 +406,16 @@ def test_a_program_that_makes_namespaces_is_told_that_no_run_may(
     assert (said in run.stderr.splitlines()) is is_told
 
 
+@pytest.mark.parametrize(("options", "is_told"), [("--version", True), ("--no-sandbox --version", False)])
+def test_a_browser_that_confines_itself_is_told_to_do_without(
+    sandbox: NonoRun, options: str, is_told: bool
+) -> None:
+    run = sandbox.run(["sh", "-c", f"chromium {options}; exit 3"], profile={})
+    assert run.exit_code == 3
+    said = "  chromium --no-sandbox does without: nono confines all of it."
+    assert (said in run.stderr.splitlines()) is is_told
+
+
 @pytest.mark.parametrize(("program", "is_told"), [("at", True), ("cat", False)])
 def test_a_program_that_takes_rights_of_another_user_is_told_that_it_gets_none(
     sandbox: NonoRun, program: str, is_told: bool

@@ -443,9 +443,9 @@ def test_a_link_laid_where_snapshots_were_loses_nothing_it_leads_to(
     assert kept.names(kept.root_of(stage.environ)) == []
 
 
-@pytest.mark.parametrize("is_linked", [True, False])
+@pytest.mark.parametrize("laid", ["a link", "nothing", "away"])
 def test_a_link_laid_above_snapshots_loses_nothing_it_leads_to(
-    stage: Stage, tmp_path: Path, *, is_linked: bool
+    stage: Stage, tmp_path: Path, laid: str
 ) -> None:
     """Audit logs are in directories that have the names of sessions, too."""
     place, logs = tmp_path / "disk", tmp_path / "logs"
@@ -454,17 +454,19 @@ def test_a_link_laid_above_snapshots_loses_nothing_it_leads_to(
     log = logs / taken.info.session_id / "log"
     log.parent.mkdir(parents=True)
     log.touch()
-    if is_linked:
-        place.rename(tmp_path / "away")
+    away = place if laid == "nothing" else place.rename(tmp_path / "away")
+    if laid == "a link":
         place.symlink_to(logs)
     assert cleanup(Wish(None, None, all=True, is_dry=False, yes=True), stage.environ) == 0
     assert log.exists()
-    assert os.listdir(tmp_path / "away" if is_linked else place) == [taken.info.session_id] * is_linked
+    assert os.listdir(away) == [taken.info.session_id] * (laid != "nothing")
     assert kept.names(kept.root_of(stage.environ)) == []
 
 
-@pytest.mark.parametrize("laid", ["nothing", "a FIFO", "a file of 1 TiB"])
-def test_whatever_lies_where_a_record_was_is_read_in_no_time(stage: Stage, tmp_path: Path, laid: str) -> None:
+@pytest.mark.parametrize("laid", ["nothing", "a FIFO", "a file of 1 TiB", "more than a record"])
+def test_whatever_lies_where_a_record_was_is_read_in_no_time(
+    stage: Stage, tmp_path: Path, laid: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A command that may write in a --rollback-dest could otherwise hold up each later run."""
     place = tmp_path / "disk"
     with stage.recorded(elsewhere=str(place)) as taken:
@@ -473,8 +475,10 @@ def test_whatever_lies_where_a_record_was_is_read_in_no_time(stage: Stage, tmp_p
     if laid == "a FIFO":
         record.unlink()
         os.mkfifo(record)
-    elif laid != "nothing":
+    elif laid == "a file of 1 TiB":
         os.truncate(record, 1 << 40)
+    elif laid == "more than a record":
+        monkeypatch.setattr(kept, "SESSION_BYTES_MAX", record.stat().st_size - 1)
     with kept.every(stage.environ) as found:
         assert len(found) == (laid == "nothing")
     stage.run(lambda: None)  # which weighs what is kept

@@ -67,6 +67,15 @@ def test_an_entry_follows_from_the_one_before_it(before: Entry, is_intact: bool)
     assert str(history.damage) == said
 
 
+@pytest.mark.parametrize(
+    ("last", "reason"), [(b"[]\n", "cannot be parsed"), (b'{"sequence":1,', "is torn off")]
+)
+def test_an_entry_that_is_none_is_told_by_its_number(last: bytes, reason: str) -> None:
+    history = History([line_of(FIRST), last])
+    assert [entry.session_id for entry in history] == ["s1"]
+    assert str(history.damage) == f"entry 1 {reason}"
+
+
 def test_each_entry_commits_to_those_before_it(directory: int, tmp_path: Path) -> None:
     for number in range(30):  # more than what is read before an append
         assert append(directory, f"s{number}", DIGEST, AT) is None

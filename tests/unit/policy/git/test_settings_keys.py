@@ -25,6 +25,8 @@ REWRITTEN = '[url "https://oauth2:abc@git.example/"]\n\tinsteadOf = https://git.
         (f"[user]\n\tname = Ada\n{REWRITTEN}", 3),
         ("[http]\n\tproxy = http://ada:pw@proxy.example\n", 2),
         ('[http "https://git.example"]\n\textraHeader = "Authorization: Bearer abc"\n', 2),
+        ("[http]\n\textraHeader = Authorization: Basic abc\n", 2),
+        ("[credential]\n\toauthClientSecret = abc\n", 2),
         ("[sendemail]\n\tsmtpPass = abc\n", 2),
         ("[github]\n\toauth-token = abc\n", 2),
         ("[github] token = abc\n", 1),
