@@ -143,6 +143,7 @@ def _readable(environ: Mapping[str, str]) -> Readable:
 
 def _backend(environ: Mapping[str, str]) -> KeyringBackend:
     """Return the keyring that answers. Raises CredentialUnavailable if none does, within 2 s."""
+    keyring_backend.load()  # outside the time that a daemon has, as above
     backend = _within(AVAILABILITY_TIMEOUT_S, "system keyring", lambda: _answering(environ))
     if backend is None:
         raise CredentialUnavailable("no system keyring answers here", hint=_NO_DAEMON_HINT)

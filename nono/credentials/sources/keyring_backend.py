@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import closing
+from importlib import import_module
 from importlib.util import find_spec
 
 TYPE_CHECKING = False
@@ -65,6 +66,13 @@ def prefers_secret_service(environ: Mapping[str, str]) -> bool:
 def may_find_another(environ: Mapping[str, str]) -> bool:
     """Return True if choose() may return anything but the Secret Service."""
     return bool(environ.get(_NAMED)) or any(map(find_spec, (_KWALLET_BINDING, _LIBSECRET_BINDING)))
+
+
+def load() -> None:
+    """Import what choose() and its caller ask a daemon with: on a slow machine that takes seconds."""
+    for module in ("keyring.core", "keyring.backends.SecretService"):
+        import_module(module)
+    import_module("nono.credentials.sources.secret_service")
 
 
 def choose(environ: Mapping[str, str]) -> KeyringBackend | None:

@@ -220,11 +220,19 @@ def test_a_hanging_keyring_call_does_not_keep_the_process_alive() -> None:
     assert result.stdout == "gave up\n"
 
 
-def test_the_time_that_a_daemon_has_begins_after_the_imports() -> None:
+@pytest.mark.parametrize(
+    ("asked", "modules"),
+    [
+        ("_readable", {"secretstorage"}),
+        ("_backend", {"secretstorage", "keyring.core", "keyring.backends.SecretService"}),
+    ],
+    ids=["to read", "to write, or to read from another keyring"],
+)
+def test_the_time_that_a_daemon_has_begins_after_the_imports(asked: str, modules: set[str]) -> None:
     script = (
         "import sys; from nono.credentials.sources import keyring\n"
-        "keyring._within = lambda *_: sys.exit('secretstorage' not in sys.modules)\n"
-        "keyring._readable({'DBUS_SESSION_BUS_ADDRESS': 'unix:path=/nowhere'})"
+        f"keyring._within = lambda *_: sys.exit(not {modules} <= sys.modules.keys())\n"
+        f"keyring.{asked}({{'DBUS_SESSION_BUS_ADDRESS': 'unix:path=/nowhere'}})"
     )
     assert subprocess.run([sys.executable, "-c", script], timeout=20).returncode == 0
 
