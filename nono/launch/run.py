@@ -345,11 +345,13 @@ def _with_facts(
         from nono.sandbox import probe
 
         facts = probes.enter_context(probe.masks_probed(facts, capabilities.masking))
-    if resolved.oauth_routes and has_own:
+    if resolved.oauth_routes and (has_own or facts.masks == MaskFacts()):
         # Imported here: few runs have a login.
-        from nono.launch.proxy.own_logins import with_own_logins
+        from nono.launch.proxy.own_logins import with_own_logins, with_shared_files
 
-        resolved = with_own_logins(resolved, environ)
+        resolved = with_shared_files(resolved, environ, has_own=has_own)
+        if has_own:
+            resolved = with_own_logins(resolved, environ)
         if facts.masks is None and resolved.capabilities.masking.masks:
             facts = facts._replace(masks=MaskFacts())  # its namespaces can have mounts
     return resolved, facts

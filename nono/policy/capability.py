@@ -105,6 +105,7 @@ class Mask(NamedTuple):
     grant: Grant  # a grant that reaches it
     shown: str | None = None  # a file outside all grants, which the command sees instead
     own: str | None = None  # a directory private to the command, where the path leads to a file of that name
+    is_shared: bool = False  # `own` is a directory on disk, whose files later runs use too
 
     @property
     def path(self) -> str:

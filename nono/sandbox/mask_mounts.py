@@ -27,7 +27,7 @@ class MaskError(Exception):
 def mount_own(masks: Sequence[MaskRule]) -> None:
     """Mount the directories private to the command, with their files. Raises MaskError if one cannot be."""
     for mask in masks:
-        if mask.own is None:
+        if mask.own is None or mask.is_shared:
             continue
         with _laying(mask.own), _opened(mask.own) as onto:
             root = mounts.new_file_system("tmpfs", OWN_TMPFS, OWN_ATTRIBUTES)

@@ -106,6 +106,26 @@ def test_a_forgotten_login_of_google_is_of_no_use_inside(scene: Scene) -> None:
     assert scene.api.results == []
 
 
+# Gemini CLI 0.61.0 writes the file in place, and removes it with the last of its keys.
+KEYS = "~/.gemini/gemini-credentials.json"
+KEEP = f"cat {KEYS}; echo -n inside >> {KEYS}; rm {KEYS} 2>/dev/null || ls ~/.gemini"
+
+
+@pytest.mark.needs("namespaces")
+@pytest.mark.parametrize("is_there", [True, False], ids=["a key outside", "none"])
+def test_the_keys_that_gemini_keeps_inside_are_apart_from_those_of_the_person(
+    scene: Scene, is_there: bool
+) -> None:
+    keys = scene.stage.home / ".gemini/gemini-credentials.json"
+    if is_there:
+        keys.write_text(CANARY)
+    runs = [scene.stage.run("gemini-cli", ("sh", "-c", KEEP)) for _ in range(2)]
+    assert [run.stdout[:6] for run in runs] == ["gemini", "inside"]  # of ls, as there is no file; then of cat
+    assert CANARY not in "".join(run.stdout + run.stderr for run in runs)
+    assert (keys.parent / "nono" / keys.name).read_text() == "insideinside"
+    assert keys.read_text() == CANARY if is_there else not os.path.lexists(keys)
+
+
 # What else the token is good for: the person's whole cloud.
 OTHERS = """
 token=$(sed -n 's/.*"access_token": "\\([^"]*\\)".*/\\1/p' ~/.gemini/oauth_creds.json)

@@ -44,6 +44,7 @@ RUNGS = {
 }
 MASKED = "masked by a mount that is empty and cannot be written or removed"
 OWN = "a file of the run's own, which holds placeholders for the tokens of a login made inside"
+SHARED = "a file that runs share in place of yours"
 SHOWN = "placeholders for the tokens of its login, and cannot be written or removed"
 SERVED = {
     NotifyProgram.PORTS: "every connection is made by it, address and port checked",
@@ -257,6 +258,8 @@ def _mask(mask: Mask, verbose: bool) -> str:
     origin = f" [{mask.denial.origin}]" if verbose else ""
     if mask.shown is not None:
         return f"    show {mask.path} ({mask.kind}), with placeholders for the tokens of the login{origin}"
+    if mask.is_shared:
+        return f"    own  {mask.path}, another file than yours, in {mask.own}{origin}"
     if mask.own is not None:
         return f"    own  {mask.path}, for a login made inside, whose tokens stay outside{origin}"
     return f"    deny {mask.path} ({mask.kind}), {MASKED}{origin}"

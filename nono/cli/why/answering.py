@@ -84,6 +84,8 @@ def _mounts_that_deny(rules: EffectivePolicy, subject: Subject, parsed: argparse
         return f"nothing: {masked.path} does not exist, and what does not cannot be masked"
     if masked.shown is not None:
         return f"mask: {masked.path} shows {summary.SHOWN}"
+    if masked.is_shared:
+        return f"mask: {masked.path} leads to {summary.SHARED}"
     if masked.own is not None:
         return f"mask: {masked.path} leads to {summary.OWN}"
     return f"mask: {masked.path} is {summary.MASKED}"

@@ -69,11 +69,13 @@ def from_options(invocation: Invocation, environ: Mapping[str, str], cwd: str | 
     has_own = has_namespaces(resolved.capabilities, facts.own_namespaces)
     if has_own:
         resolved = without_hidden_masks(resolved, environ)
-    if resolved.oauth_routes and has_own:
+    if resolved.oauth_routes:
         # Imported here, as above.
-        from nono.launch.proxy.own_logins import with_own_logins
+        from nono.launch.proxy.own_logins import with_own_logins, with_shared_files
 
-        resolved = with_own_logins(resolved, environ)
+        resolved = with_shared_files(resolved, environ, has_own=has_own)
+        if has_own:
+            resolved = with_own_logins(resolved, environ)
     fs = HostFilesystem()
     rules, offer = effective_policy_of(resolved, fs), workdir_offer(resolved, fs)
 

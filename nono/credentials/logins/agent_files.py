@@ -13,6 +13,7 @@ from nono.paths import home, state_root
 from nono.secret import Secret
 
 MAX_FILE_BYTES = 1024 * 1024
+SHARED = "nono"
 Document = dict[str, object]
 
 
@@ -47,6 +48,9 @@ class AgentFile(NamedTuple):
     # Takes the tokens of a login made inside, by field of the response, and when they were issued, since the
     # epoch. Returns what `with_phantoms` takes; None: a token is missing.
     made_inside: Callable[[Mapping[str, Secret], int], Document | None] | None = None
+    # Beside `outside`: a file in which the agent outside keeps keys, and the agent inside what it is given.
+    # Runs share one of that name in the directory SHARED beside it.
+    apart: str | None = None
     revocation: Revocation | None = None  # None: the agent's own logout only forgets
 
 
@@ -228,6 +232,7 @@ AGENT_FILES: Mapping[str, AgentFile] = {
         _read_gemini,
         _gemini_with,
         is_mounted=True,
+        apart="gemini-credentials.json",
     ),
 }
 # The agent outside has a login of its own, elsewhere (`~/.copilot`).

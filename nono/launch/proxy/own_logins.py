@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from posixpath import basename, dirname, join
 
-from nono.credentials.logins.agent_files import AGENT_FILES, INSIDE_LOGINS, AgentFile
+from nono.credentials.logins.agent_files import AGENT_FILES, INSIDE_LOGINS, SHARED, AgentFile
 from nono.digests import sha256
 from nono.disk import json_text
 from nono.disk.descriptor import DIRECTORY_FLAGS
@@ -40,7 +40,6 @@ LOCK_WAIT_S = 5.0  # another run holds the lock alone for a few system calls
 
 def with_own_logins(resolved: Resolved, environ: Mapping[str, str]) -> Resolved:
     """Return `resolved` with a private file for each login that may be made inside. Needs namespaces.
-
     An imported login is shown instead (nono.launch.proxy.shown_logins).
     """
     providers = {route.provider.name for route in resolved.oauth_routes}
@@ -52,6 +51,24 @@ def with_own_logins(resolved: Resolved, environ: Mapping[str, str]) -> Resolved:
         path, directory = _place(agent, environ)
         if directory is not None and any(is_within(path, each.path) for each in resolved.state_directories):
             masking = with_own_file(masking, path, directory, capabilities.grants)
+    return resolved._replace(capabilities=capabilities._replace(masking=masking))
+
+
+def with_shared_files(resolved: Resolved, environ: Mapping[str, str], *, has_own: bool) -> Resolved:
+    """Return `resolved` with a file that runs share in place of one in which an agent keeps a person's keys.
+
+    has_own: The command has namespaces of its own. Without them, a missing file stays missing.
+    """
+    providers = {route.provider.name for route in resolved.oauth_routes}
+    capabilities = resolved.capabilities
+    masking = capabilities.masking
+    for agent in AGENT_FILES.values():
+        if agent.apart is None or agent.provider not in providers:
+            continue
+        above = os.path.realpath(dirname(agent.outside(environ)))
+        path = join(above, agent.apart)
+        if has_own or any(mask.path == path for mask in masking.masks):
+            masking = with_own_file(masking, path, join(above, SHARED), capabilities.grants, is_shared=True)
     return resolved._replace(capabilities=capabilities._replace(masking=masking))
 
 

@@ -126,27 +126,35 @@ def _refuse_pierced(masks: Iterable[Mask], rules: DenyRules) -> None:
                 )
 
 
-def with_own_file(masking: Masking, path: str, directory: str, grants: Iterable[Grant]) -> Masking:
+def with_own_file(
+    masking: Masking,
+    path: str,
+    directory: str,
+    grants: Iterable[Grant],
+    *,
+    is_shared: bool = False,
+) -> Masking:
     """Return `masking` with a file in the command's own `directory` in place of the denied `path`.
 
-    What lies in `directory` outside is hidden by the private one. Without a denial of the shipped policy at
-    `path`, or with a directory there, nothing changes.
+    What lies in `directory` outside is hidden by the private one, unless runs share it (`is_shared`). Without
+    a denial of the shipped policy at `path`, or with a directory there, nothing changes.
     """
     masks = [mask for mask in masking.masks if mask.path == path]
     absent = [each for each in masking.absent if each.path == path]
     denials = [*(mask.denial for mask in masks), *(each.denial for each in absent)]
     if any(mask.kind == "dir" for mask in masks) or not all(denial.is_of_group for denial in denials):
         return masking
-    own = [mask._replace(own=directory) for mask in masks]
-    own += [Mask(each.denial, "link", 1, each.grant, own=directory) for each in absent]
+    own = [mask._replace(own=directory, is_shared=is_shared) for mask in masks]
+    own += [Mask(each.denial, "link", 1, each.grant, own=directory, is_shared=is_shared) for each in absent]
     writable = [grant for grant in grants if grant.is_dir and grant.access.writes]
+    shared = [directory] if is_shared and own else []
 
     def is_kept(other: str) -> bool:
-        return other != path and not is_within(other, directory)
+        return other != path and (is_shared or not is_within(other, directory))
 
     return masking._replace(
         masks=(*(mask for mask in masking.masks if is_kept(mask.path)), *own),
-        pinned=tuple(sorted({*filter(is_kept, masking.pinned), *_pinned(own, writable)})),
+        pinned=tuple(sorted({*filter(is_kept, masking.pinned), *_pinned(own, writable), *shared})),
         absent=tuple(each for each in masking.absent if is_kept(each.path)),
     )
 

@@ -31,6 +31,7 @@ class MaskRule(NamedTuple):
     shown: str | None = None  # the file mounted over it; None: an empty placeholder, or a link
     own: str | None = None  # the directory private to the command in which the link leads to a file
     content: str | None = None  # of that file; None: there is none at the start
+    is_shared: bool = False  # `own` is a directory on disk, with the files of earlier runs
 
 
 class SandboxPlan(NamedTuple):
@@ -148,7 +149,7 @@ def _path_rules(capabilities: CapabilitySet) -> tuple[PathRule, ...]:
 def _mask_rule(mask: Mask, contents: Mapping[str, str]) -> MaskRule:
     # A link that holds the place of a missing file may become a file until the masks are laid.
     kind = mask.kind if mask.own is None else None
-    return MaskRule(mask.path, kind, mask.shown, mask.own, contents.get(mask.path))
+    return MaskRule(mask.path, kind, mask.shown, mask.own, contents.get(mask.path), mask.is_shared)
 
 
 def _own_root_rights(capabilities: CapabilitySet, enforcement: Enforcement, abi: int) -> int:

@@ -16,7 +16,7 @@ from nono.credentials.logins.agent_files import AGENT_FILES
 from nono.errors import LaunchError, NonoError
 from nono.launch.proxy import own_logins
 from nono.launch.proxy.logins import _keys_made_inside, _made_inside
-from nono.launch.proxy.own_logins import places_ready, with_own_logins
+from nono.launch.proxy.own_logins import places_ready, with_own_logins, with_shared_files
 from nono.policy.capability import Access, Denial, Grant, Mask, Masking
 from nono.policy.host_filesystem import HostFilesystem
 from nono.policy.profile.store import load
@@ -321,6 +321,24 @@ def test_codex_has_a_file_of_its_own_unless_its_login_was_imported(
     imported.parent.mkdir(parents=True)
     imported.write_text("{}")
     assert owned(environ) == set()
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+@pytest.mark.parametrize("has_own", [True, False])
+def test_runs_of_gemini_share_a_file_in_place_of_one_with_keys_of_the_person(
+    is_there: bool, has_own: bool, environ: dict[str, str], tmp_path: Path
+) -> None:
+    keys = tmp_path / ".gemini/gemini-credentials.json"
+    keys.parent.mkdir()
+    if is_there:
+        keys.write_text(CONTENT)
+    profile = load("gemini-cli", environ).profile
+    resolved = resolve(RunRequest(), profile, environ=environ, cwd=environ["HOME"], fs=HostFilesystem())
+    masking = with_shared_files(resolved, environ, has_own=has_own).capabilities.masking
+    shared = {mask.path: mask.own for mask in masking.masks if mask.is_shared}
+    is_replaced = is_there or has_own  # without mounts of its own, a missing file stays missing
+    assert shared == ({str(keys): f"{keys.parent}/nono"} if is_replaced else {})
+    assert (f"{keys.parent}/nono" in masking.pinned) == is_replaced
 
 
 def test_codex_has_no_file_of_its_own_where_the_person_alone_lets_it_write(

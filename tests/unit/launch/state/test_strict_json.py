@@ -114,6 +114,7 @@ def test_a_literal_is_one_of_its_words() -> None:
     grant = {"path": "/", "access": "read", "is_dir": True, "source": "user", "original": "/"}
     mask: dict[str, object] = {"denial": document_of(Denial("/a", "/a", "x")), "names": 1, "grant": grant}
     mask["shown"] = mask["own"] = None
+    mask["is_shared"] = False
     assert value_of(mask | {"kind": "link"}, Mask, {}, "mask").kind == "link"
     with pytest.raises(ValueError, match=r"mask\.kind: one of dir, link, file"):
         value_of(mask | {"kind": "pipe"}, Mask, {}, "mask")
