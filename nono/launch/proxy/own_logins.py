@@ -40,6 +40,7 @@ LOCK_WAIT_S = 5.0  # another run holds the lock alone for a few system calls
 
 def with_own_logins(resolved: Resolved, environ: Mapping[str, str]) -> Resolved:
     """Return `resolved` with a private file for each login that may be made inside. Needs namespaces.
+
     An imported login is shown instead (nono.launch.proxy.shown_logins).
     """
     providers = {route.provider.name for route in resolved.oauth_routes}
