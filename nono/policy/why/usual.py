@@ -11,7 +11,14 @@ from nono.policy.capability import Access
 from nono.policy.effective_policy import EffectivePolicy
 from nono.policy.files.grants import directory_flag, file_flag, opens_too_much
 from nono.policy.files.path_verdict import Denied, NotGranted, TooWeak
-from nono.policy.path_expansion import Filesystem, PathContext, ancestry, canonical_as_far, is_within
+from nono.policy.path_expansion import (
+    Filesystem,
+    Kind,
+    PathContext,
+    ancestry,
+    canonical_as_far,
+    is_within,
+)
 from nono.policy.why.command_words import STARTERS, Started, started
 from nono.policy.why.lacking.certificates import named_certificates
 from nono.policy.why.lacking.home_project import home_as_project
@@ -174,6 +181,23 @@ def _place_of(path: str, fs: Filesystem) -> str:
     return path if fs.kind(path) is not None else dirname(path.rstrip("/"))
 
 
+def _located(row: Row, path_context: PathContext, fs: Filesystem) -> tuple[str, str, Kind | None] | None:
+    """Return the path of a row, what is there of it and its kind; None if it is not there.
+
+    What a program makes in a fresh home, as a directory, need not be: something above it is there.
+    """
+    named = path_context.of_flag(row.path)
+    path = fs.canonical(named)
+    if path is not None:
+        return path, path, fs.kind(path)
+    if row.instead is None or not row.access.writes:
+        return None
+    path = canonical_as_far(named, fs)
+    upward = sorted(ancestry(path), key=len, reverse=True)
+    above = next((each for each in upward if fs.kind(each) is not None), None)
+    return None if above is None else (path, above, "dir")
+
+
 def _judged(
     row: Row,
     program: str,
@@ -183,20 +207,14 @@ def _judged(
     is_usable: IsUsable,
     hidden_below: HiddenBelow,
 ) -> Absentee | None:
-    """Return the path if it exists, is closed to the command or hidden from it, and is open to this user.
-
-    What a program makes in a fresh home need not exist.
-    """
-    path = place = fs.canonical(path_context.of_flag(row.path))
-    is_made = path is None and row.instead is not None and row.access.writes
-    if is_made:
-        path = canonical_as_far(path_context.of_flag(row.path), fs)
-        upward = sorted(ancestry(path), key=len, reverse=True)
-        place = next((each for each in upward if fs.kind(each) is not None), None)
-    needed_outside = Access.READ if row.is_filled else row.access
-    if path is None or place is None or not path.isprintable() or not is_usable(place, needed_outside):
+    """Return the path of a row that is closed to the command or hidden from it, and open to this user."""
+    located = _located(row, path_context, fs)
+    if located is None:
         return None
-    kind = "dir" if is_made else fs.kind(path)
+    path, there, kind = located
+    needed_outside = Access.READ if row.is_filled else row.access
+    if not path.isprintable() or not is_usable(there, needed_outside):
+        return None
     if row.is_service:
         if not is_hidden(path, rules.capabilities) and hidden_below(path) is None:
             return None
