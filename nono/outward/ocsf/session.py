@@ -91,11 +91,11 @@ def snapshot(event: Fields) -> Projected:
 def _lifecycle(
     activity: int,
     message: str,
-    said: Document = {},  # noqa: B006 - never changed
+    said: Document | None = None,
     status: Status = Status.SUCCESS,
     name: str | None = None,
 ) -> Projected:
-    fields = {"app": {"name": "nono", "vendor_name": "nono"}, **said}
+    fields = {"app": {"name": "nono", "vendor_name": "nono"}, **(said or {})}
     return Projected(
         Class.APPLICATION_LIFECYCLE, activity, message, fields, status=status, activity_name=name
     )

@@ -41,7 +41,7 @@ def problems_of(name: str, custom: CustomCredential) -> Iterator[Problem]:
     yield from _variables(custom)
     yield from rule_problems("endpoint_rules", custom.endpoint_rules)
     if custom.endpoint_policy is not None:
-        yield from policy_problems("endpoint_policy", custom.endpoint_policy)
+        yield from policy_problems(custom.endpoint_policy)
     if custom.rate_limit is not None:
         yield from _rate_limit(custom.rate_limit)
     for field in ("requests", "input_tokens", "output_tokens", "cost_usd"):
@@ -54,12 +54,12 @@ def problems_of(name: str, custom: CustomCredential) -> Iterator[Problem]:
         yield missing, "required: tls_client_cert and tls_client_key come together"
 
 
-def policy_problems(where: str, policy: PolicyEntry) -> Iterator[Problem]:
+def policy_problems(policy: PolicyEntry) -> Iterator[Problem]:
     for kind in ("deny", "approve", "allow"):
-        yield from rule_problems(f"{where}.{kind}", getattr(policy, kind))
+        yield from rule_problems(f"endpoint_policy.{kind}", getattr(policy, kind))
     default = policy.default
     if not isinstance(default, str) and default.timeout_secs is not None and not default.timeout_secs > 0:
-        yield f"{where}.default.timeout_secs", "expected seconds, more than 0"
+        yield "endpoint_policy.default.timeout_secs", "expected seconds, more than 0"
 
 
 def upgrade_problems(where: str, upgrades: Iterable[UpgradeRule]) -> Iterator[Problem]:

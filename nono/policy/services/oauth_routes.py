@@ -127,7 +127,7 @@ def route_problems(entry: ProviderRoute) -> Iterator[Problem]:
         if variable is not None and not may_hold_credential(variable):
             yield field, f"{variable!r} may not hold a credential"
     if entry.endpoint_policy is not None:
-        yield from policy_problems("endpoint_policy", entry.endpoint_policy)
+        yield from policy_problems(entry.endpoint_policy)
     yield from upgrade_problems("upgrades", [UpgradeRule(upgrade.path) for upgrade in entry.upgrades])
     for position, upgrade in enumerate(entry.upgrades):
         yield from _origin(f"upgrades.{position}.origin", upgrade.origin)
