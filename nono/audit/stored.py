@@ -45,7 +45,10 @@ def session_ids(state_root: str) -> list[str]:
 
 
 def open_file(directory: str, name: str) -> BinaryIO:
-    """Open a file of a session. Raises OSError: ELOOP for a link, and like open_private_dir()."""
+    """Open a file of a session; the caller closes it.
+
+    Raises OSError: ELOOP for a link, and like open_private_dir().
+    """
     directory_fd = open_private_dir(directory, create=False)
     try:
         return open(os.open(name, _READ, dir_fd=directory_fd), "rb", buffering=_BUFFER_BYTES)

@@ -138,7 +138,7 @@ def place_of_limits(capabilities: CapabilitySet, ours: Collection[int]) -> Place
 
 
 def program_of(resolved: Resolved, name: str, search_path: str) -> str:
-    """Find the program, like find_program. Refuses a name that the policy says not to start.
+    """Find the program. Raises NonoError as find_program() does, or if the policy says not to start it.
 
     A path is relative to where the command starts.
     """

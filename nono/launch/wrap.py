@@ -43,7 +43,10 @@ def prepare(
 
 
 def become(prepared: Prepared, environ: Mapping[str, str]) -> NoReturn:
-    """Sandbox this process and exec the command. On an error the process stays restricted and must exit."""
+    """Sandbox this process and exec the command.
+
+    Raises LaunchError: the process may be restricted by then, and must exit.
+    """
     ready_state_directories(prepared.resolved.state_directories)
     prepared, _ = surrounded(prepared, environ)
     plan = draw(prepared.capabilities, prepared.facts, prepared.enforcement)

@@ -36,6 +36,7 @@ class Allowance:
         self._lock = threading.Lock()
 
     def take(self, size: int) -> bool:
+        """Return False if fewer than `size` bytes are left, which are then not taken."""
         with self._lock:
             if size <= self._left_bytes:
                 self._left_bytes -= size

@@ -55,7 +55,7 @@ def exchange(parent: int, temporary: str, name: str) -> bool:
 
 
 def place(parent: int, temporary: str, name: str) -> None:
-    """Give a file its name, which must still be free."""
+    """Give a file its name, which must still be free. Raises OSError, EEXIST if it is not."""
     try:
         try:
             _rename_at(parent, temporary, parent, name, RENAME_NOREPLACE)

@@ -149,7 +149,7 @@ def read_file(directory: int, name: str, max_bytes: int = FILE_BYTES_MAX) -> byt
 
 
 def open_file(directory: int, name: str) -> int:
-    """Open a regular file for reading. Raises OSError, also if it is not one.
+    """Open a regular file for reading; the caller closes it. Raises OSError, also if it is not one.
 
     A command that may write where --rollback-dest leads can put anything there.
     """

@@ -116,6 +116,8 @@ def parse(
     """Parse argv after a subcommand such as `run` or `wrap`. Options end at the first other word.
 
     exists: Says whether there is something at a path, as it was typed.
+
+    Raises NonoError for a mistake, also in a variable of the environment.
     """
     scanned = scan(command, argv) or _with_argparse(command, description, argv)
     words = scanned.rest[1:] if scanned.rest[:1] == ["--"] else scanned.rest

@@ -27,7 +27,8 @@ def redeemed_body(endpoint: TokenEndpoint, body: bytes, token_of: TokenOf) -> by
     """Return the body for `endpoint` only; unchanged if it contains no phantom.
 
     Phantoms are redeemed in the named fields only. Anywhere else a phantom is useless to the provider, so it
-    is refused with LoginRefusedError, which makes the mistake in the profile visible.
+    is refused with LoginRefusedError, which makes the mistake in the profile visible. So is a body that is
+    too long, or not in the format of the endpoint.
     """
     if len(body) > MAX_BODY_BYTES:
         raise LoginRefusedError(f"a request to the token endpoint is longer than {MAX_BODY_BYTES} bytes")

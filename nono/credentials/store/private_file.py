@@ -36,7 +36,10 @@ class PrivateFile:
         self.path = join(directory, self._name)
 
     def read(self) -> bytes | None:
-        """Return the content, cut off at max_bytes; None if there is no such file. Creates nothing."""
+        """Return the content, cut off at max_bytes; None if there is no such file. Creates nothing.
+
+        Raises CredentialUnavailable if it cannot be read, or is not private to this user.
+        """
         try:
             directory_fd = open_private_dir(self._directory, create=False)
         except FileNotFoundError:
@@ -83,6 +86,8 @@ class PrivateFile:
         """Hold room for a replacement that is longer than the file by up to `more_bytes`.
 
         spare: The name of a file beside it, for replace(). Nobody else uses it at the same time.
+
+        Raises CredentialUnavailable if there is no room.
         """
         with ExitStack() as stack:
             try:

@@ -68,7 +68,10 @@ def _found(path: str) -> Script:
 
 
 def run_before(prepared: Prepared, session: Session) -> Mapping[str, str]:
-    """Run the hook before the command, if there is one. Returns the variables that it adds."""
+    """Run the hook before the command, if there is one. Returns the variables that it adds.
+
+    Raises InterruptedRunError if a signal that ends the run came meanwhile.
+    """
     hook = prepared.resolved.session_hooks.before
     if hook is None:
         return {}

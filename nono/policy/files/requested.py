@@ -61,7 +61,10 @@ def requested_grants(
     roots: tuple[StateRoot, ...],
     skipped: list[str],
 ) -> Iterator[Asked[Grant]]:
-    """Yield the grants of profile and request; adds missing paths to `skipped`."""
+    """Yield the grants of profile and request; adds missing paths to `skipped`.
+
+    Raises MissingPathError for one that was typed, unless the request allows it, and as refuse_state_roots().
+    """
     for wish in _wishes(request, profile, path_context, fs, skipped):
         grant = requested_grant(wish.original, wish.access, wish.wanted, wish.source, fs)
         if grant is not None:
@@ -138,7 +141,10 @@ def _wishes(
 def state_directories(
     profile: Profile | None, path_context: PathContext, fs: Filesystem, skipped: list[str]
 ) -> Iterator[Asked[Grant]]:
-    """Yield the grants of state_dir, including those of missing directories."""
+    """Yield the grants of state_dir, including those of missing directories.
+
+    Raises ConfigError for a path that is not a directory.
+    """
     workdir = canonical_as_far(path_context.workdir, fs)
     for text in profile.filesystem.state_dir if profile else ():
         try:

@@ -89,7 +89,10 @@ def parse_authority(text: str) -> tuple[str, int]:
 
 
 def split_optional_port(text: str) -> tuple[str, int | None]:
-    """Split a policy's ``host``, ``host:port``, IPv6 address or ``[address]:port``; the host stays raw."""
+    """Split a policy's ``host``, ``host:port``, IPv6 address or ``[address]:port``; the host stays raw.
+
+    Raises HostError for a malformed port.
+    """
     if text.startswith("["):
         host, bracket, rest = text.partition("]")
         if rest and not rest.startswith(":"):

@@ -141,7 +141,7 @@ class _Finder:
         return self._with_bases(name, path, raw, _extends(raw), ())
 
     def with_flags(self, found: Found, extends: Sequence[str]) -> Found:
-        """Return `found` with the bases of --extends in front of its own."""
+        """Return `found` with the bases of --extends in front of its own. Raises ProfileError."""
         chain: _Chain = ((found.name, found.file),)
         bases = []
         for name in extends:

@@ -92,6 +92,8 @@ def draw(
 ) -> SandboxPlan:
     """Draw the plan for a run on the chosen rung. Give `proxy_port` exactly when there is a rung.
 
+    Raises ValueError for a port without a rung, and the reverse.
+
     contents: What files of the command's own hold, by masked path.
     """
     if (enforcement.rung is None) != (proxy_port is None):

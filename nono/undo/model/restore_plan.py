@@ -69,6 +69,8 @@ def plan(
     has: Tells whether the content with a digest was kept.
     untouched: Paths that are equal in both snapshots but may have changed since, by another program.
     ended: False if nono did not see the end of the run: then it is unknown who made the last changes.
+
+    Raises ValueError if a snapshot names a path outside its tree.
     """
     steps, conflicts, impossible, forced = list[Step](), list[Refused](), list[Refused](), list[Step]()
     for change in (*changes(target, last), *untouched):

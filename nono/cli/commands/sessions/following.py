@@ -47,7 +47,10 @@ class Follower:
         return not is_readable(self._supervisor)
 
     def opened(self) -> BinaryIO:
-        """Open the log, waiting for it if the session has just started. Raises NonoError if there is none."""
+        """Open the log, waiting for it if the session has just started; the caller closes it.
+
+        Raises NonoError if there is none.
+        """
         while True:
             is_living = self.is_living
             self._watch_names(self._directory)
@@ -114,7 +117,7 @@ def _is_supervisor(record: Record) -> bool:
 
 
 def open_log(directory: str) -> BinaryIO:
-    """Open the log of a session. Raises NonoError."""
+    """Open the log of a session; the caller closes it. Raises NonoError."""
     try:
         return open_file(directory, EVENT_FILE)
     except OSError as error:

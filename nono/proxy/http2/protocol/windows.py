@@ -19,7 +19,7 @@ class ReceiveWindow:
         self._passed_on = 0  # bytes that are not announced yet
 
     def take(self, count: int) -> None:
-        """Note that `count` bytes have arrived."""
+        """Note that `count` bytes have arrived. Raises FrameError if the window has less room."""
         self._left -= count
         if self._left < 0:
             raise FrameError("more data than the window allows", ErrorCode.FLOW_CONTROL_ERROR)
