@@ -1,5 +1,11 @@
 """Make text safe for a terminal, or for a line that a person copies into a shell."""
 
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
 BLANK_LETTERS = frozenset("\u115f\u1160\u2800\u3164\uffa0")  # letters and a symbol by category, yet invisible
 _QUOTES, _BEFORE_A_QUOTE = "'\"", " $('\""
 _PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789@%+=:,./-_")
@@ -32,6 +38,12 @@ def shell_word(text: str) -> str:
     if not text.isprintable() or "  " in text or not BLANK_LETTERS.isdisjoint(text):
         return "$'" + "".join(map(_in_quotes, text)).replace("  ", " \\x20") + "'"
     return text if text and _PLAIN.issuperset(text) else "'" + text.replace("'", "'\"'\"'") + "'"
+
+
+def enumerated(names: Sequence[str], names_max: int, quote: Callable[[str], str] = str) -> str:
+    """Join the first names with commas, and say how many more there are: a command can make any number."""
+    more = len(names) - names_max
+    return ", ".join(map(quote, names[:names_max])) + (f" and {more:,} more" if more > 0 else "")
 
 
 def held_together(line: str) -> str:

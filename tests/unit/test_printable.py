@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from nono.printable import held_together, printable, shell_word
+from nono.printable import enumerated, held_together, printable, shell_word
 
 
 @given(st.text(st.characters()))
@@ -66,3 +66,14 @@ def test_a_line_is_broken_in_no_name(names: list[str]) -> None:
 def test_a_line_is_broken_where_there_is_no_name() -> None:
     line = "the users' files (nono's too) and 'a b' and more"
     assert held_together(line) == line.replace("a b", "a\0b")
+
+
+@pytest.mark.parametrize(
+    ("count", "shown"), [(0, ""), (2, "n, n"), (3, "n, n and 1 more"), (1_002, "n, n and 1,000 more")]
+)
+def test_no_number_of_names_is_spelled_out(count: int, shown: str) -> None:
+    assert enumerated(["n"] * count, 2) == shown
+
+
+def test_names_that_a_command_chose_are_quoted() -> None:
+    assert enumerated(["a b", "c"], 1, shell_word) == "'a b' and 1 more"

@@ -12,6 +12,7 @@ from nono.policy.environment.secret_values import secret_in
 from nono.policy.git.settings import is_too_large, programs_of
 from nono.policy.hosts.host_filter import as_entry
 from nono.policy.profile.detection import AGENTS, detected, programs, without_profile
+from nono.printable import enumerated
 
 _FOR_HOOKS = ("pre-commit", "lefthook")  # needed once git has a hook that starts them
 _SHOWN = 5
@@ -105,7 +106,7 @@ def _hosts(project: Project, reaches: Callable[[str], bool]) -> Iterator[Finding
 
 def _git(project: Project) -> Iterator[Finding]:
     if project.hooks:
-        meaning = f"git runs {_listed(project.hooks)} inside, with what the run is granted"
+        meaning = f"git runs {enumerated(project.hooks, _SHOWN)} inside, with what the run is granted"
         yield Finding("git hooks", Mark.OK, meaning)
     if is_too_large(project.git_settings):
         meaning = ".git/config is too large to tell what git runs by it, outside as well"
@@ -116,7 +117,7 @@ def _git(project: Project) -> Iterator[Finding]:
         yield Finding(
             "git settings",
             Mark.WARN,
-            f".git/config has git run programs, outside as well: {_listed(settings)}",
+            f".git/config has git run programs, outside as well: {enumerated(settings, _SHOWN)}",
             "if these are not yours: git config --local --edit",
         )
 
@@ -132,7 +133,8 @@ def _env_files(project: Project) -> Iterator[Finding]:
             keys = " and ".join(f"nono credential set {service}" for service in services)
             flags = " ".join(f"--credential {service}" for service in services)
             remedy = f"{keys}, take the key out of the file, and add {flags}; or {remedy}"
-        yield Finding("env file", Mark.WARN, f"the run can read {_listed(secrets)} in {name}", remedy)
+        read = f"the run can read {enumerated(secrets, _SHOWN)} in {name}"
+        yield Finding("env file", Mark.WARN, read, remedy)
 
 
 def _secrets(text: str) -> tuple[str, ...]:
@@ -146,8 +148,3 @@ def _secrets(text: str) -> tuple[str, ...]:
         if says_secret(name, value) or secret_in(value) is not None:
             found.append(name)
     return tuple(dict.fromkeys(found))
-
-
-def _listed(names: tuple[str, ...]) -> str:
-    more = len(names) - _SHOWN
-    return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")

@@ -11,7 +11,7 @@ from nono.audit.event import Event, RepositoryChange
 from nono.launch.around.repository_state import Hook, Seen
 from nono.named_tuple import NamedTuple
 from nono.policy.git.repository import Repository, led_to
-from nono.printable import shell_word
+from nono.printable import enumerated, shell_word
 
 NAMES_MAX = 50  # a command can create any number of hooks
 ALIKE_MAX = 20  # changes of one kind that are told; a command can have settings include 100 000 files
@@ -41,9 +41,7 @@ class Change(NamedTuple):
 
     @property
     def sentence(self) -> str:
-        shown = ", ".join(map(shell_word, self.names[:NAMES_MAX]))
-        if len(self.names) > NAMES_MAX:
-            shown += f" and {len(self.names) - NAMES_MAX:,} more"
+        shown = enumerated(self.names, NAMES_MAX, shell_word)
         return _SENTENCES[self.what].format(path=shell_word(self.path), names=shown)
 
     @property

@@ -16,7 +16,7 @@ from nono.named_tuple import NamedTuple
 from nono.policy.capability import CapabilitySet, Grant
 from nono.policy.host_filesystem import way_to
 from nono.policy.path_expansion import is_within
-from nono.printable import shell_word
+from nono.printable import enumerated, shell_word
 from nono.supervisor.child import Child
 from nono.undo import baseline, recording
 from nono.undo.model.changes import Change
@@ -170,8 +170,7 @@ def _left_out(taken: Recording) -> list[str]:
     names = [name for name in names if name not in VERSION_CONTROL]
     if not names:
         return []
-    more = f" and {len(names) - NAMED_MAX} more" if len(names) > NAMED_MAX else ""
-    return [f"  undo leaves out {', '.join(names[:NAMED_MAX])}{more}; see --rollback-include"]
+    return [f"  undo leaves out {enumerated(names, NAMED_MAX)}; see --rollback-include"]
 
 
 def end(request: UndoRequest, taken: Recording, session: Session, exit_code: int) -> list[Change]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from posixpath import dirname
 
 from nono.policy.capability import Absent, Mask, Masking
-from nono.printable import shell_word
+from nono.printable import enumerated, shell_word
 from nono.sandbox.plan.enforcement import Enforcement, Refusal
 from nono.sandbox.plan.facts import MaskFacts
 
@@ -39,8 +39,8 @@ def with_masks(chosen: Enforcement, masking: Masking, facts: MaskFacts | None) -
     out_of_reach = [absent.path for absent in masking.absent if not absent.is_creatable]
     if out_of_reach:
         gaps.append(
-            f"denied, but not there: {_enumerated(out_of_reach)}. What is made there from outside while the "
-            f"command runs is {_then(masking)}."
+            f"denied, but not there: {enumerated(out_of_reach, LISTED_MAX)}. What is made there from outside "
+            f"while the command runs is {_then(masking)}."
         )
     return chosen._replace(
         warnings=(*chosen.warnings, *warnings),
@@ -110,7 +110,7 @@ def _creatable(masking: Masking, *, is_own: bool) -> list[str]:
     if not paths:
         return []
     return [
-        f"denied, but not there, and the command could create it: {_enumerated(paths)}. "
+        f"denied, but not there, and the command could create it: {enumerated(paths, LISTED_MAX)}. "
         f"What it makes there is {_then(masking)}."
     ]
 
@@ -118,11 +118,6 @@ def _creatable(masking: Masking, *, is_own: bool) -> list[str]:
 def _then(masking: Masking) -> str:
     """Describe what happens to a path that appears later: a run with masks masks it too."""
     return "masked once it is there" if masking.masks else "not masked"
-
-
-def _enumerated(paths: Sequence[str]) -> str:
-    shown = ", ".join(paths[:LISTED_MAX])
-    return shown if len(paths) <= LISTED_MAX else f"{shown} and {len(paths) - LISTED_MAX} more"
 
 
 def _listed(headline: str, noun: str, entries: Sequence[str]) -> str:

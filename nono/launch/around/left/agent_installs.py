@@ -14,7 +14,7 @@ from nono.policy.capability import CapabilitySet
 from nono.policy.files.grants import accesses
 from nono.policy.learning.agent_programs import CLONES, INSTALLED, INSTALLED_IN_PROJECTS, state_directories
 from nono.policy.path_expansion import PathContext
-from nono.printable import shell_word
+from nono.printable import enumerated, shell_word
 
 ENTRIES_MAX = 10_000  # in one place; directories count, because a command can make any number of them
 NAMES_MAX = 3
@@ -105,10 +105,4 @@ def sentences(places: Mapping[str, str], before: Looked) -> Iterator[str]:
         if changed:
             changed.sort(key=lambda path: not inodes[path][0] & stat.S_IXUSR)  # programs and links first
             names = [relpath(path, place) for path in changed]
-            yield _CHANGED.format(names=_shown(names), path=shell_word(place))
-
-
-def _shown(names: list[str]) -> str:
-    shown = ", ".join(map(shell_word, names[:NAMES_MAX]))
-    more = len(names) - NAMES_MAX
-    return f"{shown} and {more:,} more" if more > 0 else shown
+            yield _CHANGED.format(names=enumerated(names, NAMES_MAX, shell_word), path=shell_word(place))

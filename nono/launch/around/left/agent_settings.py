@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections import Counter
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping
 from posixpath import basename, join, split
 
 from nono.launch.around.repository_files import Inode, LookError, RepositoryFiles
@@ -23,7 +23,7 @@ from nono.policy.learning.agent_programs import (
     steps_of,
 )
 from nono.policy.path_expansion import PathContext, ancestry
-from nono.printable import shell_word
+from nono.printable import enumerated, shell_word
 
 _EACH, _ENDING = "/*/", "/*."
 FILE_BYTES_MAX = 8 << 20  # Claude Code keeps its history beside its servers
@@ -146,12 +146,6 @@ def sentences(places: Mapping[str, tuple[str, ...]], before: Looked) -> Iterator
                 continue
         for sentence, names in ((_SET, found.new), (_REMOVED, found.gone)):
             if names:
-                yield sentence.format(names=_shown(names), path=shell_word(path))
+                yield sentence.format(names=enumerated(names, NAMES_MAX, shell_word), path=shell_word(path))
     if unreadable:
-        yield _UNREADABLE.format(path=_shown(unreadable))
-
-
-def _shown(names: Sequence[str]) -> str:
-    shown = ", ".join(map(shell_word, names[:NAMES_MAX]))
-    more = len(names) - NAMES_MAX
-    return f"{shown} and {more:,} more" if more > 0 else shown
+        yield _UNREADABLE.format(path=enumerated(unreadable, NAMES_MAX, shell_word))
