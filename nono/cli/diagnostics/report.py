@@ -47,9 +47,8 @@ def report(
     """
     exit_code, limit = outcome.exit_code, outcome.limit
     rules = outcome.rules()
-    rules = rules._replace(
-        capabilities=rules.capabilities._replace(elevation=False)
-    )  # as if nobody had been asked
+    unasked = rules.capabilities._replace(elevation=False)  # as if nobody had been asked
+    rules = rules._replace(capabilities=unasked)
     fs = HostFilesystem(asks_hosts=False)
     found, is_complete = _found(outcome, rules, prepared, refusals, fs)
     is_unclear = exit_code and not footer.clear(found)

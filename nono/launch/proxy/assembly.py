@@ -88,11 +88,7 @@ def assemble(
     """
     environ = session.environ
     for wanted in resolved.services:
-        if any(wanted.tls):
-            # Imported here: few services have a TLS identity.
-            from nono.launch.proxy.tls_files import check_tls_files
-
-            check_tls_files(wanted)
+        _check_tls(wanted)
         _check_helper(wanted, resolved, environ)
     post = TokenPost()
     ends = key_of_ends(state_root(environ)) if resolved.services else None
@@ -118,11 +114,7 @@ def assemble(
             session.warn(sentence)
         _require(service)
         _tell_of_a_key_not_used(service, session)
-        if service.service.elsewhere is not None and isinstance(service.outcome, Loaded):
-            # Imported here: few environments name another address.
-            from nono.policy.services.key_reach import refuse_elsewhere
-
-            refuse_elsewhere(service.service)
+        _refuse_elsewhere(service)
     upstream_proxy = upstream_proxy_of(resolved.proxy, beside, session.warn)
     return Assembly(resolved, session, post, services, logins, upstream_proxy, ca_worker, own_authority)
 
@@ -149,6 +141,15 @@ def config_of(resolved: Resolved, token: SessionToken) -> ProxyConfig:
         also_intercepts=_also_intercepts(resolved.proxy),
         session_token=token,
     )
+
+
+def _check_tls(service: CredentialService) -> None:
+    """Raise NonoError if the files of the service's TLS identity cannot be used."""
+    if any(service.tls):
+        # Imported here: few services have one.
+        from nono.launch.proxy.tls_files import check_tls_files
+
+        check_tls_files(service)
 
 
 def _check_helper(service: CredentialService, resolved: Resolved, environ: Mapping[str, str]) -> None:
@@ -202,6 +203,15 @@ def _tell_of_a_key_not_used(loaded: LoadedService, session: Session) -> None:
     missing, service = loaded.outcome, loaded.service
     if isinstance(missing, Missing) and any(map(session.environ.get, service.env_vars)):
         session.warn(f"the command has no key for '{service.name}': {missing.hint or missing.message}")
+
+
+def _refuse_elsewhere(loaded: LoadedService) -> None:
+    """Raise NonoError for a key whose clients the environment leads to another address."""
+    if loaded.service.elsewhere is not None and isinstance(loaded.outcome, Loaded):
+        # Imported here: few environments name another address.
+        from nono.policy.services.key_reach import refuse_elsewhere
+
+        refuse_elsewhere(loaded.service)
 
 
 def _is_replaced(loaded: LoadedService, logins: Logins, asked_for: Set[str]) -> bool:
