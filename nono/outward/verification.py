@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from nono.amounts import several
@@ -49,6 +49,15 @@ class AnchorVerdict(NamedTuple):
         return max((each.records for each in self.anchored if each.is_trusted), default=0)
 
 
+class _Log(NamedTuple):
+    """What the anchors are compared with."""
+
+    records: int
+    heads: Mapping[int, Head | None]  # by the number of records, where an anchor vouches for so many
+    stated: Mapping[str, str]  # the SHA-256 of each anchor that the log names, by file
+    is_ended: bool
+
+
 def anchor_document(verdict: AnchorVerdict) -> dict[str, object]:
     """Return a verdict as JSON values."""
     return {
@@ -74,7 +83,24 @@ def verify_anchors(
     tokens = anchors.tokens(directory)
     notes = {token.file: parse_note(token.note or b"") for token in tokens}
     wanted = {head.records for head in notes.values() if head is not None}
-    session_id = os.path.basename(directory.rstrip("/"))
+    log = _read(records, os.path.basename(directory.rstrip("/")), wanted)
+    problems = [*_unlike_the_log(tokens, log.stated)]
+    anchored = []
+    for token in tokens:
+        found = _judged(token, notes[token.file], log, roots, keys)
+        if isinstance(found, Anchored):
+            anchored.append(found)
+        else:
+            problems.append(found)
+    if roots and not problems:
+        problems += _not_covered(anchored, anchors.STAMP, log)
+    if keys and not problems:
+        problems += _not_covered(anchored, anchors.BUNDLE, log)
+    return AnchorVerdict(tuple(anchored), tuple(problems))
+
+
+def _read(records: Iterable[Record], session_id: str, wanted: Container[int]) -> _Log:
+    """Read the log once. wanted: After how many records its head is needed."""
     state, heads, stated = ChainState(), dict[int, Head | None](), dict[str, str]()
     is_ended = False
     for record in records:
@@ -84,32 +110,29 @@ def verify_anchors(
         is_ended = is_ended or record.event.get("type") == "session_ended"
         if record.event.get("type") == "audit_anchored":
             stated[str(record.event.get("file"))] = str(record.event.get("sha256"))
-    problems = [*_unlike_the_log(tokens, stated)]
-    anchored = []
-    for token in tokens:
-        head = notes[token.file]
-        if head is None or token.content is None:
-            problems.append(f"the anchor {token.file} is damaged")
-        elif head.records > state.sequence:
-            problems.append(
-                f"the log has {state.sequence} records, and the anchor {token.file} vouches for "
-                f"{head.records}: {head.records - state.sequence} are missing at its end"
-            )
-        elif heads.get(head.records) != head:
-            problems.append(f"the first {head.records} records are not those that {token.file} vouches for")
-        else:
-            try:
-                anchored.append(_verified(token, head, roots, keys))
-            except (NotStampedError, NotAttestedError) as error:
-                problems.append(f"the anchor {token.file} is not valid: {error}")
-    if roots and not problems:
-        problems += _not_covered(anchored, anchors.STAMP, state.sequence, is_ended=is_ended)
-    if keys and not problems:
-        problems += _not_covered(anchored, anchors.BUNDLE, state.sequence, is_ended=is_ended)
-    return AnchorVerdict(tuple(anchored), tuple(problems))
+    return _Log(state.sequence, heads, stated, is_ended)
 
 
-def _not_covered(anchored: Iterable[Anchored], kind: str, count: int, *, is_ended: bool) -> Iterable[str]:
+def _judged(
+    token: Token, head: Head | None, log: _Log, roots: Sequence[Certificate], keys: Sequence[PublicKey]
+) -> Anchored | str:
+    """Return the token if it matches the log, or else what is wrong with it or the log."""
+    if head is None or token.content is None:
+        return f"the anchor {token.file} is damaged"
+    if head.records > log.records:
+        return (
+            f"the log has {log.records} records, and the anchor {token.file} vouches for "
+            f"{head.records}: {head.records - log.records} are missing at its end"
+        )
+    if log.heads.get(head.records) != head:
+        return f"the first {head.records} records are not those that {token.file} vouches for"
+    try:
+        return _verified(token, head, roots, keys)
+    except (NotStampedError, NotAttestedError) as error:
+        return f"the anchor {token.file} is not valid: {error}"
+
+
+def _not_covered(anchored: Iterable[Anchored], kind: str, log: _Log) -> Iterable[str]:
     """Report records that no trusted anchor covers: cutting and re-ending a log removes its later anchors."""
     who = "authority" if kind == anchors.STAMP else "key"
     covered = max(
@@ -117,8 +140,8 @@ def _not_covered(anchored: Iterable[Anchored], kind: str, count: int, *, is_ende
     )
     if not covered:
         yield f"no {who} that is trusted vouches for any record"
-    elif is_ended and covered < count:
-        yield f"no {who} that is trusted vouches for the last {several(count - covered, 'record')}"
+    elif log.is_ended and covered < log.records:
+        yield f"no {who} that is trusted vouches for the last {several(log.records - covered, 'record')}"
 
 
 def _unlike_the_log(tokens: Sequence[Token], stated: Mapping[str, str]) -> Iterable[str]:
