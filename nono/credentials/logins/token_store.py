@@ -111,11 +111,7 @@ class LoginStore:
             nonces = []
             for position, secret in enumerate(real):
                 field = granted.fields[position] if granted is not None else ""
-                token = StoredToken(secret, admitted, where, now_s, login, field)
-                nonce = _nonce_of(tokens, token) or f"nono_{os.urandom(32).hex()}"
-                tokens.pop(nonce, None)
-                tokens[nonce] = token
-                nonces.append(nonce)
+                nonces.append(_put(tokens, StoredToken(secret, admitted, where, now_s, login, field)))
             logins = dict(stored.logins)
             if granted is not None:
                 logins[login] = StoredLogin(granted.answer(nonces), now_s, granted.expires_s)
@@ -179,6 +175,14 @@ class LoginStore:
                 hint="move the file away, then log in again inside the sandbox",
             )
         return stored, key
+
+
+def _put(tokens: dict[str, StoredToken], new: StoredToken) -> str:
+    """Add a token as the youngest, in place of the one that it is or replaces. Returns its nonce."""
+    nonce = _nonce_of(tokens, new) or f"nono_{os.urandom(32).hex()}"
+    tokens.pop(nonce, None)
+    tokens[nonce] = new
+    return nonce
 
 
 def _nonce_of(tokens: Tokens, new: StoredToken) -> str | None:
