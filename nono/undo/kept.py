@@ -246,10 +246,13 @@ def _refuse_damaged(root: str, query: str) -> None:
 
 
 def size_of(path: str, seen: set[tuple[int, int]] | None = None) -> int:
-    """Return the disk usage of a session in bytes; files shared with those in `seen` count once."""
+    """Return the disk usage of a session in bytes; files shared with those in `seen` count once.
+
+    What lies behind a link that somebody has put on the way to another directory is not removed, nor counted.
+    """
     seen = set() if seen is None else seen
     place, total = _place(path), 0
-    if os.path.islink(place):
+    if place != path and os.path.realpath(place) != place:
         return total
     for where, _, files in os.walk(place):
         for name in files:

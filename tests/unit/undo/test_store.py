@@ -453,10 +453,12 @@ def test_a_link_laid_above_snapshots_loses_nothing_it_leads_to(
         taken.finish(0)
     log = logs / taken.info.session_id / "log"
     log.parent.mkdir(parents=True)
-    log.touch()
+    log.write_text("a record")
     away = place if laid == "nothing" else place.rename(tmp_path / "away")
     if laid == "a link":
         place.symlink_to(logs)
+    size = kept.size_of(join(kept.root_of(stage.environ), taken.info.session_id))
+    assert (size > 0) == (laid == "nothing")
     assert cleanup(Wish(None, None, all=True, is_dry=False, yes=True), stage.environ) == 0
     assert log.exists()
     assert os.listdir(away) == [taken.info.session_id] * (laid != "nothing")
