@@ -14,6 +14,8 @@ SESSION_HELP = "id, the beginning of one, name, or `latest`"
 _COLUMNS = 80
 NUMBER_MAX = 999_999_999
 
+type Actions = argparse._SubParsersAction[Parser]  # what add_subparsers() returns
+
 
 class _Help(argparse.Action):
     """Handle -h, which prints the short help, and --help."""
@@ -90,11 +92,9 @@ def new_parser(prog: str, description: str, usage: str | None = None) -> Parser:
     return parser
 
 
-def add_action(actions: Any, name: str, help_text: str) -> argparse.ArgumentParser:
-    """Add the parser of one action of a command and return it. actions: the result of add_subparsers."""
-    parser: argparse.ArgumentParser = actions.add_parser(
-        name, help=help_text, description=f"{help_text[0].upper()}{help_text[1:]}."
-    )
+def add_action(actions: Actions, name: str, help_text: str) -> argparse.ArgumentParser:
+    """Add the parser of one action of a command and return it."""
+    parser = actions.add_parser(name, help=help_text, description=f"{help_text[0].upper()}{help_text[1:]}.")
     _add_globals(parser)
     return parser
 

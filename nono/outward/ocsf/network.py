@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from nono.audit.event import FAILURES
 from nono.audit.outcomes import outcome_rows
 from nono.outward.ocsf.parts import (
@@ -177,5 +175,5 @@ def turn(event: Fields) -> Projected:
     return Projected(Class.API_ACTIVITY, OTHER, message, said, profiles=profiles, activity_name="Turn")
 
 
-def _count(value: Any) -> int:
+def _count(value: object) -> int:
     return value if isinstance(value, int) else 0

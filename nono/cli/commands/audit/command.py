@@ -6,7 +6,7 @@ import argparse
 import os
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from nono.cli.args import argparse_parser
 from nono.cli.commands.audit import export
@@ -64,7 +64,7 @@ def parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_looking(actions: Any) -> None:
+def _add_looking(actions: argparse_parser.Actions) -> None:
     """Add the actions that only read."""
     listed = argparse_parser.add_action(actions, "list", "list the sessions with an audit log, by directory")
     when = listed.add_mutually_exclusive_group()
@@ -86,7 +86,7 @@ def _add_looking(actions: Any) -> None:
     argparse_parser.add_json(shown)
 
 
-def _add_verify(actions: Any) -> None:
+def _add_verify(actions: argparse_parser.Actions) -> None:
     verified = argparse_parser.add_action(
         actions, "verify", "verify the log of a session; exit 1 if anything was changed, or is missing"
     )
@@ -97,7 +97,7 @@ def _add_verify(actions: Any) -> None:
     argparse_parser.add_json(verified)
 
 
-def _add_delivery(actions: Any) -> None:
+def _add_delivery(actions: argparse_parser.Actions) -> None:
     """Add the actions about what collectors are sent."""
     owed = argparse_parser.add_action(actions, "status", "show what collectors have not received yet")
     argparse_parser.add_json(owed)
@@ -107,7 +107,7 @@ def _add_delivery(actions: Any) -> None:
     argparse_parser.add_json(sent)
 
 
-def _add_cleanup(actions: Any) -> None:
+def _add_cleanup(actions: argparse_parser.Actions) -> None:
     removed = argparse_parser.add_action(actions, "cleanup", "remove the audit logs of ended sessions")
     which = removed.add_mutually_exclusive_group()
     which.add_argument("--all", action="store_true", help="remove all of them without asking")

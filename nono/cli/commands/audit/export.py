@@ -31,7 +31,7 @@ OCSF, OTLP, IN_TOTO, COSE = "ocsf", "otlp", "intoto", "cose"
 _OF_HEAD = (IN_TOTO, COSE)
 
 
-def add_parser(actions: Any) -> None:
+def add_parser(actions: argparse_parser.Actions) -> None:
     """Add the action to those of `nono audit`."""
     parser = argparse_parser.add_action(actions, "export", "write logs in the formats of other tools")
     which = parser.add_mutually_exclusive_group(required=True)

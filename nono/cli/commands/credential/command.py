@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Sequence
-from typing import Any
 
 from nono.cli.args import argparse_parser
 from nono.cli.commands.credential import keys, logins
@@ -56,7 +55,7 @@ def parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_keys(actions: Any) -> None:
+def _add_keys(actions: argparse_parser.Actions) -> None:
     """Add the actions on one key."""
     name = "name of the service that uses it, such as openai"
     named = (
@@ -74,7 +73,7 @@ def _add_keys(actions: Any) -> None:
         )
 
 
-def _add_agents(actions: Any) -> None:
+def _add_agents(actions: argparse_parser.Actions) -> None:
     """Add the actions on the login of an agent."""
     of_agent = (
         (
@@ -94,7 +93,7 @@ def _add_agents(actions: Any) -> None:
         )
 
 
-def _add_lists(actions: Any) -> None:
+def _add_lists(actions: argparse_parser.Actions) -> None:
     names = argparse_parser.add_action(actions, "list", "list the names of stored keys, and where each is")
     argparse_parser.add_json(names)
     counted = argparse_parser.add_action(actions, "logins", "count the stored tokens of logins, by provider")

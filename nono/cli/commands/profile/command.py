@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Sequence
-from typing import Any
 
 from nono.cli.args import argparse_parser
 from nono.cli.commands.profile import hosts, look, write
@@ -64,7 +63,7 @@ def parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_init(actions: Any) -> None:
+def _add_init(actions: argparse_parser.Actions) -> None:
     init = argparse_parser.add_action(actions, "init", "create a starter profile")
     init.add_argument("name", metavar="NAME", help="of the new profile")
     init.add_argument("--extends", action="append", default=[], metavar="PROFILE", help="a base profile")
@@ -77,7 +76,7 @@ def _add_init(actions: Any) -> None:
     init.add_argument("--force", action="store_true", help="overwrite an existing file")
 
 
-def _add_looking(actions: Any) -> None:
+def _add_looking(actions: argparse_parser.Actions) -> None:
     """Add the actions that read profiles."""
     listing = argparse_parser.add_action(actions, "list", "list the profiles, shipped and yours")
     argparse_parser.add_json(listing)
@@ -107,7 +106,7 @@ def _add_looking(actions: Any) -> None:
     argparse_parser.add_json(validate)
 
 
-def _add_reference(actions: Any) -> None:
+def _add_reference(actions: argparse_parser.Actions) -> None:
     """Add the actions about what a profile may say."""
     schema = argparse_parser.add_action(actions, "schema", "print the JSON Schema of profiles, for editors")
     schema.add_argument("--output", "-o", metavar="FILE", help="write it to a file")
@@ -125,7 +124,7 @@ def _add_reference(actions: Any) -> None:
     argparse_parser.add_json(listed)
 
 
-def _add_promote(actions: Any) -> None:
+def _add_promote(actions: argparse_parser.Actions) -> None:
     promote = argparse_parser.add_action(actions, "promote", "turn a draft into your profile")
     promote.add_argument("name", metavar="NAME", help="of the draft")
     which = promote.add_mutually_exclusive_group()

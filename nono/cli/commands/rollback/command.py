@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Sequence
-from typing import Any
 
 from nono.cli.args import argparse_parser
 from nono.cli.commands.sessions.chosen import refuse_inside
@@ -68,7 +67,7 @@ def parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_looking(actions: Any) -> None:
+def _add_looking(actions: argparse_parser.Actions) -> None:
     """Add the actions that only read."""
     listing = argparse_parser.add_action(actions, "list", "list the runs that can be undone")
     listing.add_argument("--recent", type=argparse_parser.number, metavar="N", help="only the newest N")
@@ -87,7 +86,7 @@ def _add_looking(actions: Any) -> None:
     argparse_parser.add_json(style)
 
 
-def _add_restore(actions: Any) -> None:
+def _add_restore(actions: argparse_parser.Actions) -> None:
     back = argparse_parser.add_action(
         actions, "restore", "bring back what was before a run, or at a snapshot"
     )
@@ -121,7 +120,7 @@ def _add_restore(actions: Any) -> None:
     )
 
 
-def _add_upkeep(actions: Any) -> None:
+def _add_upkeep(actions: argparse_parser.Actions) -> None:
     """Add the actions on what is kept."""
     verify = argparse_parser.add_action(
         actions, "verify", "check that everything kept of a run is there and intact"

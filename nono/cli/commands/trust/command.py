@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Sequence
-from typing import Any
 
 from nono.cli.args import argparse_parser
 from nono.kernel import process
@@ -56,7 +55,7 @@ def parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_signing(actions: Any) -> None:
+def _add_signing(actions: argparse_parser.Actions) -> None:
     """Add the actions that write and sign."""
     init = argparse_parser.add_action(actions, "init", "write a trust policy for this directory")
     init.add_argument(
@@ -86,7 +85,7 @@ def _add_signing(actions: Any) -> None:
     _add_key(policy)
 
 
-def _add_judging(actions: Any) -> None:
+def _add_judging(actions: argparse_parser.Actions) -> None:
     """Add the actions that check files and approve them."""
     verify = argparse_parser.add_action(actions, "verify", "check files; exit with 1 if one is not trusted")
     verify.add_argument(
@@ -117,7 +116,7 @@ def _add_judging(actions: Any) -> None:
     )
 
 
-def _add_keys(actions: Any) -> None:
+def _add_keys(actions: argparse_parser.Actions) -> None:
     """Add the actions about keys."""
     keygen = argparse_parser.add_action(actions, "keygen", "make a key to sign with")
     export = argparse_parser.add_action(actions, "export-key", "print the public half of a key")
