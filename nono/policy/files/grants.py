@@ -98,10 +98,8 @@ def without_keys(grants: Iterable[Grant], home: str, fs: Filesystem) -> tuple[li
     return kept, dropped
 
 
-# Imported in the functions: few homes have such a file.
-
-
 def _may_hold_key(text: str | None) -> bool:
+    # Imported here, as below: few homes have such a file.
     from nono.policy.environment.secret_settings import settings_hold_key
 
     return text is None or settings_hold_key(text)
