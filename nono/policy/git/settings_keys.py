@@ -4,7 +4,7 @@ from nono.policy.environment.secret_names import is_switch, says_secret
 from nono.policy.environment.secret_values import secret_in
 
 # Without one of these there is nothing to look for.
-_WORDS = ("://", "authorization:", "pass", "secret", "token")
+_WORDS = ("://", "extraheader", "pass", "secret", "token")
 
 
 def line_with_key(text: str) -> int | None:
@@ -23,7 +23,8 @@ def _holds_key(line: str) -> bool:
     before, _, after = line.partition("=")
     name, value = before.split("]")[-1].strip().lower(), after.strip().strip('"')
     if name == "extraheader":
-        return "authorization:" in value.lower()
-    is_program = name == "askpass"
+        header, _, credential = value.partition(":")
+        return header.lower() == "authorization" or says_secret(header.replace("-", "_"), credential.strip())
+    is_program = name == "askpass" or value.startswith("!")  # as aliases are, and helpers
     is_secret = name == "smtppass" or says_secret(name.replace("-", "_"), value)
     return is_secret and not is_program and not is_switch(value)

@@ -26,6 +26,8 @@ REWRITTEN = '[url "https://oauth2:abc@git.example/"]\n\tinsteadOf = https://git.
         ("[http]\n\tproxy = http://ada:pw@proxy.example\n", 2),
         ('[http "https://git.example"]\n\textraHeader = "Authorization: Bearer abc"\n', 2),
         ("[http]\n\textraHeader = Authorization: Basic abc\n", 2),
+        ("[http]\n\textraHeader = PRIVATE-TOKEN: abc\n", 2),
+        ("[http]\n\textraHeader = X-Api-Key: abc\n", 2),
         ("[credential]\n\toauthClientSecret = abc\n", 2),
         ("[sendemail]\n\tsmtpPass = abc\n", 2),
         ("[github]\n\toauth-token = abc\n", 2),
@@ -34,6 +36,7 @@ REWRITTEN = '[url "https://oauth2:abc@git.example/"]\n\tinsteadOf = https://git.
         ('[url "ssh://git@git.example/"]\n\tinsteadOf = https://git.example/\n', None),
         ('[credential "https://git.example"]\n\thelper = !gh auth git-credential\n\tusername = ada\n', None),
         ("[core]\n\taskPass = /usr/bin/ssh-askpass\n[credential]\n\ttraceSecrets = false\n", None),
+        ("[alias]\n\ttoken = !gh auth token\n", None),
         ("[http]\n\textraHeader = Accept-Language: en\n[user]\n\tpassword =\n", None),
     ],
 )
