@@ -108,11 +108,15 @@ def _dispatch(arguments: list[str]) -> int:
         arguments[:2] = [pair]
     name, rest = ALIASES.get(arguments[0], arguments[0]), [*leading, *arguments[1:]]
     if name in ("-h", "--help"):
-        _overview(sys.stdout)
-        return 0
+        if not rest:
+            _overview(sys.stdout)
+            return 0
+        name = "help"
     if name in ("-V", "--version"):
-        print(f"nono {__version__}")
-        return 0
+        if not rest:
+            print(f"nono {__version__}")
+            return 0
+        name = "version"
     if name in COMMANDS:
         loaded = COMMANDS[name].load()
         try:

@@ -122,7 +122,7 @@ def test_a_learned_profile_is_not_written_over_something_planted(learner: Learne
     target = learner.runner.project / "own.json"
     victim = make(learner, ".bashrc", "untouched")
     command = ["ln", "-s", str(victim), str(target)]
-    learned = learner.learn(command, flags=("--yes", f"--output={target}"))
+    learned = learner.learn(command, output=str(target))
     assert learned.exit_code == 1
     assert "nothing was written" in learned.stderr
     assert victim.read_text() == "untouched"
@@ -131,7 +131,7 @@ def test_a_learned_profile_is_not_written_over_something_planted(learner: Learne
     target.write_text(json.dumps({"meta": {"name": "own"}}))
     learner.runner.give(target)
     command = ["sh", "-c", f"""echo '{{"filesystem": {{"allow": ["/srv"]}}}}' > {target}"""]
-    learned = learner.learn(command, flags=("--yes", f"--output={target}"))
+    learned = learner.learn(command, output=str(target))
     assert learned.exit_code == 1
     assert "has changed while the command ran" in learned.stderr
 

@@ -102,10 +102,10 @@ def test_a_program_that_cannot_start_is_told_why(learner: Learner) -> None:
 def test_a_file_whose_name_no_profile_can_hold_is_refused_before_the_command_runs(learner: Learner) -> None:
     """A profile holds its own name, as text."""
     project = learner.runner.project
-    refused = learner.learn(["touch", "ran"], flags=("--yes", os.fsdecode(b"--output=./a\xff.json")))
+    refused = learner.learn(["touch", "ran"], output=os.fsdecode(b"./a\xff.json"))
     assert (refused.exit_code, (project / "ran").exists()) == (1, False)
     assert "a\\xff.json': this path is no UTF-8" in refused.stderr
-    learned = learner.learn(["touch", "ran"], flags=("--yes", "--output=./ä.json"))
+    learned = learner.learn(["touch", "ran"], output="./ä.json")
     assert (learned.exit_code, (project / "ä.json").exists()) == (0, True), learned.stderr
 
 
@@ -117,12 +117,12 @@ def test_what_is_learned_is_written_behind_no_link_of_a_command(learner: Learner
     (project / "mine.json").symlink_to(other)
     (project / "profiles").symlink_to(other.parent)
     for path in ("./new.json", "mine.json", "profiles/new.json"):
-        refused = learner.learn(["touch", "ran"], flags=("--yes", f"--output={path}"))
+        refused = learner.learn(["touch", "ran"], output=path)
         assert (refused.exit_code, (project / "ran").exists()) == (1, False), refused.stderr
         assert f"-o: '{path}' is found by the link '{project}/" in refused.stderr
     assert [*other.parent.iterdir()] == [other]
     assert json.loads(other.read_text()) == {"meta": {"name": "other"}}
-    learned = learner.learn(["touch", "ran"], flags=("--yes", f"--output={other}"))
+    learned = learner.learn(["touch", "ran"], output=str(other))
     assert learned.exit_code == 0, learned.stderr
     assert json.loads(other.read_text())["workdir"] == {"access": "write"}
 

@@ -189,7 +189,7 @@ def test_a_profile_that_the_command_does_not_see_is_not_its_own_to_write(
     profile.write_text(json.dumps(OPEN))
     sandbox.give(profile)
     granted = [each if each != "--allow" else f"--allow={shared}" for each in flags]
-    run = sandbox.run(["true"], profile=OPEN, flags=["--profile", str(profile), *granted])
+    run = sandbox.run(["true"], profile=profile, flags=granted)
     assert ("may write its own profile" in run.stderr) == is_warned
 
 

@@ -48,12 +48,13 @@ class Learner:
         command: Sequence[str],
         *,
         flags: Sequence[str] = ("--yes",),
+        output: str = NAME,
         environment: Mapping[str, str] | None = None,
         wrapper: Sequence[str] = (),
         stdin: str = "",
     ) -> Ended:
         require("listener", self.runner.user.uid)
-        flags = (*PROGRAM_GRANTS, f"--output={NAME}", *flags)
+        flags = (*PROGRAM_GRANTS, f"--output={output}", *flags)
         return self._nono(["learn", *flags, "--", *command], environment, wrapper, stdin)
 
     def again(

@@ -131,16 +131,17 @@ class NonoRun:
         self,
         command: Sequence[str],
         *,
-        profile: Mapping[str, object] = PROXY_ONLY,
+        profile: Mapping[str, object] | Path = PROXY_ONLY,
         flags: Sequence[str] = (),
         wrapper: Sequence[str] = (),
         stage: Sequence[str] = (),
     ) -> list[str]:
         """Return the argv of a run.
 
-        wrapper: an argv prefix that runs nono as the user; stage: before that.
+        profile: a file, or what one holds; wrapper: an argv prefix that runs nono as the user; stage: before
+        that.
         """
-        file = self.write_profile(profile)
+        file = profile if isinstance(profile, Path) else self.write_profile(profile)
         grants = [f"--allow={self.project}", *PROGRAM_GRANTS]
         if self.trusted.exists():
             grants.append(f"--read-file={self.trusted}")
@@ -159,7 +160,7 @@ class NonoRun:
         self,
         command: Sequence[str],
         *,
-        profile: Mapping[str, object] = PROXY_ONLY,
+        profile: Mapping[str, object] | Path = PROXY_ONLY,
         flags: Sequence[str] = (),
         environment: Mapping[str, str] | None = None,
         stdin: str | int = "",

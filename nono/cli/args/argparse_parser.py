@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any, Literal, NoReturn
 
 from nono.cli.args.help_wanted import HelpWanted
-from nono.cli.args.mistakes import answer
+from nono.cli.args.mistakes import GIVEN_TWICE, answer
 from nono.cli.args.options import GLOBALS, Kind, Option, is_port, own_options_of, ports_of
 
 SESSION_HELP = "id, the beginning of one, name, or `latest`"
@@ -30,6 +30,22 @@ class _Help(argparse.Action):
         raise HelpWanted(parser, is_long=option_string == "--help")
 
 
+class _Once(argparse._StoreAction):
+    """Take the value of an option, and refuse another one: which of them is meant only the person knows."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        known = getattr(namespace, self.dest, self.default)
+        if option_string is not None and known not in (self.default, values):
+            raise argparse.ArgumentError(self, GIVEN_TWICE)
+        super().__call__(parser, namespace, values, option_string)
+
+
 class Parser(argparse.ArgumentParser):
     """Raise UsageError where argparse would print its usage and exit."""
 
@@ -39,6 +55,7 @@ class Parser(argparse.ArgumentParser):
         super().__init__(
             **{**settings, "add_help": False, "allow_abbrev": False, "formatter_class": formatter}
         )
+        self.register("action", None, _Once)  # which argparse takes for an option without an action
         self.action_aliases: dict[str, str] = {}  # what people type for an action, by the action's name
         self.add_argument(
             "-h",

@@ -67,6 +67,7 @@ _SESSIONS: Mapping[str, str] = {
     "rollback": "nono rollback list shows what can be undone; latest is the newest",
     "audit": "nono audit list names those with an audit log; latest is the newest",
 }
+GIVEN_TWICE = "given twice, with different values."
 # The commands that change a running session take what the rule is for as their one word.
 _RULED = frozenset({"nono allow", "nono deny"})
 _RULED_AS_OPTIONS = frozenset({"--host", "--domain", "--port", "--endpoint", "--path"})
@@ -103,6 +104,8 @@ def _of_value(option: str, complaint: str, hint: str) -> UsageError:
         return UsageError(f"{option}: it takes no value.", hint=hint)
     if (count := _COUNT.fullmatch(complaint)) is not None:
         return UsageError(f"{option}: {count[1]} values are expected.", hint=hint)
+    if complaint == GIVEN_TWICE and option == "--profile":
+        hint = "commas join several profiles: --profile claude-code,python-dev"
     return UsageError(f"{option}: {complaint}", hint=hint)
 
 

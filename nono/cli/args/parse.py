@@ -203,6 +203,7 @@ def collect(
             raise UsageError(f"{option.flags[0]}: its value is empty.")
         if option.splits_commas and isinstance(value, list):
             value = [part for item in value for part in _parts(item, exists)]
+        _refuse_two(option, value)
         values[option.dest] = value
         # An old flag that lifts a protection will stop working one day, so its owner must be warned in any
         # case.
@@ -215,6 +216,26 @@ def _parts(item: str, exists: Exists) -> list[str]:
     if exists(item):
         return [item]
     return [part.strip() for part in item.split(",") if part.strip()]
+
+
+def _refuse_two(option: Option, value: object) -> None:
+    """Raise UsageError if a list gives two values to one name, or for the one port that there is.
+
+    The last would count, and nobody would be told.
+    """
+    if option.kind is Kind.PAIRS:
+        pairs = [(str(name), str(text)) for text, name in value] if isinstance(value, list) else []
+    elif option.kind is Kind.LIST and "=" in option.metavar and isinstance(value, list):
+        parts = [str(part).partition("=") for part in value]
+        pairs = [(name, text) for name, equals, text in parts if equals]
+    elif option.kind is Kind.PORTS and isinstance(value, list) and len(set(value)) > 1:
+        raise UsageError(f"{option.flags[0]}: given twice, with different values.")
+    else:
+        return
+    known: dict[str, str] = {}
+    for name, text in pairs:
+        if known.setdefault(name, text) != text:
+            raise UsageError(f"{option.flags[0]}: '{name}' is given two different values.")
 
 
 def _pair(value: object) -> list[object]:

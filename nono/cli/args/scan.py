@@ -46,6 +46,8 @@ def scan(command: str, argv: Sequence[str]) -> Scanned | None:
             return None
         if option.kind is Kind.PORT_RANGES and ports_of(text) is None:
             return None
+        if option.kind is Kind.VALUE and values.get(option.dest, text) != text:
+            return None
         _put(values, option, text)
     return Scanned(values, silent, words)
 

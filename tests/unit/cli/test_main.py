@@ -78,6 +78,12 @@ def test_help_and_version_go_to_stdout(capsys: pytest.CaptureFixture[str]) -> No
     assert outcome(capsys, "--version") == (0, f"nono {__version__}\n", "")
 
 
+def test_a_word_after_an_option_that_prints_is_not_ignored(capsys: pytest.CaptureFixture[str]) -> None:
+    status, out, err = outcome(capsys, "--version", "x")
+    assert (status, out, err.splitlines()[0]) == (2, "", "nono: unexpected word: 'x'")
+    assert outcome(capsys, "--help", "ps") == outcome(capsys, "help", "ps")
+
+
 def test_help_fits_a_narrow_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     for argv in (["--help"], *([command, "--help"] for command in COMMANDS)):
         _, out, _ = outcome(capsys, *argv)

@@ -98,3 +98,23 @@ def test_an_option_of_a_request_reaches_its_field(option: Option) -> None:
 
 def test_what_is_left_out_is_not_in_the_request() -> None:
     assert parse("run", "", ["x"], {}).request == RunRequest(refuses_missing=True)
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["--name", "a", "--name", "b"],
+        ["--profile", "a", "-p", "b"],
+        ["--log-file", "/a", "--log-file", "/b"],
+        ["--proxy-port", "8001", "--proxy-port", "8002"],
+        ["--env", "A=1", "--env", "A=2"],
+        ["--max-cost", "openai=1", "--max-cost", "openai=2"],
+        ["--credential", "openai=http://localhost:1", "--credential", "openai=http://localhost:2"],
+        ["--env-credential-map", "env://X", "A", "--env-credential-map", "env://Y", "A"],
+    ],
+)
+def test_two_values_of_which_one_would_be_ignored_are_a_mistake(argv: list[str]) -> None:
+    with pytest.raises(UsageError, match=r"two different values|given twice"):
+        parse("run", "", [*argv, "x"], {})
+    half = len(argv) // 2
+    parse("run", "", [*argv[:half], *argv[:half], "x"], {})  # a script may say the same twice

@@ -58,6 +58,7 @@ def test_an_option_that_is_not_there_yet_is_left_to_argparse(flag: str) -> None:
         ["--listen-port", "65536", "ls"],
         ["-vv", "ls"],
         ["--env-credential-map", "env://A", "B", "ls"],
+        ["--name", "a", "--name", "b", "ls"],
     ],
 )
 def test_a_mistake_and_a_rare_spelling_are_left_to_argparse(argv: list[str]) -> None:
