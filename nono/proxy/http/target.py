@@ -45,6 +45,8 @@ def parse_absolute(target: bytes) -> AbsoluteTarget:
     """Parse an ``http://`` target (RFC 9112 section 3.2.2). Raises MessageError if malformed."""
     rest = target[len(b"http://") :]
     end = min((index for index in (rest.find(b"/"), rest.find(b"?")) if index >= 0), default=len(rest))
+    if b"@" in rest[:end]:  # RFC 9110 section 4.2.4
+        raise MessageError("the target has a user name before the host; it belongs in an Authorization field")
     host, port = parse_authority(rest[:end], 80)
     path = rest[end:]
     if not path.startswith(b"/"):

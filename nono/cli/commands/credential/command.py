@@ -32,7 +32,8 @@ def run(argv: Sequence[str]) -> int:
         case "remove":
             return keys.remove_key(parsed.name, environ)
         case "logins":
-            return logins.list_or_purge(parsed.purge, environ, as_json=parsed.json)
+            purge = SHORT.get(parsed.purge, parsed.purge)
+            return logins.list_or_purge(purge, environ, as_json=parsed.json)
         case "import" if parsed.agent == GH:
             return logins.import_gh(environ)
         case "import":
@@ -104,5 +105,5 @@ def _add_lists(actions: argparse_parser.Actions) -> None:
         nargs="?",
         const="",
         metavar="PROVIDER",
-        help="forget those of PROVIDER, or all, at once",
+        help="forget those of PROVIDER or an agent, or all, at once",
     )

@@ -28,9 +28,13 @@ def list_or_purge(purge: str | None, environ: Mapping[str, str], *, as_json: boo
     store = LoginStore(environ)
     if purge is not None:
         count = store.purge(f"oauth.{purge}" if purge else None)
+        if purge and not count:
+            count = _purge_of_agent(store, purge)
         print(f"Removed {several(count, 'token')} of captured logins from {store.path}.")
+        if purge and not count and (others := sorted(_count_by_provider(store))):
+            print(f"nono: no login of '{purge}' is stored, only of: {', '.join(others)}", file=sys.stderr)
         return 0
-    count_by_provider = Counter(_provider_of(token) for token in store.read().values())
+    count_by_provider = _count_by_provider(store)
     if as_json:
         print(
             printed_list(
@@ -45,6 +49,18 @@ def list_or_purge(purge: str | None, environ: Mapping[str, str], *, as_json: boo
     for provider, count in sorted(count_by_provider.items()):
         print(f"{provider:<24} {several(count, 'token')} in {place_of(store.path)}{kept}")
     return 0
+
+
+def _purge_of_agent(store: LoginStore, name: str) -> int:
+    """Remove the tokens that the agent `name` uses, if it is one; return how many."""
+    from nono.credentials.logins.agent_files import AGENT_FILES, INSIDE_LOGINS
+
+    agent = AGENT_FILES.get(name) or INSIDE_LOGINS.get(name)
+    return 0 if agent is None else store.purge(f"oauth.{agent.provider}")
+
+
+def _count_by_provider(store: LoginStore) -> Counter[str]:
+    return Counter(_provider_of(token) for token in store.read().values())
 
 
 def import_agent(name: str, environ: Mapping[str, str]) -> int:

@@ -142,6 +142,14 @@ def test_an_absolute_target_with_more_than_host_path_and_query_is_refused(raw: b
         parse_absolute(raw)
 
 
+@pytest.mark.parametrize("raw", [b"http://u@a.test/", b"http://u:p@a.test/x", b"http://u:p@localhost:80"])
+def test_a_target_with_a_password_is_refused_for_it_and_not_for_its_port(raw: bytes) -> None:
+    with pytest.raises(MessageError, match="user name before the host"):
+        parse_absolute(raw)
+    with pytest.raises(MessageError, match="not a host and port"):
+        parse_absolute(b"http://a.test:p/@")
+
+
 def test_query_values_are_redacted_in_the_record() -> None:
     assert for_record(b"/a?key=sk-123&flag&x=1=2") == "/a?key=[REDACTED]&flag&x=[REDACTED]"
     assert for_record(b"/a") == "/a"
