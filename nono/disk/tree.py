@@ -53,9 +53,13 @@ def _empty(top: int) -> OSError | None:
                 try:
                     os.unlink(each, dir_fd=directory)
                 except IsADirectoryError:
-                    os.close(_entered(each, directory))  # only one that may be written can be moved
                     moved = f"{name}{next(numbers)}"
-                    os.rename(each, moved, src_dir_fd=directory, dst_dir_fd=top)
+                    try:
+                        os.rename(each, moved, src_dir_fd=directory, dst_dir_fd=top)
+                    except PermissionError:
+                        # Only one that may be written can be moved. EBUSY: a mount, which keeps its mode.
+                        os.close(_entered(each, directory))
+                        os.rename(each, moved, src_dir_fd=directory, dst_dir_fd=top)
                     waiting.append(moved)
 
     empty(top)

@@ -14,7 +14,7 @@ from nono.disk import durable
 from nono.disk.descriptor import DIRECTORY_FLAGS
 from nono.named_tuple import NamedTuple
 from nono.printable import shell_word
-from nono.undo import kept
+from nono.undo import kept, packs
 from nono.undo.looking import Allowance
 from nono.undo.model.changes import Change, changes, shown
 from nono.undo.model.left_out import but_for
@@ -218,9 +218,12 @@ def write_snapshot(
     directory: int, snapshot: Snapshot, before: Snapshot | None, among: Among | None = None
 ) -> None:
     """Write a snapshot, synced, after its contents. Raises OSError."""
+    name, content = f"{snapshot.number:03}.json", to_json(snapshot, before, among)
+    if len(content) > packs.FILE_BYTES_MAX:  # which nobody could read
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), name)
     snapshots = os.open(kept.SNAPSHOTS, DIRECTORY_FLAGS, dir_fd=directory)
     try:
-        durable.write(snapshots, f"{snapshot.number:03}.json", to_json(snapshot, before, among))
+        durable.write(snapshots, name, content)
     finally:
         os.close(snapshots)
 

@@ -25,4 +25,7 @@ def temporary_directory(run_id: str) -> Iterator[str]:
         yield path
     finally:
         with suppress(OSError):
-            remove_tree(path)
+            try:
+                remove_tree(path)
+            except NotADirectoryError:  # a command that may write to /tmp has replaced it by a link or a file
+                os.unlink(path)

@@ -92,3 +92,14 @@ def test_a_directory_that_may_not_be_opened_is_told_by_its_path(
     monkeypatch.setattr("os.open", refused)
     with pytest.raises(PermissionError, match=f"refused: '{tmp_path}'"):
         remove_tree(str(tmp_path))
+
+
+def test_what_is_mounted_in_it_keeps_its_mode(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def moved(source: str, target: str, *, src_dir_fd: int, dst_dir_fd: int) -> None:
+        raise OSError(errno.EBUSY, "a mount")
+
+    (tmp_path / "mount").mkdir(mode=0o755)
+    monkeypatch.setattr("os.rename", moved)
+    with pytest.raises(OSError, match="a mount"):
+        remove_tree(str(tmp_path))
+    assert (tmp_path / "mount").stat().st_mode & 0o777 == 0o755

@@ -354,6 +354,20 @@ def no_room(*_: object) -> None:
 SMALL_AND_LARGE = pytest.mark.parametrize("size", [50_000, 1_500_000])
 
 
+def test_a_snapshot_that_nobody_could_read_is_not_written(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with stage.recorded() as taken:
+        with monkeypatch.context() as small:
+            small.setattr("nono.undo.packs.FILE_BYTES_MAX", 10)
+            with pytest.raises(OSError, match="File too large"):
+                taken.mark("before turn 2")
+        taken.mark("before turn 2")
+        taken.finish(0)
+    with stage.kept() as session:
+        assert [each.number for each in session.snapshots()] == [0, 1, 2]
+
+
 @SMALL_AND_LARGE
 def test_what_a_mark_without_a_snapshot_kept_is_kept_by_the_next(
     stage: Stage, monkeypatch: pytest.MonkeyPatch, size: int
