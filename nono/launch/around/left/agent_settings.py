@@ -33,6 +33,7 @@ NAMES_MAX = 20  # a command can name any number of them
 
 _SET = "this run set {names} in {path}: an agent outside runs or obeys what it names"
 _REMOVED = "this run removed {names} from {path}: an agent outside no longer runs or obeys what it named"
+_ALSO = "this run set or removed such names in {path} too: an agent outside runs or obeys what they name"
 _UNREADABLE = "this run changed {path} so that nono cannot tell what an agent outside runs now: look there"
 _NOT_LOOKED = (
     "nono cannot tell whether this run changed settings of agents ({reason}): look at those in {paths}"
@@ -124,6 +125,7 @@ def sentences(places: Mapping[str, tuple[str, ...]], before: Looked) -> Iterator
         if before.unread.get(path) != inode or (path in listed and stat.S_ISDIR(inode[0]))
     ]
     left_steps = STEPS_MAX
+    also = list[str]()
     told = Counter[str]()  # by the directory whose files are listed: there may be a thousand
     for path in dict.fromkeys((*before.contents, *after.contents)):
         was, now = before.contents.get(path, b""), after.contents.get(path, b"")
@@ -142,10 +144,12 @@ def sentences(places: Mapping[str, tuple[str, ...]], before: Looked) -> Iterator
             directory = max((each for each in listed if path.startswith(f"{each}/")), key=len)
             told[directory] += 1
             if told[directory] > NAMES_MAX:
-                unreadable.append(path)
+                also.append(path)
                 continue
         for sentence, names in ((_SET, found.new), (_REMOVED, found.gone)):
             if names:
                 yield sentence.format(names=enumerated(names, NAMES_MAX, shell_word), path=shell_word(path))
+    if also:
+        yield _ALSO.format(path=enumerated(also, NAMES_MAX, shell_word))
     if unreadable:
         yield _UNREADABLE.format(path=enumerated(unreadable, NAMES_MAX, shell_word))

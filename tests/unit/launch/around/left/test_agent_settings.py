@@ -120,7 +120,7 @@ def test_no_number_of_profiles_hides_what_else_was_set(tmp_path: Path, profiles:
     (tmp_path / ".codex/config.toml").write_bytes(server)
     (other / "zzz.config.toml").write_bytes(server)
     said = [*sentences(places, before)]
-    others = [each for each in said if "cannot tell what an agent outside runs now" in each]
+    others = [each for each in said if "this run set or removed such names in" in each]
     assert len(said) - len(others) == NAMES_MAX + 2
     assert any(f"in {tmp_path}/.codex/config.toml:" in each for each in said)
     assert len(others) == (profiles > NAMES_MAX)
