@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -47,6 +49,7 @@ def test_what_looks_like_a_key_elsewhere_does_so_here(prefix: str) -> None:
         ("jdbc:postgresql://db/app?user=me&password=hunter2", CONNECTION_PASSWORD),
         ("DefaultEndpointsProtocol=https;AccountName=a;AccountKey=abc==", CONNECTION_PASSWORD),
         ("-----BEGIN OPENSSH PRIVATE KEY-----\nb3Bl", PRIVATE_KEY),
+        (b64encode(b"-----BEGIN ENCRYPTED PRIVATE KEY-----\nMHcC").decode(), PRIVATE_KEY),
         ("https://hooks.slack.com/services/T0/B0/abcdefghijkl", PROVIDER_TOKEN),
         ("glpat-" + "R-PFroLweztSCZiYOYWn", PROVIDER_TOKEN),  # without a digit
         ("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl", PROVIDER_TOKEN),
@@ -75,6 +78,8 @@ def test_a_secret_is_recognised_by_its_form(value: str, reason: str) -> None:
         "sk-learn-pipeline-of-the-team-cache",
         "npm_config_cache_directory_2024_of_the_whole_team_here",
         "-----BEGIN CERTIFICATE-----",
+        b64encode(b"-----BEGIN CERTIFICATE-----\nMHcC").decode(),
+        "LS0tLS1CRUdJTiB=broken=",
         "eyJjb2xvdXIiOiAiYmx1ZSIsICJzaXplIjogN30=",
         "https://pypi.example/simple https://me@pypi.example/simple",
         "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ1 me@host",
