@@ -96,10 +96,14 @@ class BeforeRun:
             )
         )  # fmt: skip
         if self._enforcement is Enforcement.WARN:
-            for verdict in checked.untrusted:
+            for verdict in checked.untrusted[: wording.SHOWN_MAX]:
                 session.warn(one_line(f"{verdict.path}: {verdict.reason}"))
+            if (more := len(checked.untrusted) - wording.SHOWN_MAX) > 0:
+                session.warn(f"{more} more such files: nono trust list names them")
         if refused:
-            session.say([wording.line(each, self._enforcement) for each in refused])
+            lines = [wording.line(each, self._enforcement) for each in refused[: wording.SHOWN_MAX]]
+            more = len(refused) - wording.SHOWN_MAX
+            session.say([*lines, *([f"  ... and {more} more files"] if more > 0 else [])])
             raise NonoError(
                 f"instruction files failed trust verification: {len(refused)} of {len(checked.verdicts)}.",
                 hint=_approve_hint(refused),

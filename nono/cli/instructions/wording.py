@@ -9,6 +9,8 @@ from nono.trust.policy import Enforcement
 from nono.trust.verdict import Status, Verdict
 
 DIFF_LINES_MAX = 80
+SHOWN_MAX = 100  # files that a start names
+_LINE_CHARACTERS_MAX = 2000
 _WORDS = {Enforcement.DENY: "FAIL", Enforcement.WARN: "WARN", Enforcement.AUDIT: "WARN"}
 
 
@@ -45,6 +47,8 @@ def difference(path: str, before: bytes | None, after: bytes) -> Iterator[str]:
     came_from = "(nothing approved)" if before is None else f"{path} (approved)"
     lines = [*unified(old, new, (came_from, path), 2)]
     for each in lines[:DIFF_LINES_MAX]:
-        yield f"    {each}"
+        more = len(each) - _LINE_CHARACTERS_MAX
+        cut = f" ... and {more} characters more, which are not shown; see {path}" if more > 0 else ""
+        yield f"    {each[:_LINE_CHARACTERS_MAX]}{cut}"
     if len(lines) > DIFF_LINES_MAX:
         yield f"    ... and {len(lines) - DIFF_LINES_MAX} lines more, which are not shown; see {path}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from posixpath import expanduser, join, lexists, normpath
 
+from nono.disk.regular_file import read_regular_file
 from nono.errors import reason_of
 from nono.named_tuple import NamedTuple
 from nono.trust.disk import evidence, package_tree
@@ -13,8 +14,10 @@ from nono.trust.disk.scan import scan
 from nono.trust.policy import TrustPolicy
 from nono.trust.verdict import Evidence, Trust, Verdict, judge, unreadable
 
-CONTENTS_BYTES_MAX = 64 * 1024 * 1024  # of untrusted files, of which a command can make any number
-_TOO_MUCH = f"untrusted files hold more than {CONTENTS_BYTES_MAX >> 20} MiB"
+# A command can make any number of files, and of bundles that are read for each file below them.
+FILES_MAX = 10_000
+READ_BYTES_MAX = 1024 * 1024 * 1024  # of files and their bundles, a bundle each time that it is read
+CONTENTS_BYTES_MAX = 64 * 1024 * 1024  # of untrusted files
 
 
 class Checked(NamedTuple):
@@ -62,24 +65,42 @@ def judge_all(
 ) -> tuple[tuple[Verdict, ...], dict[str, bytes]]:
     """Judge files. Also returns the contents of untrusted files, by SHA-256.
 
-    Once these are too much to hold, no more files are read.
+    Once these are too much to hold, or all is too much to read, no more files are read. One verdict stands
+    for all files beyond FILES_MAX.
     """
-    verdicts, contents = [], {}
-    left_bytes = CONTENTS_BYTES_MAX
-    for path in paths:
-        if left_bytes < 0:
-            verdicts.append(unreadable(path, _TOO_MUCH))
+    verdicts, contents = [], dict[str, bytes]()
+    read_bytes = contents_bytes = 0
+
+    def reader(path: str, max_bytes: int) -> bytes:
+        nonlocal read_bytes
+        content = read_regular_file(path, max_bytes)
+        read_bytes += len(content)
+        return content
+
+    for number, path in enumerate(paths):
+        if number == FILES_MAX:
+            why = f"there are more than {FILES_MAX:,} files, and those from here on were not looked at"
+            verdicts.append(unreadable(path, why))
+            break
+        if contents_bytes > CONTENTS_BYTES_MAX:
+            why = f"untrusted files hold more than {CONTENTS_BYTES_MAX >> 20} MiB"
+            verdicts.append(unreadable(path, why))
+            continue
+        if read_bytes > READ_BYTES_MAX:
+            why = f"files and signatures before it took more than {READ_BYTES_MAX >> 20} MiB to read"
+            verdicts.append(unreadable(path, why))
             continue
         try:
-            read = evidence.read(root, path, verify)
+            read = evidence.read(root, path, verify, reader)
         except OSError as error:
             verdicts.append(unreadable(path, reason_of(error)))
             continue
+        read_bytes += len(read.content)
         verdict = judge(read.evidence, trust)
         verdicts.append(verdict)
         if not verdict.is_trusted:
             contents[read.evidence.sha256] = read.content
-            left_bytes -= len(read.content)
+            contents_bytes += len(read.content)
     return tuple(verdicts), contents
 
 

@@ -30,8 +30,10 @@ class Read(NamedTuple):
     evidence: Evidence
 
 
-def read(root: str, path: str, verify: Verify | None = None) -> Read:
+def read(root: str, path: str, verify: Verify | None = None, reader: Reader = read_regular_file) -> Read:
     """Read a file by its absolute path, or its path relative to the root.
+
+    reader: Reads a bundle.
 
     Symbolic links are followed: a signature covers a content and a name, wherever the content is stored. A
     link to /proc/self/environ is refused: whoever approves would show the environment.
@@ -39,7 +41,7 @@ def read(root: str, path: str, verify: Verify | None = None) -> Read:
     Raises OSError if it cannot be read.
     """
     content = read_regular_file(join(root, path), FILE_BYTES_MAX, is_stored=True)
-    return Read(content, evidence_of(root, path, content, verify=verify))
+    return Read(content, evidence_of(root, path, content, reader, verify))
 
 
 def evidence_of(

@@ -10,6 +10,7 @@ import pytest
 
 from nono.audit.event import Event
 from nono.cli.commands.trust import approving, signing
+from nono.cli.instructions import wording
 from nono.cli.instructions.before_run import BeforeRun
 from nono.errors import NonoError
 from nono.launch.session import Session
@@ -196,3 +197,22 @@ def test_what_was_never_approved_is_shown_whole(stage: Stage) -> None:
     _refused(stage, "1 of 1", answer=False)
     assert "    --- (nothing approved)" in stage.asked
     assert "    +be good" in stage.asked
+
+
+def test_no_number_of_files_and_no_line_of_any_length_hides_the_rest(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wording, "SHOWN_MAX", 1)
+    stage.write("CLAUDE.md", "x" * 3000)
+    _refused(stage, "1 of 1", answer=False)
+    assert max(map(len, stage.asked)) < 2200
+    assert any("1001 characters more" in line for line in stage.asked)  # one is the "+" of an added line
+    (stage.project / "below").mkdir()
+    stage.write("below/CLAUDE.md", "be good\n")
+    stage.policy(enforcement="warn")
+    stage.check()
+    about = [each for each in stage.warned if "CLAUDE.md" in each or "nono trust list" in each]
+    assert about == [
+        "CLAUDE.md: nobody has signed or approved it",
+        "1 more such files: nono trust list names them",
+    ]

@@ -48,3 +48,32 @@ def test_untrusted_files_do_not_fill_the_memory(
     verdicts, contents = judge_all(str(tmp_path), "abc", Trust(POLICY, ()), None)
     assert [each.status is Status.UNREADABLE for each in verdicts] == [False, False, bool(unread)]
     assert len(contents) == 3 - unread
+
+
+def test_one_verdict_stands_for_files_beyond_any_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A command can make 500,000, whose verdicts took 1.8 GB."""
+    monkeypatch.setattr(check_module, "FILES_MAX", 2)
+    for name in "abcd":
+        (tmp_path / name).write_text(name)
+    within, _ = judge_all(str(tmp_path), "ab", Trust(POLICY, ()), None)
+    beyond, contents = judge_all(str(tmp_path), "abcd", Trust(POLICY, ()), None)
+    assert [each.path for each in within] == ["a", "b"]
+    assert beyond[:2] == within
+    [last] = beyond[2:]
+    assert (last.path, last.status) == ("c", Status.UNREADABLE)
+    assert len(contents) == 2
+
+
+@pytest.mark.parametrize(("size", "unread"), [(4, 0), (5, 1)])
+def test_bundles_do_not_hold_up_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int, unread: int
+) -> None:
+    """A bundle for all files below a directory is parsed for each of them: 16 of 1 MiB take 0.2 s a file."""
+    monkeypatch.setattr(check_module, "READ_BYTES_MAX", 10)
+    (tmp_path / ".nono-trust.bundle").write_bytes(b"{" * size)
+    for name in "abc":
+        (tmp_path / name).write_bytes(b"1")
+    verdicts, _ = judge_all(str(tmp_path), "abc", Trust(POLICY, ()), None)
+    assert [each.status is Status.UNREADABLE for each in verdicts] == [False, False, bool(unread)]
