@@ -15,10 +15,11 @@ from nono.proxy.http.websocket import without_protocol_keys
 from nono.proxy.http.writing import checked_target, checked_value, framing_fields, lines, serialise
 from nono.proxy.verdict.routes import Route
 
-# A secret split by ranges or deltas (RFC 3229) would be in no part, and a search in another charset finds
-# nothing.
+# A secret split by ranges or deltas (RFC 3229) would be in no part, and a search in another charset, or in
+# the compressed messages of gRPC or Connect, finds nothing.
 _NOT_SEARCHABLE = frozenset(
-    (b"accept-encoding", b"accept-charset", b"range", b"if-range", b"request-range", b"x-ms-range", b"a-im")
+    b"accept-encoding accept-charset range if-range request-range x-ms-range a-im grpc-accept-encoding"
+    b" connect-accept-encoding".split()
 )
 _WRITTEN_HERE = frozenset((b"content-length", b"host"))
 # A session cookie would outlive the request and authenticate without the credential

@@ -10,7 +10,12 @@ from pathlib import Path
 import grpc  # type: ignore[import-untyped]  # it ships none
 import pytest
 
+from nono.credentials.static import StaticCredential
+from nono.credentials.values.injection import injection_of
+from nono.credentials.values.tripwire import tripwire_for
 from nono.policy.endpoints.policy import EndpointPolicy, EndpointRule
+from nono.policy.schema.route_rules import Inject
+from nono.secret import Secret
 from support.proxy.grpc_peers import KEY, SERVICE, EchoServer, channel, echo_server
 from support.proxy.http2_stage import a_route_to, routes_stage
 from support.proxy.thread import PHANTOM, REAL_KEY, TIMEOUT_S
@@ -18,12 +23,12 @@ from support.proxy.thread import PHANTOM, REAL_KEY, TIMEOUT_S
 
 @contextmanager
 def calls(
-    tmp_path: Path, endpoints: EndpointPolicy | None = None
+    tmp_path: Path, endpoints: EndpointPolicy | None = None, credential: StaticCredential | None = None
 ) -> Iterator[tuple[grpc.Channel, EchoServer]]:
     ca_file = str(tmp_path / "grpc-ca.pem")
     rules: dict[str, object] = {} if endpoints is None else {"endpoints": endpoints}
     with echo_server(ca_file) as server:
-        route = a_route_to(server.port, ca_file, None, **rules)
+        route = a_route_to(server.port, ca_file, credential, **rules)
         with routes_stage(server.port, ca_file, [route]) as stage, channel(stage) as opened:
             yield opened, server
 
@@ -43,6 +48,18 @@ def test_every_kind_of_call_passes_with_the_credential(tmp_path: Path) -> None:
     for metadata in server.metadata:
         assert metadata["authorization"] == f"Bearer {REAL_KEY}"
         assert PHANTOM not in repr(metadata)
+
+
+def test_no_message_brings_the_key_back(tmp_path: Path) -> None:
+    """Messages are compressed one by one for a client that takes that, or by a server that does not ask."""
+    one = StaticCredential(injection_of(Inject(), Secret(REAL_KEY)), tripwire_for([Secret(REAL_KEY)]))
+    with calls(tmp_path, credential=one) as (opened, server):
+        with pytest.raises(grpc.RpcError) as raised:
+            opened.unary_unary(SERVICE + "Tells")(b"", metadata=KEY, timeout=TIMEOUT_S)
+        assert raised.value.code() is grpc.StatusCode.UNAVAILABLE
+        assert "compressed messages" in raised.value.details()
+        assert opened.unary_unary(SERVICE + "Unary")(b"on", metadata=KEY, timeout=TIMEOUT_S) == b"on"
+    assert server.metadata[0]["authorization"] == f"Bearer {REAL_KEY}"
 
 
 def test_both_sides_of_a_call_take_turns(tmp_path: Path) -> None:

@@ -271,8 +271,25 @@ def test_an_answer_in_a_charset_that_holds_ascii_passes(kind: str) -> None:
         assert (response.status, response.value("content-type"), response.body) == (200, kind, b"ok")
 
 
+@pytest.mark.parametrize("name", ["grpc-encoding", "connect-content-encoding"])
+@pytest.mark.parametrize(("coding", "status"), [("gzip", 502), ("identity", 200)])
+def test_an_answer_of_compressed_messages_is_refused(name: str, coding: str, status: int) -> None:
+    """gRPC and Connect compress each message by itself, beside the coding of the body."""
+
+    def handler(request: Received) -> None:
+        request.connection.respond(fields=[("Content-Type", "application/grpc"), (name, coding)])
+
+    with stage(handler) as s:
+        s.client.send(GET)
+        assert s.client.response().status == status
+        denied = [event for event in s.proxy.recording.network if event["decision"] == "deny"]
+        assert ["compressed messages" in str(event["reason"]) for event in denied] == [True] * (status == 502)
+
+
 def test_nothing_is_asked_for_that_could_not_be_searched() -> None:
     fields = {
+        b"Grpc-Accept-Encoding": b"identity, gzip",
+        b"Connect-Accept-Encoding": b"gzip",
         b"Accept": b'application/json;q=0.5; charset=utf-16le, text/plain;charset="utf-16";q=1',
         b"Accept-Charset": b"utf-16",
         b"Range": b"bytes=0-3",
@@ -287,6 +304,8 @@ def test_nothing_is_asked_for_that_could_not_be_searched() -> None:
         names = {name for name, _ in s.server.requests[0].fields}
         assert not names & {
             b"accept-charset",
+            b"grpc-accept-encoding",
+            b"connect-accept-encoding",
             b"range",
             b"request-range",
             b"x-ms-range",

@@ -35,6 +35,12 @@ class EchoServer:
         context.set_trailing_metadata([("x-size", str(len(request)))])
         return request
 
+    def tells(self, request: bytes, context: grpc.ServicerContext) -> bytes:
+        """Answer with the caller's key, compressed whatever it takes."""
+        self._note(context)
+        context.set_compression(grpc.Compression.Gzip)
+        return self.metadata[-1]["authorization"].encode() + bytes(2000)
+
     def fails(self, request: bytes, context: grpc.ServicerContext) -> bytes:
         self._note(context)
         context.abort(grpc.StatusCode.FAILED_PRECONDITION, request.decode())
@@ -77,6 +83,7 @@ def echo_server(ca_file: str) -> Iterator[EchoServer]:
         echo = EchoServer(server.add_secure_port("127.0.0.1:0", credentials))
         handlers = {
             "Unary": grpc.unary_unary_rpc_method_handler(echo.unary),
+            "Tells": grpc.unary_unary_rpc_method_handler(echo.tells),
             "Fails": grpc.unary_unary_rpc_method_handler(echo.fails),
             "Sleeps": grpc.unary_unary_rpc_method_handler(echo.sleeps),
             "Repeats": grpc.unary_stream_rpc_method_handler(echo.repeats),

@@ -17,6 +17,8 @@ from nono.proxy.http.message import Body, BodyKind, Header, MessageError, Respon
 # Fields that describe the coded body and would be wrong for the decoded one.
 _OF_THE_CODED_BODY = frozenset((b"content-encoding", b"content-length", b"content-md5", b"digest"))
 _CODING = b"content-encoding"
+_OF_MESSAGES = frozenset((b"grpc-encoding", b"connect-content-encoding"))  # of each message in the body
+_PLAIN = frozenset((b"", b"identity"))
 _UNTIL_CLOSE = Body(BodyKind.UNTIL_CLOSE)
 _KIND = b"content-type"
 _STEP_BYTES = 2 * 1024  # read by the taps before the loop gets a turn; they take up to 1 µs per byte
@@ -70,6 +72,11 @@ def filtered(
             raise MessageError(
                 f"the charset {charset}, in which the body cannot be searched for the credential"
             )
+        if any(
+            len(name) in (13, 24) and name.lower() in _OF_MESSAGES and value.strip().lower() not in _PLAIN
+            for name, value in head.headers
+        ):
+            raise MessageError("compressed messages, which cannot be searched for the credential")
         # The place where a list is cut would tell which member is the secret, so the body is withheld. One
         # without a length is not: it may be a stream.
         withholds = tripwire.guessable and head.body.kind is BodyKind.LENGTH
