@@ -126,6 +126,7 @@ FRAMEWORKS: dict[str, Callable[[str], str]] = {
     "repr of Python": lambda text: ascii(text + "'\"")[1:-1].removesuffix("\\'\""),
     "a shell": lambda text: re.sub(r"([^\w])", r"\\\1", text),
     "JavaScript in hex": lambda text: "".join(f"\\x{ord(each):02x}" for each in text),
+    "eight digits, as TOML takes them": lambda text: "".join(f"\\U{ord(each):08x}" for each in text),
     "octal": lambda text: "".join(f"\\{octet:03o}" for octet in text.encode()),
     "every character by number": lambda text: "".join(f"&#{ord(each)};" for each in text),
     "every character by number, padded": lambda text: "".join(f"&#x{ord(each):06X};" for each in text),
