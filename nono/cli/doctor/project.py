@@ -23,7 +23,7 @@ class Project(NamedTuple):
 
     names: frozenset[str]  # at the top of the project
     texts: Mapping[str, str] = {}  # by name: the files in hosts_named.FILES
-    env_files: Mapping[str, str] = {}  # .env and its like, by name
+    env_files: Mapping[str, str | None] = {}  # .env and its like, by name; None: too large
     hooks: tuple[str, ...] = ()  # git hooks that would run
     git_settings: str = ""  # the text of .git/config
     installed: frozenset[str] = frozenset()  # programs on PATH, out of those that projects and agents need
@@ -124,11 +124,14 @@ def _git(project: Project) -> Iterator[Finding]:
 
 def _env_files(project: Project) -> Iterator[Finding]:
     for name, text in project.env_files.items():
+        remedy = f'deny it in a profile: "filesystem": {{"deny": ["$WORKDIR/{name}"]}}'
+        if text is None:
+            yield Finding("env file", Mark.WARN, f"{name} is too large to look for secrets in", remedy)
+            continue
         secrets = _secrets(text)
         if not secrets:
             continue
         services = sorted({project.readers[each] for each in secrets if each in project.readers})
-        remedy = f'deny it in a profile: "filesystem": {{"deny": ["$WORKDIR/{name}"]}}'
         if services:
             keys = " and ".join(f"nono credential set {service}" for service in services)
             flags = " ".join(f"--credential {service}" for service in services)

@@ -20,6 +20,7 @@ from nono.policy.host_filesystem import HostFilesystem
 from nono.policy.profile.detection import AGENTS, programs
 
 _MAX_LOCK_BYTES = 32 * 1024 * 1024
+_MAX_ENV_BYTES = 1024 * 1024
 _MAX_ENV_FILES = 20
 _MAX_DIRECTORIES = 50
 _ENV_FILE = re.compile(r"\.env(?:\.[A-Za-z0-9_.-]{1,64})?")
@@ -41,7 +42,7 @@ def read_project(directory: str, environ: Mapping[str, str]) -> Project:
     return Project(
         names,
         {name: text for name, text in texts.items() if text},
-        {name: _text(join(directory, name)) for name in env_files},
+        {name: _env_text(join(directory, name)) for name in env_files},
         () if repository is None else tuple(_hooks(repository)),
         settings,
         frozenset(
@@ -79,6 +80,14 @@ def _text(path: str) -> str:
         return read_regular_file(path, _MAX_LOCK_BYTES).decode(errors="replace")
     except OSError:
         return ""
+
+
+def _env_text(path: str) -> str | None:
+    """Return the text of an .env file as _text() does; None if it is too large to look for secrets in."""
+    with suppress(OSError):
+        if os.lstat(path).st_size > _MAX_ENV_BYTES:
+            return None
+    return _text(path)
 
 
 def _hooks(repository: Repository) -> Iterator[str]:

@@ -214,3 +214,15 @@ def test_a_pipe_in_a_project_is_not_waited_for(tmp_path: Path) -> None:
         if "/" not in name:
             os.mkfifo(tmp_path / name)
     assert read_project(str(tmp_path), {"HOME": str(tmp_path), "PATH": "/nowhere"}).texts == {}
+
+
+@pytest.mark.parametrize("is_larger", [True, False])
+def test_an_env_file_of_any_size_takes_no_time(tmp_path: Path, is_larger: bool) -> None:
+    with open(tmp_path / ".env", "w") as file:
+        file.write("API_TOKEN=y\n")
+        file.truncate(1024 * 1024 + is_larger)
+    read = read_project(str(tmp_path), {"HOME": str(tmp_path), "PATH": "/nowhere"})
+    (found,) = about("env file", read)
+    assert found.mark is Mark.WARN
+    assert ("too large" in found.meaning) is is_larger
+    assert '"$WORKDIR/.env"' in (found.remedy or "")
