@@ -94,6 +94,8 @@ _TOOLS = (
     _Tool("MYPY_CACHE_DIR", "mypy", "$WORKDIR/.mypy_cache"),
     _Tool("MPLCONFIGDIR", "matplotlib", "$XDG_CONFIG_HOME/matplotlib"),
     # `sem` waits without end where it cannot make a semaphore there.
+    # Octave ends each session with an error if it cannot write it.
+    _Tool("OCTAVE_HISTFILE", "octave/history", "$XDG_DATA_HOME/octave/history"),
     _Tool("PARALLEL_HOME", "parallel", "~/.parallel"),
     _Tool("PDM_CONFIG_FILE", "pdm/config.toml", "$XDG_CONFIG_HOME/pdm/config.toml", reading_is_enough=True),
     # `pdm add`, `lock` and `install` end with an error if they cannot write a log there.
@@ -115,6 +117,8 @@ _TOOLS = (
     # `poetry config`, with --local too, makes the directory first.
     _Tool("POETRY_CONFIG_DIR", "poetry-config", "$XDG_CONFIG_HOME/pypoetry", reading_is_enough=True),
     _Tool("PRE_COMMIT_HOME", "pre-commit", "$XDG_CACHE_HOME/pre-commit"),
+    # rr records nothing if it cannot make a directory there.
+    _Tool("_RR_TRACE_DIR", "rr", "$XDG_DATA_HOME/rr"),
     # Ruff keeps it beside its settings, which may be in the home, and stops where it cannot write it.
     _Tool("RUFF_CACHE_DIR", "ruff", "~/.ruff_cache"),
     _Tool("SEMGREP_LOG_FILE", "semgrep/semgrep.log", "~/.semgrep/semgrep.log"),

@@ -128,6 +128,19 @@ def test_libreoffice_has_settings_of_the_runs_own_unless_a_persons_are_granted_f
     assert {value for name, value in variables(found).items() if name == "UserInstallation"} == told
 
 
+@pytest.mark.parametrize(
+    ("variable", "usual", "own"),
+    [("OCTAVE_HISTFILE", "octave/history", "octave/history"), ("_RR_TRACE_DIR", "rr", "rr")],
+)
+@pytest.mark.parametrize(("access", "is_elsewhere"), [(Access.READWRITE, False), (Access.READ, True)])
+def test_octave_and_rr_write_elsewhere_unless_their_own_place_may_be_written(
+    access: Access, is_elsewhere: bool, variable: str, usual: str, own: str, make_fs: MakeFilesystem
+) -> None:
+    place = f"{HOME}/.local/share/{usual}"
+    found = caches(make_fs(directories=(place,)), READ_WRITE, Grant(place, access, True, "user", place))
+    assert variables(found).get(variable) == (f"{path(found)}/{own}" if is_elsewhere else None)
+
+
 @pytest.mark.parametrize(("access", "is_elsewhere"), [(Access.READWRITE, False), (Access.READ, True)])
 def test_dvc_keeps_its_locks_elsewhere_unless_those_of_the_machine_are_granted(
     access: Access, is_elsewhere: bool, make_fs: MakeFilesystem
