@@ -43,6 +43,9 @@ _OF_PROGRAMS = (
     # fakeroot takes EPERM for an answer to chown(2). To an id that a user namespace lacks it gets EINVAL.
     ("FAKEROOTDONTTRYCHOWN", "1"),
 )
+# Nx 24 waits a minute for its daemon, to which it connects only if root or the user owns each directory above
+# the socket. In a user namespace root's belong to nobody.
+_WITHOUT_DAEMON_OF_NX = ("NX_DAEMON", "false")
 
 
 def surrounded(
@@ -89,7 +92,13 @@ def surrounded(
         # Without the variable pnpm 12 keeps its locks in /tmp, whatever TMPDIR says.
         if temporary != SHARED_TMP and _lacks_runtime_directory(rules, environ):
             rules = rules._replace(fixed=(*rules.fixed, (RUNTIME_DIRECTORY, temporary)))
-    rules = with_told_programs(rules, environ)
+    knows_root = (
+        not prepared.enforcement.namespaces
+        or os.geteuid() == 0
+        or bool(capabilities.masking.masks)
+        or capabilities.hooks is not None
+    )
+    rules = with_told_programs(rules, environ, knows_root=knows_root)
     return prepared._replace(resolved=resolved._replace(environment=rules, capabilities=capabilities)), view
 
 
@@ -103,9 +112,15 @@ def _lacks_runtime_directory(rules: EnvironmentRules, environ: Mapping[str, str]
     return not environ.get(RUNTIME_DIRECTORY)
 
 
-def with_told_programs(rules: EnvironmentRules, environ: Mapping[str, str]) -> EnvironmentRules:
-    """Tell programs by their variables what they find inside, unless a person has said something else."""
-    told = tuple(each for each in _OF_PROGRAMS if each[0] not in environ)
+def with_told_programs(
+    rules: EnvironmentRules, environ: Mapping[str, str], *, knows_root: bool
+) -> EnvironmentRules:
+    """Tell programs by their variables what they find inside, unless a person has said something else.
+
+    knows_root: The owner of `/` is root or, where the command has a root directory of its own, the user.
+    """
+    found = _OF_PROGRAMS if knows_root else (*_OF_PROGRAMS, _WITHOUT_DAEMON_OF_NX)
+    told = tuple(each for each in found if each[0] not in environ)
     return rules._replace(fixed=(*told, *rules.fixed))
 
 

@@ -108,8 +108,20 @@ def test_a_start_is_refused_that_would_wait_for_mounts_over_any_number_of_socket
 def test_programs_are_told_what_they_find_inside_unless_a_person_says_otherwise(
     outside: Mapping[str, str], asked: tuple[tuple[str, str], ...], inside: Mapping[str, str]
 ) -> None:
-    rules = surroundings.with_told_programs(EnvironmentRules(fixed=asked), outside)
+    rules = surroundings.with_told_programs(EnvironmentRules(fixed=asked), outside, knows_root=True)
     assert child_environment(outside, rules) == inside
+
+
+@pytest.mark.parametrize(
+    ("knows_root", "outside", "inside"),
+    [(False, {}, "false"), (True, {}, None), (False, {"NX_DAEMON": "true"}, "true")],
+    ids=["a stranger's", "root's or its own", "set outside"],
+)
+def test_nx_waits_for_no_daemon_where_the_root_directory_is_a_strangers(
+    knows_root: bool, outside: Mapping[str, str], inside: str | None
+) -> None:
+    rules = surroundings.with_told_programs(EnvironmentRules(), outside, knows_root=knows_root)
+    assert child_environment(outside, rules).get("NX_DAEMON") == inside
 
 
 @pytest.mark.parametrize("is_passed", [False, True])
