@@ -9,6 +9,10 @@ from nono.supervisor.verdict.adjudicator import REFUSED_ADDRESS, STATIC_FILTER, 
 from nono.supervisor.verdict.syscall_args import AF_NETLINK, SOCK_DGRAM, SOCK_RAW, socket_kind
 
 NETLINK_ROUTE = 0
+_GROUPS_HINT = (
+    "In a group it would hear of changes in this machine's network. With --sandbox-policy netns it may join "
+    "one, in the network of the run"
+)
 _SOCKADDR_NL = struct.Struct("=HHII")  # family, padding, port, groups (netlink(7))
 
 
@@ -22,10 +26,10 @@ def judge_name(sockaddr: bytes) -> Refuse | None:
     """Judge the address of a bind: any port of the caller's own, and no group."""
     if len(sockaddr) >= _SOCKADDR_NL.size:
         family, _, _, groups = _SOCKADDR_NL.unpack_from(sockaddr)
-        if family == AF_NETLINK and not groups:
-            return None
-    return _refuse("a group of netlink, or another address than one of the command's own")
+        if family == AF_NETLINK:
+            return _refuse("a group of netlink", _GROUPS_HINT) if groups else None
+    return _refuse("another address than one of netlink")
 
 
-def _refuse(reason: str) -> Refuse:
-    return Refuse(REFUSED_ADDRESS, "rtnetlink", None, reason, STATIC_FILTER)
+def _refuse(reason: str, hint: str | None = None) -> Refuse:
+    return Refuse(REFUSED_ADDRESS, "rtnetlink", None, reason, STATIC_FILTER, hint)

@@ -12,7 +12,9 @@ from nono.supervisor.verdict.route_netlink import is_route_socket, judge_name
 
 def test_a_bind_names_no_group() -> None:
     assert judge_name(struct.pack("=HHII", 16, 0, 4711, 0)) is None
-    assert isinstance(judge_name(struct.pack("=HHII", 16, 0, 0, 1)), Refuse)
+    refused = judge_name(struct.pack("=HHII", 16, 0, 0, 1))
+    assert isinstance(refused, Refuse)
+    assert "--sandbox-policy netns" in (refused.hint or "")
     assert isinstance(judge_name(struct.pack("=HHII", 2, 0, 4711, 0)), Refuse)  # AF_INET
     assert isinstance(judge_name(b"\x10\x00"), Refuse)
 
