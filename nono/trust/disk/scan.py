@@ -13,6 +13,8 @@ from nono.trust.policy import TrustPolicy
 
 DEPTH_MAX = 16
 ENTRIES_MAX = 500_000
+LINKS_MAX = 10_000  # a few links to one another lead to any number of paths
+UNSEARCHED_MAX = 20  # places named that were not searched
 SKIPPED = frozenset(
     {".cache", ".git", ".gradle", ".hg", ".mypy_cache", ".next", ".nuxt", ".pytest_cache", ".ruff_cache"}
     | {".svn", ".terraform", ".tox", ".venv", "__pycache__", "dist", "node_modules", "target", "vendor"}
@@ -34,7 +36,7 @@ def scan(root: str, policy: TrustPolicy, skipped: Collection[str] = ()) -> Scan:
     """
     search = _Search(root, policy, SKIPPED.union(skipped))
     found = sorted(search.below("", (_identity(root),))) if policy.includes else []
-    return Scan(tuple(found), tuple(search.unsearched))
+    return Scan(tuple(found), tuple(search.unsearched()))
 
 
 class _Search:
@@ -43,8 +45,23 @@ class _Search:
         self._canonical = os.path.realpath(root)
         self._policy = policy
         self._skipped = skipped
-        self._entries = 0
-        self.unsearched: list[str] = []
+        self._entries = self._links = 0
+        self._unsearched: list[str] = []
+        self._more = 0  # places not searched, but not named
+
+    def unsearched(self) -> Iterator[str]:
+        yield from self._unsearched
+        if self._more:
+            yield f"{self._more} other places were not searched"
+        if self._entries > ENTRIES_MAX:
+            yield f"only the first {ENTRIES_MAX} names were looked at"
+
+    def _leave(self, why: str) -> None:
+        """Note a place that is not searched, of which a command can make any number."""
+        if len(self._unsearched) < UNSEARCHED_MAX:
+            self._unsearched.append(why)
+        else:
+            self._more += 1
 
     def below(self, directory: str, above: tuple[tuple[int, int], ...]) -> Iterator[str]:
         """Yield matching paths.
@@ -57,13 +74,11 @@ class _Search:
                 some = islice(entries, ENTRIES_MAX + 1 - self._entries)
                 listed = sorted(some, key=lambda entry: entry.name)
         except OSError as error:
-            self.unsearched.append(f"{directory or '.'} cannot be searched: {error.strerror}")
+            self._leave(f"{directory or '.'} cannot be searched: {error.strerror}")
             return
         for entry in listed:
             self._entries += 1
             if self._entries > ENTRIES_MAX:
-                if self._entries == ENTRIES_MAX + 1:
-                    self.unsearched.append(f"only the first {ENTRIES_MAX} names were looked at")
                 return
             path = join(directory, entry.name)
             if not _is_directory(entry):
@@ -74,12 +89,16 @@ class _Search:
 
     def _into(self, path: str, entry: os.DirEntry[str], above: tuple[tuple[int, int], ...]) -> Iterator[str]:
         if len(above) > DEPTH_MAX:
-            self.unsearched.append(f"{path} lies deeper than {DEPTH_MAX} directories and was not searched")
+            self._leave(f"{path} lies deeper than {DEPTH_MAX} directories and was not searched")
             return
         if entry.is_symlink():
+            self._links += 1
+            if self._links > LINKS_MAX:
+                self._leave(f"{path} lies behind the first {LINKS_MAX} links and was not searched")
+                return
             target = os.path.realpath(join(self._root, path))
             if target != self._canonical and not target.startswith(self._canonical.rstrip("/") + "/"):
-                self.unsearched.append(f"{path} leads out of the project, to {target}, and was not searched")
+                self._leave(f"{path} leads out of the project, to {target}, and was not searched")
                 return
         identity = _identity(join(self._root, path))
         if identity not in above:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from nono.trust.disk import scan as scan_module
-from nono.trust.disk.scan import DEPTH_MAX, scan
+from nono.trust.disk.scan import DEPTH_MAX, Scan, scan
 from nono.trust.policy import TrustPolicy
 
 POLICY = TrustPolicy(("CLAUDE.md", "skills/**"))
@@ -81,3 +81,28 @@ def test_a_directory_of_any_number_of_names_is_not_listed_whole(
     found = scan(str(tmp_path), TrustPolicy(("*",)))
     assert (len(found.paths), len(listed)) == (3, 4)
     assert found.unsearched == ("only the first 3 names were looked at",)
+
+
+def test_no_number_of_places_left_out_fills_the_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scan_module, "UNSEARCHED_MAX", 1)
+    for name in "abc":
+        (tmp_path / name).symlink_to("/")
+    first, more = scan(str(tmp_path), POLICY).unsearched
+    assert first == "a leads out of the project, to /, and was not searched"
+    assert more == "2 other places were not searched"
+
+
+def test_links_to_one_another_do_not_hold_up_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Twelve directories of twelve links each took 88 s, until all the names that may be looked at were."""
+    monkeypatch.setattr(scan_module, "LINKS_MAX", 1)
+    _write(tmp_path, "a/CLAUDE.md")
+    (tmp_path / "b").symlink_to("a")
+    within = scan(str(tmp_path), POLICY)
+    (tmp_path / "c").symlink_to("a")
+    beyond = scan(str(tmp_path), POLICY)
+    assert within == Scan(("a/CLAUDE.md", "b/CLAUDE.md"), ())
+    assert beyond == Scan(within.paths, ("c lies behind the first 1 links and was not searched",))
