@@ -289,7 +289,7 @@ OPTIONS: tuple[Option, ...] = (
 GLOBALS: tuple[Option, ...] = (
     Option(("--theme",), Kind.VALUE, "colour theme; accepted, and nothing uses it yet", (), "NAME",
            env="NONO_THEME"),
-    Option(("--log-file",), Kind.VALUE, "append nono's messages to a file too", (), "FILE",
+    Option(("--log-file",), Kind.VALUE, "append a run's messages to a file too", (), "FILE",
            env="NONO_LOG_FILE"),
 )  # fmt: skip
 

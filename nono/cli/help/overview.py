@@ -21,7 +21,7 @@ GROUPS: Mapping[str, str] = {
 }
 OPTIONS = (
     Entry(("--silent", "-s"), "print only errors, and what weakens the sandbox"),
-    Entry(("--log-file",), "append nono's messages to a file too", "FILE"),
+    Entry(("--log-file",), "append a run's messages to a file too", "FILE"),
     Entry(("--help", "-h"), "print help"),
     Entry(("--version", "-V"), "print the version"),
 )
