@@ -10,6 +10,7 @@ from nono.cli.instructions import wording
 from nono.cli.instructions.loaded import Loaded, load
 from nono.cli.text.session_text import one_line
 from nono.errors import NonoError, in_words
+from nono.launch.around.slow_lookups import ToldIfSlow
 from nono.launch.session import Session
 from nono.policy.files.grants import covering
 from nono.policy.host_filesystem import way_to
@@ -84,7 +85,8 @@ class BeforeRun:
             session.warn(
                 one_line(f"the trust policy's publisher '{name}' has no key here; give it a public_key")
             )
-        checked = check(loaded.root, loaded.trust, self._skipped, loaded.verify, loaded.memory.packages)
+        with ToldIfSlow(lambda: loaded.root):
+            checked = check(loaded.root, loaded.trust, self._skipped, loaded.verify, loaded.memory.packages)
         for sentence in checked.unsearched:
             session.warn(one_line(f"instruction files: {sentence}"))
         checked = self._asked(checked)

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from nono.audit.event import Event
 from nono.cli.commands.trust import approving, signing
-from nono.cli.instructions import wording
+from nono.cli.instructions import before_run, wording
 from nono.cli.instructions.before_run import BeforeRun
 from nono.errors import NonoError
+from nono.launch.around import slow_lookups
 from nono.launch.session import Session
-from nono.trust.disk.check import Checked
+from nono.trust.disk.check import Checked, check
 from nono.trust.disk.concern import user_policy
 from nono.trust.disk.memory_file import MemoryFile
 from nono.trust.policy import FILE, PREDICATE
@@ -216,3 +219,25 @@ def test_no_number_of_files_and_no_line_of_any_length_hides_the_rest(
         "CLAUDE.md: nobody has signed or approved it",
         "1 more such files: nono trust list names them",
     ]
+
+
+@pytest.mark.parametrize("patience_s", [0.01, 60.0])
+def test_a_start_that_waits_for_the_project_says_so(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], patience_s: float
+) -> None:
+    """A file system in the project whose server is gone held it up in silence."""
+    said = ""
+
+    def waiting(*arguments: Any) -> Checked:
+        nonlocal said
+        ends = time.monotonic() + 10
+        while not said and patience_s < 1 and time.monotonic() < ends:
+            said = capfd.readouterr().err
+        return check(*arguments)
+
+    monkeypatch.setattr(slow_lookups, "PATIENCE_S", patience_s)
+    monkeypatch.setattr(before_run, "check", waiting)
+    stage.approve("CLAUDE.md")
+    stage.check()
+    text = f"nono: still looking at {stage.project}: its file system does not answer\n"
+    assert said + capfd.readouterr().err == (text if patience_s < 1 else "")
