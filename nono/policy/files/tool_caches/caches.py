@@ -93,9 +93,9 @@ _TOOLS = (
     # Where the project may only be read, mypy ends with an internal error.
     _Tool("MYPY_CACHE_DIR", "mypy", "$WORKDIR/.mypy_cache"),
     _Tool("MPLCONFIGDIR", "matplotlib", "$XDG_CONFIG_HOME/matplotlib"),
-    # `sem` waits without end where it cannot make a semaphore there.
     # Octave ends each session with an error if it cannot write it.
     _Tool("OCTAVE_HISTFILE", "octave/history", "$XDG_DATA_HOME/octave/history"),
+    # `sem` waits without end where it cannot make a semaphore there.
     _Tool("PARALLEL_HOME", "parallel", "~/.parallel"),
     _Tool("PDM_CONFIG_FILE", "pdm/config.toml", "$XDG_CONFIG_HOME/pdm/config.toml", reading_is_enough=True),
     # `pdm add`, `lock` and `install` end with an error if they cannot write a log there.
