@@ -40,8 +40,8 @@ class _Once(argparse._StoreAction):
         values: Any,
         option_string: str | None = None,
     ) -> None:
-        known = getattr(namespace, self.dest, self.default)
-        if option_string is not None and known not in (self.default, values):
+        assert isinstance(parser, Parser)
+        if option_string is not None and parser.given.setdefault(self.dest, values) != values:
             raise argparse.ArgumentError(self, GIVEN_TWICE)
         super().__call__(parser, namespace, values, option_string)
 
@@ -56,6 +56,7 @@ class Parser(argparse.ArgumentParser):
             **{**settings, "add_help": False, "allow_abbrev": False, "formatter_class": formatter}
         )
         self.register("action", None, _Once)  # which argparse takes for an option without an action
+        self.given: dict[str, object] = {}  # by name: what the words so far give options, defaults left out
         self.action_aliases: dict[str, str] = {}  # what people type for an action, by the action's name
         self.add_argument(
             "-h",
@@ -71,6 +72,7 @@ class Parser(argparse.ArgumentParser):
         place = _first_word(words)
         if place is not None and words[place] in self.action_aliases:
             words[place] = self.action_aliases[words[place]]
+        self.given = {}
         parsed, left = super().parse_known_args(words, namespace)
         for action in self._actions:
             if action.nargs in (argparse.REMAINDER, argparse.PARSER):

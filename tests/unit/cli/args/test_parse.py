@@ -6,6 +6,7 @@ import pytest
 
 from nono.cli.args.options import OPTIONS, Kind, Option
 from nono.cli.args.parse import parse
+from nono.cli.commands import why
 from nono.errors import ConfigError, NonoError, UsageError
 from nono.policy.capability import Namespaces, SandboxPolicy
 from nono.policy.request import RunRequest
@@ -118,3 +119,12 @@ def test_two_values_of_which_one_would_be_ignored_are_a_mistake(argv: list[str])
         parse("run", "", [*argv, "x"], {})
     half = len(argv) // 2
     parse("run", "", [*argv[:half], *argv[:half], "x"], {})  # a script may say the same twice
+
+
+@pytest.mark.parametrize("first", ["read", "write"])
+def test_two_values_are_a_mistake_though_the_first_is_the_default(first: str) -> None:
+    second = "write" if first == "read" else "read"
+    parser = why.parser([])
+    with pytest.raises(UsageError, match="given twice"):
+        parser.parse_args(["--op", first, "--op", second])
+    assert [parser.parse_args(["--op", each]).op for each in (first, second)] == [first, second]
