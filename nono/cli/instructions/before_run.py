@@ -26,6 +26,7 @@ from nono.trust.verdict import Status, Verdict
 Confirm = Callable[[Iterable[str], str], bool]  # shows lines, asks, and returns True only for a yes
 _APPROVES = f"nono trust approve {FILE} shows it, and makes it yours"
 _CHANGED_HINT = f"nono trust approve {FILE} shows what changed, and approves it"
+_SLOW = "there is much to check, or its file system does not answer"
 
 
 def confirm(lines: Iterable[str], question: str) -> bool:
@@ -85,7 +86,7 @@ class BeforeRun:
             session.warn(
                 one_line(f"the trust policy's publisher '{name}' has no key here; give it a public_key")
             )
-        with ToldIfSlow(lambda: loaded.root):
+        with ToldIfSlow(lambda: loaded.root, why=_SLOW):
             checked = check(loaded.root, loaded.trust, self._skipped, loaded.verify, loaded.memory.packages)
         for sentence in checked.unsearched:
             session.warn(one_line(f"instruction files: {sentence}"))

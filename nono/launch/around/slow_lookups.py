@@ -24,10 +24,16 @@ class ToldIfSlow:
     A FUSE server that has read the request has to be ended itself (request_wait_answer in fs/fuse/dev.c).
     """
 
-    def __init__(self, looking_at: Callable[[], str], say: Callable[[str], object] | None = None) -> None:
+    def __init__(
+        self,
+        looking_at: Callable[[], str],
+        say: Callable[[str], object] | None = None,
+        why: str = "its file system does not answer",
+    ) -> None:
         """say: Says the line; by default it is printed to stderr."""
         self._looking_at = looking_at
         self._say = say or _print
+        self._why = why
         # Not `threading`, which a run without a proxy does not import.
         self._left, self._ended = _thread.allocate_lock(), _thread.allocate_lock()
         self._is_fatal = False
@@ -56,7 +62,7 @@ class ToldIfSlow:
         try:
             if self._left.acquire(timeout=PATIENCE_S):
                 return
-            text = f"still looking at {printable_line(self._looking_at())}: its file system does not answer"
+            text = f"still looking at {printable_line(self._looking_at())}: {self._why}"
             # A caller that ignores it, such as nohup, stays without it.
             self._is_fatal = signal.getsignal(signal.SIGINT) is signal.default_int_handler
             if self._is_fatal:

@@ -225,7 +225,7 @@ def test_no_number_of_files_and_no_line_of_any_length_hides_the_rest(
 def test_a_start_that_waits_for_the_project_says_so(
     stage: Stage, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], patience_s: float
 ) -> None:
-    """A file system in the project whose server is gone held it up in silence."""
+    """A file system in the project whose server is gone held it up in silence, as signatures may."""
     said = ""
 
     def waiting(*arguments: Any) -> Checked:
@@ -239,5 +239,6 @@ def test_a_start_that_waits_for_the_project_says_so(
     monkeypatch.setattr(before_run, "check", waiting)
     stage.approve("CLAUDE.md")
     stage.check()
-    text = f"nono: still looking at {stage.project}: its file system does not answer\n"
+    why = "there is much to check, or its file system does not answer"
+    text = f"nono: still looking at {stage.project}: {why}\n"
     assert said + capfd.readouterr().err == (text if patience_s < 1 else "")
