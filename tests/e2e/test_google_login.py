@@ -112,14 +112,19 @@ KEEP = f"cat {KEYS}; echo -n inside >> {KEYS}; rm {KEYS} 2>/dev/null || ls ~/.ge
 
 
 @pytest.mark.needs("namespaces")
-@pytest.mark.parametrize("is_there", [True, False], ids=["a key outside", "none"])
+@pytest.mark.parametrize(
+    ("is_there", "namespaces"),
+    [(True, "auto"), (True, "off"), (False, "auto")],
+    ids=["a key outside", "a key outside, without namespaces", "none"],
+)
 def test_the_keys_that_gemini_keeps_inside_are_apart_from_those_of_the_person(
-    scene: Scene, is_there: bool
+    scene: Scene, is_there: bool, namespaces: str
 ) -> None:
     keys = scene.stage.home / ".gemini/gemini-credentials.json"
     if is_there:
         keys.write_text(CANARY)
-    runs = [scene.stage.run("gemini-cli", ("sh", "-c", KEEP)) for _ in range(2)]
+    nono = (*NONO, "run", "--profile", "gemini-cli", "--namespaces", namespaces, "--allow-cwd", "--")
+    runs = [scene.stage.person([*nono, "sh", "-c", KEEP]) for _ in range(2)]
     assert [run.stdout[:6] for run in runs] == ["gemini", "inside"]  # of ls, as there is no file; then of cat
     assert CANARY not in "".join(run.stdout + run.stderr for run in runs)
     assert (keys.parent / "nono" / keys.name).read_text() == "insideinside"
