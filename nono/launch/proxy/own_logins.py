@@ -67,6 +67,8 @@ def with_shared_files(resolved: Resolved, environ: Mapping[str, str], *, has_own
         if agent.apart is None or agent.provider not in providers:
             continue
         above = os.path.realpath(dirname(agent.outside(environ)))
+        if os.path.isdir(above) and not os.access(above, os.W_OK):
+            continue  # nothing can be laid there, nor can the agent keep anything: the file is only denied
         path = join(above, agent.apart)
         if has_own or any(mask.path == path for mask in masking.masks):
             masking = with_own_file(masking, path, join(above, SHARED), capabilities.grants, is_shared=True)

@@ -341,6 +341,20 @@ def test_runs_of_gemini_share_a_file_in_place_of_one_with_keys_of_the_person(
     assert (f"{keys.parent}/nono" in masking.pinned) == is_replaced
 
 
+@pytest.mark.parametrize("is_writable", [True, False])
+def test_a_directory_of_gemini_that_may_not_be_written_keeps_no_run_from_starting(
+    is_writable: bool, environ: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = tmp_path / ".gemini/gemini-credentials.json"
+    keys.parent.mkdir()
+    keys.write_text(CONTENT)
+    profile = load("gemini-cli", environ).profile
+    resolved = resolve(RunRequest(), profile, environ=environ, cwd=environ["HOME"], fs=HostFilesystem())
+    monkeypatch.setattr("os.access", lambda path, mode: is_writable or path != str(keys.parent))
+    masking = with_shared_files(resolved, environ, has_own=True).capabilities.masking
+    assert [mask.is_shared for mask in masking.masks if mask.path == str(keys)] == [is_writable]
+
+
 def test_codex_has_no_file_of_its_own_where_the_person_alone_lets_it_write(
     login: Path, environ: dict[str, str], tmp_path: Path
 ) -> None:
