@@ -24,7 +24,8 @@ def _holds_key(line: str) -> bool:
     name, value = before.split("]")[-1].strip().lower(), after.strip().strip('"')
     if name == "extraheader":
         header, _, credential = value.partition(":")
-        return header.lower() == "authorization" or says_secret(header.replace("-", "_"), credential.strip())
-    is_program = name == "askpass" or value.startswith("!")  # as aliases are, and helpers
+        is_login = header.lower().endswith("authorization")  # of the server, or of a proxy
+        return is_login or says_secret(header.replace("-", "_"), credential.strip())
+    is_program = name == "askpass" or (value.startswith("!") and name != "smtppass")  # aliases, helpers
     is_secret = name == "smtppass" or says_secret(name.replace("-", "_"), value)
     return is_secret and not is_program and not is_switch(value)
