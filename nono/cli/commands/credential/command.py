@@ -32,8 +32,8 @@ def run(argv: Sequence[str]) -> int:
         case "remove":
             return keys.remove_key(parsed.name, environ)
         case "logins":
-            purge = SHORT.get(parsed.purge, parsed.purge)
-            return logins.list_or_purge(purge, environ, as_json=parsed.json)
+            agent = SHORT.get(parsed.purge, parsed.purge)
+            return logins.list_or_purge(parsed.purge, environ, agent=agent, as_json=parsed.json)
         case "import" if parsed.agent == GH:
             return logins.import_gh(environ)
         case "import":

@@ -23,13 +23,16 @@ if TYPE_CHECKING:
     from nono.policy.services.oauth_routes import OAuthRoute
 
 
-def list_or_purge(purge: str | None, environ: Mapping[str, str], *, as_json: bool) -> int:
-    """List or purge captured logins. purge: None to list, "" for all providers."""
+def list_or_purge(purge: str | None, environ: Mapping[str, str], *, agent: str | None, as_json: bool) -> int:
+    """List or purge captured logins. purge: None to list, "" for all providers.
+
+    agent: The agent that is meant if no provider is called so.
+    """
     store = LoginStore(environ)
     if purge is not None:
         count = store.purge(f"oauth.{purge}" if purge else None)
-        if purge and not count:
-            count = _purge_of_agent(store, purge)
+        if agent and not count:
+            count = _purge_of_agent(store, agent)
         print(f"Removed {several(count, 'token')} of captured logins from {store.path}.")
         if purge and not count and (others := sorted(_count_by_provider(store))):
             print(f"nono: no login of '{purge}' is stored, only of: {', '.join(others)}", file=sys.stderr)
