@@ -68,9 +68,11 @@ def _finding(denied: Denied, flag: str | None, path_context: PathContext) -> Fin
     # Imported here, as below: most failed runs have no denials.
     from nono.policy.why.extent import extent
     from nono.policy.why.saving import additions
-    from nono.policy.why.socket_services import starter_of_programs
+    from nono.policy.why.socket_services import starter_at_port, starter_of_programs
 
     starter = starter_of_programs(denied.target) if denied.kind is Kind.SOCKET else None
+    if flag == f"--open-port {denied.port}":
+        starter = starter_at_port(str(denied.port))
     if starter is not None:
         return Finding(denied, None, note=OF_STARTER.format(starter))
     if denied.kind is Kind.NETWORK and denied.target == "localhost" and denied.port and denied.route is None:

@@ -9,7 +9,7 @@ from nono.policy.capability import Access
 from nono.policy.files.grants import directory_flag
 from nono.policy.path_expansion import Filesystem, canonical_as_far
 from nono.policy.resolve import Resolved
-from nono.policy.why.socket_services import starter_of_programs
+from nono.policy.why.socket_services import starter_at_port, starter_of_programs
 from nono.printable import shell_word
 
 _OF_FLAG = {
@@ -37,6 +37,8 @@ def extent(flag: str) -> str | None:
         if name == "--allow-domain" and "://" in value:
             return None
         if name == "--allow-unix-socket" and (starter := starter_of_programs(value)) is not None:
+            return f"grants starting programs outside the sandbox: {starter}"
+        if name == "--open-port" and (starter := starter_at_port(value)) is not None:
             return f"grants starting programs outside the sandbox: {starter}"
         if name in _OF_FLAG:
             # As the option has it: shlex does not read `$'...'`.

@@ -1,4 +1,4 @@
-"""Recognise Unix sockets whose service starts programs outside the sandbox for whoever asks."""
+"""Recognise services that start programs outside the sandbox for whoever asks."""
 
 from __future__ import annotations
 
@@ -25,6 +25,11 @@ _SERVICES = (
     (re.compile(r".*/sway-ipc\.[^/]*|.*/i3/ipc-socket\.\d+|.*/hypr/[^/]*/\.socket\.sock"), _WINDOWS),
 )
 
+_AT_PORTS = {
+    "4226": "sccache, whose server runs what it is told; "
+    "`--env SCCACHE_SERVER_PORT=4227` has the run start its own",
+}
+
 
 def starter_of_programs(path: str) -> str | None:
     """Return what starts programs for whoever connects to the socket at `path`; None: nothing that is known.
@@ -32,3 +37,11 @@ def starter_of_programs(path: str) -> str | None:
     Tells by the usual names alone, so None promises nothing.
     """
     return next((service for pattern, service in _SERVICES if pattern.fullmatch(path)), None)
+
+
+def starter_at_port(port: str) -> str | None:
+    """Return what starts programs for whoever connects to `port` of this machine; None: nothing known.
+
+    Tells by the usual ports alone, so None promises nothing.
+    """
+    return _AT_PORTS.get(port)

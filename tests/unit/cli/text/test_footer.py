@@ -130,6 +130,17 @@ def test_no_option_is_offered_for_a_socket_that_leads_out_of_the_sandbox(path: s
     assert ("outside the sandbox (a container engine" in (found.note or "")) is (flag is None)
 
 
+@pytest.mark.parametrize(("port", "is_offered"), [(4226, False), (4227, True)])
+def test_no_option_is_offered_for_a_port_that_leads_out_of_the_sandbox(port: int, is_offered: bool) -> None:
+    denials = Denials()
+    flag = f"--open-port {port}"
+    hint = f"`{flag}` for a service of this host"
+    denials.note(network(mode="connect", decision="deny", target="127.0.0.1", port=port, hint=hint))
+    [found] = findings(denials, NOBODY, PLACES, NOBODY)
+    assert found.flag == (flag if is_offered else None)
+    assert ("outside the sandbox (sccache" in (found.note or "")) is not is_offered
+
+
 @pytest.mark.parametrize(("host", "is_offered"), [("localhost", False), ("build.test", True)])
 def test_this_machine_is_reached_without_the_proxy_rather_than_granted_there(
     host: str, is_offered: bool

@@ -16,6 +16,12 @@ from nono.policy.why.extent import extent
         ("--read $'/a\\nb'", "grants reading everything in $'/a\\nb'"),
         ("--read /a --bypass-protection /a", "lifts the rule that keeps /a from the command"),
         ("--open-port 9", "grants connecting to port 9 of this machine, and listening there"),
+        ("--open-port 3000-3010", "grants connecting to port 3000-3010 of this machine, and listening there"),
+        (
+            "--open-port 4226",
+            "grants starting programs outside the sandbox: sccache, whose server runs what it is told; "
+            "`--env SCCACHE_SERVER_PORT=4227` has the run start its own",
+        ),
         ("--allow-domain x.example", "grants any request to x.example"),
         ("--allow-domain https://x.example/a", None),
         ("--allow-unix-socket /run/x.sock", None),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nono.policy.why.socket_services import starter_of_programs
+from nono.policy.why.socket_services import starter_at_port, starter_of_programs
 
 
 @pytest.mark.parametrize(
@@ -60,3 +60,8 @@ def test_a_socket_whose_service_starts_programs_is_known(path: str, starter: str
 )
 def test_other_sockets_are_not_taken_for_one(path: str) -> None:
     assert starter_of_programs(path) is None
+
+
+@pytest.mark.parametrize(("port", "is_known"), [("4226", True), ("4227", False)])
+def test_the_port_of_a_server_that_starts_programs_is_recognised(port: str, is_known: bool) -> None:
+    assert (starter_at_port(port) or "").startswith("sccache") is is_known
