@@ -206,6 +206,12 @@ _SETTINGS = (
         instead="""sh -c 'VAGRANT_HOME="$XDG_CACHE_HOME/vagrant" vagrant ...', which has boxes of the """
         "run's own",
     ),
+    # Browsers outside may trust its CA, whose key lies there.
+    Row(
+        *("~/.local/share/caddy", Access.READWRITE, "certificates and keys of Caddy", _names("caddy")),
+        is_whole=False,
+        instead="""sh -c 'XDG_DATA_HOME="$XDG_CACHE_HOME/data" caddy ...', which has a CA of the run's own""",
+    ),
     # What they change there holds outside too.
     Row(
         *("~/.rustup", Access.READWRITE, "your toolchains of Rust", _names("rustup")),

@@ -316,6 +316,16 @@ def test_vagrant_is_told_of_a_home_of_the_runs_own(
     assert [(each.flag, told in (each.instead or "")) for each in found] == [(None, True)] * is_told
 
 
+@pytest.mark.parametrize(("program", "is_told"), [("caddy", True), ("make", False)])
+def test_caddy_is_told_of_a_ca_of_the_runs_own(
+    run: Resolve, make_fs: MakeFilesystem, program: str, is_told: bool
+) -> None:
+    fs = make_fs(directories=(f"{HOME}/.local/share/caddy",))
+    found = absentees(run(allow=(".",)), f"{program} run", fs)
+    told = """sh -c 'XDG_DATA_HOME="$XDG_CACHE_HOME"""  # the variable is the run's
+    assert [(each.flag, told in (each.instead or "")) for each in found] == [(None, True)] * is_told
+
+
 @pytest.mark.parametrize(("program", "is_told"), [("bazel", True), ("make", False)])
 def test_bazel_is_told_where_it_may_build(
     run: Resolve, make_fs: MakeFilesystem, program: str, is_told: bool
