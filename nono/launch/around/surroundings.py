@@ -25,6 +25,7 @@ from nono.policy.resolve import Resolved
 from nono.printable import shell_word
 from nono.sandbox.plan import private_view
 from nono.sandbox.plan.enforcement import Enforcement, hides_services
+from nono.sandbox.plan.plan import has_own_root
 from nono.sandbox.plan.private_view import TERMINALS, PrivateView
 
 PTMX = "/dev/ptmx"
@@ -95,8 +96,7 @@ def surrounded(
     knows_root = (
         not prepared.enforcement.namespaces
         or os.geteuid() == 0
-        or bool(capabilities.masking.masks)
-        or capabilities.hooks is not None
+        or has_own_root(capabilities, prepared.enforcement)
     )
     rules = with_told_programs(rules, environ, knows_root=knows_root)
     return prepared._replace(resolved=resolved._replace(environment=rules, capabilities=capabilities)), view

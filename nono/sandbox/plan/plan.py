@@ -154,16 +154,21 @@ def _mask_rule(mask: Mask, contents: Mapping[str, str]) -> MaskRule:
     return MaskRule(mask.path, kind, mask.shown, mask.own, contents.get(mask.path), mask.is_shared)
 
 
+def has_own_root(capabilities: CapabilitySet, enforcement: Enforcement) -> bool:
+    """Return True if the command has a root directory of its own, which belongs to the user."""
+    return bool(capabilities.masking.masks) or (enforcement.namespaces and capabilities.hooks is not None)
+
+
 def _own_root_rights(capabilities: CapabilitySet, enforcement: Enforcement, abi: int) -> int:
     """Return the rights that would be open to a command which is handed a directory from other mounts."""
+    if not has_own_root(capabilities, enforcement):
+        return 0
     if capabilities.masking.masks:
         return landlock_rights.HANDLED_FS[abi]
-    if enforcement.namespaces and capabilities.hooks is not None:
-        # They are mounted read-only. Landlock asks for the right to truncate at each open, which would take
-        # longer for it.
-        writing = landlock_rights.WRITE_RIGHTS & ~uapi_landlock.LANDLOCK_ACCESS_FS_TRUNCATE
-        return writing & landlock_rights.HANDLED_FS[abi]
-    return 0
+    # Hooks are mounted read-only. Landlock asks for the right to truncate at each open, which would take
+    # longer for it.
+    writing = landlock_rights.WRITE_RIGHTS & ~uapi_landlock.LANDLOCK_ACCESS_FS_TRUNCATE
+    return writing & landlock_rights.HANDLED_FS[abi]
 
 
 def _scoped(capabilities: CapabilitySet, abi: int) -> int:
