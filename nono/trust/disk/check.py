@@ -79,7 +79,7 @@ def judge_all(
 
     for number, path in enumerate(paths):
         if number == FILES_MAX:
-            why = f"there are more than {FILES_MAX:,} files, and those from here on were not looked at"
+            why = f"it and all behind it are beyond {FILES_MAX:,} files; --skip-dir NAME leaves some out"
             verdicts.append(unreadable(path, why))
             break
         if contents_bytes > CONTENTS_BYTES_MAX:
