@@ -73,7 +73,7 @@ check: $(READY) ## what must be clean at every commit
 
 .PHONY: $(CHECKS)
 check-types:
-	@$(BIN)/mypy --no-error-summary --num-workers auto
+	@$(BIN)/mypy --no-error-summary
 check-style:
 	@$(BIN)/ruff check --quiet $(CODE)
 	@$(BIN)/ruff format --quiet --check $(CODE)
