@@ -229,7 +229,10 @@ def _refuse_two(option: Option, value: object) -> None:
         parts = [str(part).partition("=") for part in value]
         pairs = [(name, text) for name, equals, text in parts if equals]
     elif option.kind is Kind.PORTS and isinstance(value, list) and len(set(value)) > 1:
-        raise UsageError(f"{option.flags[0]}: given twice, with different values.")
+        # Imported here: only a mistake needs it.
+        from nono.cli.args.mistakes import GIVEN_TWICE
+
+        raise UsageError(f"{option.flags[0]}: {GIVEN_TWICE}")
     else:
         return
     known: dict[str, str] = {}
