@@ -21,6 +21,7 @@ MAGIC = b"nono pack 1\n"
 _RECORD = struct.Struct("<32sBQQQ")  # digest, codec, offset, stored bytes, bytes
 _LEVEL = 1
 _BUFFER_BYTES = 1 << 20
+LARGE_BYTES = 1 << 20  # larger contents lie in separate files
 FILE_BYTES_MAX = 1 << 30  # snapshots of a million files take a quarter of it
 PACK, INDEX = ".pack", ".idx"
 FILES = ".files"  # the index of contents in separate files
@@ -68,10 +69,14 @@ def decompressed(codec: int, stored: bytes) -> bytes:
         return stored
     from nono.undo.zstandard import zstd
 
+    decompressor = zstd.ZstdDecompressor()
     try:
-        return zstd.decompress(stored)
+        content = decompressor.decompress(stored, LARGE_BYTES + 1)
     except zstd.ZstdError as error:
         raise ValueError(str(error)) from error
+    if not decompressor.eof:
+        raise ValueError("a content in a pack is cut, or too large")
+    return content
 
 
 class PackWriter:

@@ -15,6 +15,7 @@ from nono.disk.descriptor import DIRECTORY_FLAGS, write_all
 from nono.undo.packs import (
     FILES,
     INDEX,
+    LARGE_BYTES,
     MAGIC,
     PACK,
     Codec,
@@ -27,7 +28,6 @@ from nono.undo.packs import (
 )
 
 _FICLONE = 0x40049409  # <linux/fs.h>: _IOW(0x94, 9, int)
-LARGE_BYTES = 1 << 20
 CHUNK_BYTES = 1 << 20
 SMALL_PACK_BYTES = 1 << 18  # smaller packs are copied, not linked, so that packs stay few
 _OBJECTS = "objects"
@@ -238,8 +238,7 @@ class Store:
 
     def _chunks(self, digest: str, place: Place) -> Iterator[bytes]:
         if place.pack:
-            stored = os.pread(self._pack(place.pack), place.stored_bytes, place.offset)
-            yield decompressed(place.codec, stored)
+            yield decompressed(place.codec, self._stored(place))
             return
         with open(open_file(self.directory, f"{_OBJECTS}/{digest[:2]}/{digest[2:]}"), "rb") as file:
             if place.codec == Codec.FILE:
@@ -254,6 +253,14 @@ class Store:
                         yield chunk
             except (zstd.ZstdError, EOFError) as error:
                 raise ValueError(f"the kept content {digest} is damaged: {error}") from error
+
+    def _stored(self, place: Place) -> bytes:
+        """Read a content from its pack. Raises OSError, or ValueError if it cannot be there."""
+        pack = self._pack(place.pack)
+        end = place.offset + place.stored_bytes
+        if place.stored_bytes > LARGE_BYTES or end > os.fstat(pack).st_size:
+            raise ValueError(f"{place.pack}{PACK} is cut, or its index damaged")
+        return os.pread(pack, place.stored_bytes, place.offset)
 
     def _pack(self, name: str) -> int:
         with self._lock:
@@ -303,8 +310,7 @@ class Store:
         for key in keys:
             place = other._places[key]
             if key not in self._places:
-                stored = os.pread(other._pack(place.pack), place.stored_bytes, place.offset)
-                self._places[key] = self._writer.add(key, place.codec, stored, place.size)
+                self._places[key] = self._writer.add(key, place.codec, other._stored(place), place.size)
 
     def _link_file(self, other: Store, digest: str, stored_bytes: int) -> None:
         for directory in (_OBJECTS, f"{_OBJECTS}/{digest[:2]}"):

@@ -11,6 +11,7 @@ import shutil
 import subprocess
 from collections.abc import Callable
 from contextlib import nullcontext
+from hashlib import sha256
 from pathlib import Path
 from posixpath import join
 from typing import Any
@@ -20,10 +21,11 @@ import pytest
 from nono.cli.commands.rollback import upkeep
 from nono.cli.commands.rollback.upkeep import Wish, cleanup
 from nono.errors import NonoError
-from nono.undo import kept, looking, recording, restoring
+from nono.undo import kept, looking, packs, recording, restoring
 from nono.undo.model.session import Weighed, outdated, stale
 from nono.undo.packs import MAGIC
 from nono.undo.recording import Limits
+from nono.undo.zstandard import zstd
 from support.forked import in_child
 from unit.undo.conftest import Stage
 
@@ -535,6 +537,42 @@ def test_a_run_is_kept_anew_where_a_content_of_an_earlier_one_is_damaged(
     stage.run(lambda: (stage.root / "file").unlink())
     assert stage.restore() == []
     assert (stage.root / "file").read_bytes() == b"x" * size
+
+
+@pytest.mark.parametrize("laid", ["nothing", "more than memory", "a place beyond any file", "a bomb"])
+def test_no_index_that_somebody_laid_fills_the_memory_or_ends_a_restore(
+    stage: Stage, tmp_path: Path, laid: str
+) -> None:
+    (stage.root / "file").write_bytes(b"x" * 50_000)
+    with stage.recorded(elsewhere=str(tmp_path / "disk")) as taken:
+        (stage.root / "file").write_bytes(b"y")
+        taken.finish(0)
+    pack = min((tmp_path / "disk").glob("*/*.pack"))
+    digest, (_, codec, offset, stored_bytes, size) = sha256(b"x" * 50_000).digest(), _only_place(pack)
+    if laid == "more than memory":
+        stored_bytes = 1 << 42
+        os.truncate(pack, 1 << 43)  # with a hole
+    elif laid == "a place beyond any file":
+        offset = 1 << 63
+    elif laid == "a bomb":
+        bomb = zstd.compress(bytes(packs.LARGE_BYTES + 2))
+        pack.write_bytes(MAGIC + bomb)
+        stored_bytes = len(bomb)
+    record = packs._RECORD.pack(digest, codec, offset, stored_bytes, size)
+    pack.with_suffix(".idx").write_bytes(record + sha256(record).digest())
+    left = stage.restore()
+    assert [each.partition(": ")[0] for each in left] == ["file"] * (laid != "nothing"), left
+    assert (stage.root / "file").read_bytes() == (b"y" if left else b"x" * 50_000)
+    stage.run(lambda: None)  # which would take contents over
+
+
+def _only_place(pack: Path) -> packs.Place:
+    directory = os.open(pack.parent, os.O_RDONLY)
+    try:
+        (place,) = packs.read_index(directory, pack.with_suffix(".idx").name).values()
+    finally:
+        os.close(directory)
+    return place
 
 
 def test_what_a_restore_moved_away_is_removed_however_it_is_closed(stage: Stage) -> None:
