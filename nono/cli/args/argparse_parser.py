@@ -74,6 +74,7 @@ class Parser(argparse.ArgumentParser):
             words[place] = self.action_aliases[words[place]]
         self.given = {}
         parsed, left = super().parse_known_args(words, namespace)
+        self._refuse_second_values(parsed)
         for action in self._actions:
             if action.nargs in (argparse.REMAINDER, argparse.PARSER):
                 continue  # words of a command, or of an action, whose parser looks at them
@@ -83,6 +84,16 @@ class Parser(argparse.ArgumentParser):
             if value == "" or (isinstance(value, list) and "" in value):  # a variable that is not set, mostly
                 self.error(str(argparse.ArgumentError(action, "its value is empty.")))
         return parsed, left
+
+    def _refuse_second_values(self, parsed: argparse.Namespace) -> None:
+        """Refuse an option before an action that has another value after it: the latter would count."""
+        for actions in self._subparsers._group_actions if self._subparsers is not None else ():
+            assert isinstance(actions.choices, dict)  # argparse keeps the parsers of its actions in it
+            after = actions.choices[getattr(parsed, actions.dest)].given
+            for action in self._actions:
+                value = self.given.get(action.dest)
+                if value is not None and after.get(action.dest, value) != value:
+                    self.error(str(argparse.ArgumentError(action, GIVEN_TWICE)))
 
     def error(self, message: str) -> NoReturn:
         raise answer(message, self.prog, self._shown_flags(), self._action_names())

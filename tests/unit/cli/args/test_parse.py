@@ -7,6 +7,7 @@ import pytest
 from nono.cli.args.options import OPTIONS, Kind, Option
 from nono.cli.args.parse import parse
 from nono.cli.commands import why
+from nono.cli.commands.audit import command as audit
 from nono.errors import ConfigError, NonoError, UsageError
 from nono.policy.capability import Namespaces, SandboxPolicy
 from nono.policy.request import RunRequest
@@ -128,3 +129,15 @@ def test_two_values_are_a_mistake_though_the_first_is_the_default(first: str) ->
     with pytest.raises(UsageError, match="given twice"):
         parser.parse_args(["--op", first, "--op", second])
     assert [parser.parse_args(["--op", each]).op for each in (first, second)] == [first, second]
+
+
+@pytest.mark.parametrize("after", ["/a", "/b"])
+def test_an_option_before_an_action_and_after_it_has_one_value(after: str) -> None:
+    argv = ["--log-file", "/a", "list", "--log-file", after]
+    if after == "/a":
+        assert audit.parser().parse_args(argv).log_file == after
+    else:
+        with pytest.raises(UsageError, match="--log-file: given twice"):
+            audit.parser().parse_args(argv)
+    assert audit.parser().parse_args(argv[:3]).log_file == "/a"
+    assert audit.parser().parse_args(argv[2:]).log_file == after
