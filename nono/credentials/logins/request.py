@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from nono.credentials.logins.phantom import MARK, nonce_of
 from nono.policy.services.oauth_routes import TokenEndpoint
@@ -63,6 +63,29 @@ def redeemed_body(endpoint: TokenEndpoint, body: bytes, token_of: TokenOf) -> by
             "name the field in request_nonce_fields of the provider",
         )
     return sent.encode("utf-8", "surrogateescape") if redeemed else body
+
+
+def media_type(endpoint: TokenEndpoint, body: bytes, said: Sequence[bytes]) -> bytes:
+    """Return the media type as which a request body was judged here.
+
+    said: The values of its Content-Type. Raises LoginRefusedError if one is another: a provider that goes by
+      it finds other fields, such as the refresh token of another account.
+    """
+    is_json = endpoint.request_body != "form" and _json(body) is not None
+    kind = b"application/json" if is_json else b"application/x-www-form-urlencoded"
+    if any(each.partition(b";")[0].strip().lower() != kind for each in said):
+        raise LoginRefusedError(
+            f"the Content-Type of a request to the token endpoint is not {kind.decode()}, though its body is"
+        )
+    return kind
+
+
+def refuse_fields_in_query(endpoint: TokenEndpoint, query: bytes) -> None:
+    """Raise LoginRefusedError if a query has a field that is judged in the body."""
+    judged = {".".join(path) for path in endpoint.request_nonce_fields} | {"grant_type"}
+    for pair in query.decode("latin-1").split("&"):
+        if (name := _plain(pair.partition("=")[0])) in judged:
+            raise LoginRefusedError(f"a request to the token endpoint has the field {name!r} in its query")
 
 
 def refreshed_nonce(endpoint: TokenEndpoint, body: bytes) -> str | None:

@@ -11,7 +11,7 @@ import anyio.lowlevel
 
 from nono.approval.request import HeldBody
 from nono.credentials.logins.answer import Answer, examine, holds_secret
-from nono.credentials.logins.request import LoginRefusedError
+from nono.credentials.logins.request import LoginRefusedError, media_type, refuse_fields_in_query
 from nono.credentials.values.credential import Injection, LeakDetector, Outgoing
 from nono.credentials.values.errors import CredentialUnavailable
 from nono.errors import CredentialError
@@ -25,6 +25,7 @@ from nono.proxy.exchange.tally import Tally
 from nono.proxy.http import refusal
 from nono.proxy.http.charset import unsearchable_charset
 from nono.proxy.http.message import Header
+from nono.proxy.http.passing import folded
 from nono.proxy.http.refusal import Refusal
 from nono.proxy.http.request_reader import Incoming
 from nono.proxy.http.writing import serialise
@@ -40,6 +41,7 @@ _STORE = "nono credential logins says what is wrong with the store"
 _TIMEOUT_S = 120.0  # for one exchange; device logins poll, so no request waits long
 _RENEWAL_TIMEOUT_S = 30.0  # shorter, because other requests wait for a renewal
 _GRACE_S = 1.0  # for storing what a provider has answered when the proxy has closed
+_CONTENT_TYPE = b"content-type"
 _NOT_FETCHED = frozenset((b"accept-encoding", b"expect"))  # the fetch writes its own
 _NOT_RELAYED = frozenset(  # these describe the body from before its tokens were replaced
     (b"content-length", b"content-encoding", b"content-md5", b"digest", b"repr-digest", b"etag")
@@ -273,6 +275,7 @@ class LoginExchange(Attempt):
         if self._at is not None:
             if any(name.lower() == b"content-encoding" for name, _ in request.headers):
                 raise LoginRefusedError("the body of a request to the token endpoint is compressed")
+            request = _unambiguous(self._at.endpoint, request, body)
             body = self._at.login.request_body(self._at.endpoint, body)
             if self._verdict.presented:
                 injection = self._at.credential.injection(self._verdict.facts)
@@ -390,6 +393,19 @@ def _examined(
     if holds_secret([answer.tripwire(), sent], headers, answer.without_tokens()):
         raise LoginRefusedError("the answer has a token in a second place, where none is expected")
     return answer
+
+
+def _unambiguous(endpoint: TokenEndpoint, request: Outgoing, body: bytes) -> Outgoing:
+    """Return a request whose Content-Type says as what its body was judged.
+
+    Raises LoginRefusedError if the provider might find other fields than those that were judged.
+    """
+    refuse_fields_in_query(endpoint, request.target.partition(b"?")[2])
+    if not body:
+        return request
+    said = [value for name, value in request.headers if folded(name) == _CONTENT_TYPE]
+    others = [field for field in request.headers if folded(field[0]) != _CONTENT_TYPE]
+    return request._replace(headers=[*others, (b"Content-Type", media_type(endpoint, body, said))])
 
 
 def _to_fetch(request: Outgoing, injection: Injection | None) -> OwnRequest:

@@ -165,6 +165,49 @@ def test_the_form_of_the_body_is_as_the_profile_says(make: Make, mode: str, body
         assert len(scene.auth.requests) == (status == 200)
 
 
+JSON, FORM, PARTS = "application/json", "application/x-www-form-urlencoded", "multipart/form-data; boundary=b"
+PART = '\r\n--b\r\nContent-Disposition: form-data; name="refresh_token"\r\n\r\nof-another\r\n--b--'
+AS_FORM = "grant_type=refresh_token&refresh_token={}"
+AS_JSON = '{{"grant_type":"refresh_token","refresh_token":"{}","x":"&refresh_token=of-another&"}}'
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "query", "status"),
+    [
+        (AS_JSON, JSON, "", 200),
+        (AS_JSON, "Application/JSON ; charset=utf-16", "", 200),
+        (AS_JSON, FORM, "", 403),
+        (AS_JSON, f"{JSON}\r\nContent_Type: {FORM}", "", 403),
+        (AS_FORM, FORM, "?trace=1", 200),
+        (AS_FORM, JSON, "", 403),
+        (AS_FORM + "&x=" + PART, FORM, "", 200),
+        (AS_FORM + "&x=" + PART, PARTS, "", 403),
+        (AS_FORM, FORM, "?refresh_token=of-another", 403),
+        (AS_FORM, FORM, "?x&refresh%5Ftoken=of-another", 403),
+        (AS_FORM, FORM, "?grant_type=authorization_code&code=of-another", 403),
+    ],
+)
+def test_a_login_is_renewed_by_no_token_that_only_the_provider_sees(
+    scene: Scene, body: str, kind: str, query: str, status: int
+) -> None:
+    """What the provider answers takes the place of the login, which may be an imported one."""
+    phantom = scene.phantoms()["refresh_token"]
+    scene.age()
+    before, events = scene.store.read(), len(scene.p.recording.network)
+    scene.provider.answer = json_answer({"access_token": "real-second"})
+    fields = f"Content-Type: {kind}\r\n"
+    answer = scene.log_in(body.format(phantom).encode(), fields, f"/oauth/token{query}")
+    assert answer.status == status
+    assert (scene.store.read() == before) == (status == 403)
+    if status == 200:
+        sent = scene.auth.requests[-1]
+        assert sent.values(b"content-type") == [(JSON if body == AS_JSON else FORM).encode()]
+    else:
+        assert len(scene.auth.requests) == 1  # the login
+        denials = [each for each in scene.p.recording.network[events:] if each["decision"] == "deny"]
+        assert [each["route_id"] for each in denials] == ["oauth.acme"]
+
+
 @pytest.mark.parametrize(
     "framing",
     [f"Content-Length: {1024 * 1024 + 1}\r\n", "Transfer-Encoding: chunked\r\n"],
