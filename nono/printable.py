@@ -46,6 +46,14 @@ def enumerated(names: Sequence[str], names_max: int, quote: Callable[[str], str]
     return ", ".join(map(quote, names[:names_max])) + (f" and {more:,} more" if more > 0 else "")
 
 
+def without_middle(line: str, columns: int) -> str:
+    """Leave out the middle of a longer line: a command can make a name that fills every screen before it."""
+    if len(line) <= columns:
+        return line
+    half = columns // 2
+    return f"{line[:half]}...({len(line) - 2 * half:,} more)...{line[-half:]}"
+
+
 def held_together(line: str) -> str:
     """Return a line with NUL for each blank within quotes, so that no quoted name is broken.
 

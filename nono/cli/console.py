@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable, Mapping
 
 from nono import paths
-from nono.printable import held_together, printable_line
+from nono.printable import held_together, printable_line, without_middle
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ _INDENT = "\n    "
 _WHOLE = ("$ ", "fix: ", "undo ", "nono ")
 _COMMAND = ": nono "
 _HANGING = 4
+_WARNING_MAX = 4000  # columns of a line; a setting of git may have a name of a megabyte
 _WSL2 = "\nkernel-enforced. "  # as the documentation has it, in a warning without names
 
 
@@ -67,8 +68,7 @@ class Console:
 
     def _warned(self, line: str) -> None:
         width = line_columns(sys.stderr, os.environ)
-        shown = "\n".join(folded(each, width) for each in line.split("\n"))
-        tell(shown)
+        tell("\n".join(_fitting(each, width) for each in line.split("\n")))
         self.log("WARN", line.strip())
 
 
@@ -102,6 +102,12 @@ def folded(line: str, width: int | None) -> str:
         pieces.append(line[:end].rstrip())
         line, start = indent + line[end:].lstrip(), len(indent)
     return "\n".join([*pieces, line]).replace("\0", " ")
+
+
+def _fitting(line: str, width: int | None) -> str:
+    if width is None or len(line) <= _WARNING_MAX:
+        return folded(line, width)
+    return without_middle(line, _WARNING_MAX)
 
 
 def _hanging(text: str) -> str:

@@ -13,7 +13,7 @@ from nono.named_tuple import NamedTuple
 from nono.policy.effective_policy import EffectivePolicy
 from nono.policy.files.unix_sockets import shown
 from nono.policy.path_expansion import Filesystem, PathContext
-from nono.printable import held_together, shell_word
+from nono.printable import held_together, shell_word, without_middle
 
 if TYPE_CHECKING:
     from nono.policy.why.extent import WorkdirOffer
@@ -23,6 +23,7 @@ TITLE = "  NONO DIAGNOSTIC"
 LISTED_MAX = 10
 COLUMNS, INDENT = 80, "      "
 WHAT_COLUMNS = 26  # width of a table's first column
+TEXT_MAX = 400  # columns of one text; a command can have a hundred refused whose names have 16,000
 UNSEEN = (
     "  The kernel refuses files without saying which. To have them listed, run the",
     "  same with `nono run --explain`; `nono learn -o NAME` writes a profile of all",
@@ -222,6 +223,9 @@ def _absentees(absent: Sequence[Absentee], offer: WorkdirOffer | None) -> Iterat
 def _fix(flag: str, grants: str | None, offer: WorkdirOffer | None) -> Iterator[str]:
     if offer is not None:
         flag, grants = offer.spelled(flag) or (flag, grants)
+    if len(flag) > TEXT_MAX:
+        yield f"{INDENT}an option would allow it, which is too long to show (--diagnostics-json has it)"
+        return
     yield f"      fix: {flag}"  # on one line, so that it can be copied
     if grants is not None:
         yield from _wrapped(grants)
@@ -232,8 +236,9 @@ def _row(first: str, second: str) -> Iterator[str]:
     from textwrap import wrap
 
     left = " " * (WHAT_COLUMNS + 6)
+    first = without_middle(first, TEXT_MAX)
     lines = wrap(
-        held_together(shown(second)), COLUMNS, initial_indent=left, subsequent_indent=left,
+        _bounded(second), COLUMNS, initial_indent=left, subsequent_indent=left,
         break_long_words=False, break_on_hyphens=False,
     ) or [left]  # fmt: skip
     lines = [each.replace("\0", " ") for each in lines]
@@ -246,6 +251,11 @@ def _row(first: str, second: str) -> Iterator[str]:
     yield from lines
 
 
+def _bounded(text: str) -> str:
+    """Return text to be wrapped, with NUL for the blanks of quoted names."""
+    return without_middle(held_together(shown(text)), TEXT_MAX)
+
+
 def why(denied: Denied) -> str:
     by = f" (asked: {denied.by})" if denied.by is not None else ""
     where = ", ".join(each for each in (denied.rule, denied.origin) if each)
@@ -256,7 +266,7 @@ def _wrapped(text: str) -> list[str]:
     from textwrap import wrap
 
     lines = wrap(
-        held_together(shown(text)), COLUMNS, initial_indent=INDENT, subsequent_indent=INDENT,
+        _bounded(text), COLUMNS, initial_indent=INDENT, subsequent_indent=INDENT,
         break_long_words=False, break_on_hyphens=False,
     )  # fmt: skip
     return [each.replace("\0", " ") for each in lines]

@@ -11,7 +11,7 @@ from itertools import zip_longest
 
 from nono.amounts import size
 from nono.cli.text.session_text import one_line
-from nono.printable import printable, shell_word
+from nono.printable import printable, shell_word, without_middle
 from nono.undo.model.changes import Change, ChangeType
 from nono.undo.model.entry import FILE, LINK, Entry
 from nono.undo.model.line_diff import LineMatcher, unified
@@ -118,12 +118,7 @@ def refused_lines(refused: Sequence[Refused]) -> Iterator[str]:
 
 
 def _path(full_path: str) -> str:
-    """Return a path on one line, with the middle of a very long one left out."""
-    line = one_line(full_path)
-    if len(line) <= PATH_MAX:
-        return line
-    half = PATH_MAX // 2
-    return f"{line[:half]}...({len(line) - 2 * half:,} more)...{line[-half:]}"
+    return without_middle(one_line(full_path), PATH_MAX)
 
 
 def described(entry: Entry | None) -> list[str]:

@@ -11,6 +11,7 @@ from io import StringIO
 
 import pytest
 
+from nono.cli import console as console_module
 from nono.cli.console import Console, agrees, can_ask, folded
 from nono.cli.text.summary import RULE
 from nono.typed import line as typed_line
@@ -122,6 +123,19 @@ def test_what_is_not_printed_at_a_terminal_is_whole(kind: str, capsys: pytest.Ca
     console = Console(silent=False, verbosity=0)
     getattr(console, kind)([LONG] if kind == "lines" else LONG)
     assert LONG in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("width", ["80", None])
+def test_no_warning_of_any_length_fills_a_terminal(
+    width: str | None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Such as one with the names of settings of git, which may have a megabyte each."""
+    monkeypatch.setattr(console_module, "line_columns", lambda *_: width and int(width))
+    Console(silent=False, verbosity=0).warn(f"this run set {'x' * 100_000} in .git/config")
+    said = capsys.readouterr().err
+    assert "this run set x" in said
+    assert "in .git/config" in said
+    assert (len(said) < 5000) == (width is not None)
 
 
 @pytest.mark.parametrize("kind", ["warn", "note", "insist", "lines"])

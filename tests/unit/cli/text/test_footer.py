@@ -203,6 +203,23 @@ def test_no_name_passes_for_an_option_of_nono(length: int) -> None:
     assert not [line for line in lines if line.lstrip().startswith(("fix:", "--allow"))]
 
 
+@pytest.mark.parametrize("length", [300, 100_000])
+def test_no_denial_of_any_length_fills_the_terminal(length: int) -> None:
+    path, flag = f"/work/{'a' * length}/leaf", f"--read /work/{'a' * length}/leaf"
+    at_path = Denied(Kind.PATH, path, f"not granted: {path}", access="Read")
+    at_host = Denied(Kind.NETWORK, "host.test", "no", port=80, method="GET", path=path)
+    at_socket = Denied(Kind.SOCKET, path, "not granted", hint=f"to connect: {path}")
+    found = [
+        Finding(at_path, flag, f"grants {path}"),
+        Finding(at_host, None, note=path),
+        Finding(at_socket, None),
+    ]
+    said = "\n".join(footer(1, found, is_complete=True))
+    assert len(said) < 5000
+    assert said.count("leaf") >= 6
+    assert ("fix: " in said) == (length == 300)
+
+
 def test_no_host_is_asked_about_where_none_was_denied() -> None:
     assert "nono why --host" not in _said(_socket(2))
     assert "nono why --host" in _said(_socket(2), Denied(Kind.NETWORK, "a.example", "not allowed", port=443))
