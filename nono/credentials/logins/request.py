@@ -51,6 +51,8 @@ def redeemed_body(endpoint: TokenEndpoint, body: bytes, token_of: TokenOf) -> by
         # Imported here, as below: each command waits for this module, and few log in.
         import json
 
+        for path in _judged(endpoint):
+            _refuse_other_spellings(document, path)
         for path in endpoint.request_nonce_fields:
             _redeem_at(document, path, redeem)
         sent = json.dumps(document, separators=(",", ":"))
@@ -82,9 +84,9 @@ def media_type(endpoint: TokenEndpoint, body: bytes, said: Sequence[bytes]) -> b
 
 def refuse_fields_in_query(endpoint: TokenEndpoint, query: bytes) -> None:
     """Raise LoginRefusedError if a query has a field that is judged in the body."""
-    judged = {".".join(path) for path in endpoint.request_nonce_fields} | {"grant_type"}
-    for pair in query.decode("latin-1").split("&"):
-        if (name := _plain(pair.partition("=")[0])) in judged:
+    judged = {_loose(".".join(path)) for path in _judged(endpoint)}
+    for pair in query.decode("latin-1").replace(";", "&").split("&"):
+        if _loose(name := _plain(pair.partition("=")[0])) in judged:
             raise LoginRefusedError(f"a request to the token endpoint has the field {name!r} in its query")
 
 
@@ -144,6 +146,37 @@ def unique_names(pairs: list[tuple[str, object]]) -> dict[str, object]:
     return made
 
 
+def _judged(endpoint: TokenEndpoint) -> list[tuple[str, ...]]:
+    """Return the fields by which a request is judged."""
+    return [*endpoint.request_nonce_fields, ("grant_type",)]
+
+
+def _refuse_other_spellings(document: dict[str, object], path: tuple[str, ...]) -> None:
+    """Raise LoginRefusedError for a name that some servers take for one in `path`.
+
+    Go's encoding/json and ASP.NET ignore its case, and of two the last one counts.
+    """
+    place: object = document
+    for step in path:
+        if not isinstance(place, dict):
+            return
+        for name in place:
+            if name != step and _loose(name) == _loose(step):
+                raise _misspelled(name, step)
+        place = place.get(step)
+
+
+def _misspelled(name: str, meant: str) -> LoginRefusedError:
+    return LoginRefusedError(
+        f"a request to the token endpoint has the field {name!r}, which may be taken for {meant!r}"
+    )
+
+
+def _loose(name: str) -> str:
+    """Return a name as the most lenient server compares it."""
+    return "".join(c for c in name.casefold() if c.isalnum())
+
+
 def _redeem_at(document: dict[str, object], path: tuple[str, ...], redeem: Callable[[str], str]) -> None:
     *outer, name = path
     place: object = document
@@ -162,10 +195,16 @@ def _form(text: str, fields: set[str], redeem: Callable[[str], str]) -> str:
         raise LoginRefusedError(f"a request to the token endpoint has more than {_MAX_PAIRS} fields")
     pairs = []
     judged = fields | {"grant_type"}
+    taken_for = {_loose(name): name for name in judged}
     seen = set[str]()
     for pair in text.split("&"):
         name, _, value = pair.partition("=")
         plain = _plain(name)
+        for place, part in enumerate(pair.split(";")):  # where some servers begin a field, too
+            spelled = _plain(part.partition("=")[0])
+            meant = taken_for.get(_loose(spelled))
+            if meant is not None and (place > 0 or spelled != meant):
+                raise _misspelled(spelled, meant)
         if plain in judged and plain in seen:
             # RFC 6749 section 3.2. Which of the two the provider takes is unknown.
             raise LoginRefusedError(f"a request to the token endpoint has the field {plain!r} twice")

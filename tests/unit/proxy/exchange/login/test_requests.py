@@ -182,6 +182,14 @@ AS_JSON = '{{"grant_type":"refresh_token","refresh_token":"{}","x":"&refresh_tok
         (AS_FORM, JSON, "", 403),
         (AS_FORM + "&x=" + PART, FORM, "", 200),
         (AS_FORM + "&x=" + PART, PARTS, "", 403),
+        (AS_FORM + "&x=1;x=2&ref=3&token_type_hint=4", FORM, "", 200),
+        (AS_FORM + "&x=1;refresh_token=of-another", FORM, "", 403),
+        (AS_FORM + "&Refresh_Token=of-another", FORM, "", 403),
+        (AS_FORM + "&refresh_token%5B%5D=of-another", FORM, "", 403),
+        (AS_JSON.replace('"x"', '"Refresh_Token"'), JSON, "", 403),
+        (AS_JSON.replace('"x"', '"refre\u017fh_token"'), JSON, "", 403),
+        (AS_JSON.replace('"x":', '"actor":{{"a":1}},"x":'), JSON, "", 200),
+        (AS_JSON.replace('"x":', '"actor":{{"Token":1}},"x":'), JSON, "", 403),
         (AS_FORM, FORM, "?refresh_token=of-another", 403),
         (AS_FORM, FORM, "?x&refresh%5Ftoken=of-another", 403),
         (AS_FORM, FORM, "?grant_type=authorization_code&code=of-another", 403),
@@ -201,7 +209,7 @@ def test_a_login_is_renewed_by_no_token_that_only_the_provider_sees(
     assert (scene.store.read() == before) == (status == 403)
     if status == 200:
         sent = scene.auth.requests[-1]
-        assert sent.values(b"content-type") == [(JSON if body == AS_JSON else FORM).encode()]
+        assert sent.values(b"content-type") == [(JSON if body.startswith("{") else FORM).encode()]
     else:
         assert len(scene.auth.requests) == 1  # the login
         denials = [each for each in scene.p.recording.network[events:] if each["decision"] == "deny"]
