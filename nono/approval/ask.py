@@ -21,6 +21,7 @@ from nono.approval.tty import (
     controlling_terminal,
     foreground,
     line_mode,
+    own_turn,
     read_single_keys,
     recover_sequence,
 )
@@ -29,6 +30,7 @@ from nono.sessions.detach_key import DetachKeys
 from nono.typed.waiting import unblocked, wait_for
 
 LINE_BYTES_MAX = 1024
+_TURN_WITHIN_S = 60.0  # while another run asks here
 # Undoes an alternate screen or a hidden cursor that an ended program left; recover_sequence() does the rest.
 # Not 1049, which also restores the last saved cursor position, so that output would overwrite the screen.
 _LEAVE_SCREEN = b"\x1b[?1047l\x1b[?25h"
@@ -176,7 +178,7 @@ class TerminalPrompt:
 
 @contextmanager
 def open_terminal(*, is_pristine: bool = False) -> Iterator[TerminalPrompt | None]:
-    """Take the terminal for questions; None if there is none, or somebody else is in its foreground.
+    """Take the terminal for questions; None if there is none, or somebody else is in its foreground or asks.
 
     is_pristine: no command has used it yet. Then it is readable as it is, and ^C interrupts nono instead of
         ending a line.
@@ -193,17 +195,29 @@ def open_terminal(*, is_pristine: bool = False) -> Iterator[TerminalPrompt | Non
             heeded = {signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT}
             if is_pristine:
                 heeded.add(signal.SIGINT)  # otherwise ^C is no signal
-            with unblocked(heeded), line_mode(terminal, has_signals=is_pristine):
-                prompt = TerminalPrompt(terminal)
-                if is_pristine:
-                    yield prompt
+            with unblocked(heeded), own_turn() as turn:
+                if not turn.wait(_TURN_WITHIN_S):
+                    yield None
                     return
-                prompt.recover()
-                try:
+                with (
+                    line_mode(terminal, has_signals=is_pristine),
+                    _readable(terminal, is_pristine=is_pristine) as prompt,
+                ):
                     yield prompt
-                finally:
-                    with suppress(OSError):
-                        os.write(terminal, PLAIN)
+
+
+@contextmanager
+def _readable(terminal: int, *, is_pristine: bool) -> Iterator[TerminalPrompt]:
+    prompt = TerminalPrompt(terminal)
+    if is_pristine:
+        yield prompt
+        return
+    prompt.recover()
+    try:
+        yield prompt
+    finally:
+        with suppress(OSError):
+            os.write(terminal, PLAIN)
 
 
 def is_interactive() -> bool:

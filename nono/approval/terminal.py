@@ -14,10 +14,12 @@ from nono.approval.ask import Dialog, Wait, conclusion, last_line
 from nono.approval.request import Answer, FileOpen, Question
 from nono.approval.tty import (
     SHOWN_S,
+    TURN_PAUSE_S,
     controlling_terminal,
     foreground,
     line_mode,
     needs_you,
+    own_turn,
     recover_sequence,
 )
 from nono.policy.services.approval import TERMINAL
@@ -54,10 +56,13 @@ class Terminal:
             return _nobody(NO_TERMINAL)
         async with self._turn:
             try:
-                with controlling_terminal() as terminal:
+                with controlling_terminal() as terminal, own_turn() as turn:
                     if terminal is None:
                         return _nobody(NO_TERMINAL)
-                    return await self._ask_on(terminal, shown, question)
+                    while True:  # no other process says when it is done
+                        if turn.take():
+                            return await self._ask_on(terminal, shown, question)
+                        await anyio.sleep(TURN_PAUSE_S)
             except (OSError, termios.error) as error:
                 return Answer("error", f"the terminal could not be used: {error.args[-1]}", NAME)
 

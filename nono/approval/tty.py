@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import termios
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
@@ -112,6 +114,56 @@ def foreground(terminal: int) -> Iterator[bool]:
         with suppress(OSError):  # the group is empty
             os.tcsetpgrp(terminal, front)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+TURN_PAUSE_S = 0.02  # between two looks at whose turn it is
+
+
+class Turn:
+    """The turn to ask at a terminal; see own_turn()."""
+
+    def __init__(self, file: int | None) -> None:
+        self._file = file
+
+    def take(self) -> bool:
+        """Return True if no other question is open at the terminal, from now on until the block ends."""
+        if self._file is not None:
+            try:
+                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+        return True
+
+    def wait(self, patience_s: float) -> bool:
+        """Wait for the turn. Returns False if it did not come."""
+        deadline = time.monotonic() + patience_s
+        while not self.take():
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(TURN_PAUSE_S)
+        return True
+
+
+@contextmanager
+def own_turn() -> Iterator[Turn]:
+    """Yield the turn at the terminal of the standard streams, which all runs there share, as in a pipeline.
+
+    Of two questions at once the kernel would give a typed yes to either. A terminal that cannot be opened
+    anew, as after su(1), has no turns.
+    """
+    file = None
+    for stream in (2, 0, 1):
+        with suppress(OSError):
+            if os.isatty(stream):
+                # Not /dev/tty, which all terminals share, nor the stream, whose lock the command has, too.
+                file = os.open(os.ttyname(stream), _OPEN)
+                break
+    try:
+        yield Turn(file)
+    finally:
+        if file is not None:
+            fcntl.flock(file, fcntl.LOCK_UN)  # a process that was forked meanwhile may hold the file
+            os.close(file)
 
 
 def _is_below_us(group: int) -> bool:

@@ -19,15 +19,25 @@ import fcntl, os, struct, sys, termios, types
 import anyio
 from nono.approval import ask, request, terminal, tty
 from nono.cli import resolution
+from nono.cli.commands.terminal import questions
 from nono.policy.capability import Access
 
 CALLER, SHOWN_S = sys.argv[1], float(sys.argv[2])
-ask.SHOWN_S = terminal.SHOWN_S = SHOWN_S
+ask.SHOWN_S = terminal.SHOWN_S = questions.SHOWN_S = SHOWN_S
 
 def tcflush(descriptor, queue):
     termios.tcflush(descriptor, queue)
     os.write(descriptor, b"<listening>")
 
+take, others = tty.Turn.take, [False]
+
+def take_later(turn):
+    others[0] = not others[0]  # another run asks first
+    if others[0]:
+        os.write(0, b"<waiting>")
+    return not others[0] and take(turn)
+
+tty.Turn.take = take_later
 ask.termios = types.SimpleNamespace(tcflush=tcflush, TCIFLUSH=termios.TCIFLUSH, error=termios.error)
 
 def save_prompt():
@@ -39,7 +49,12 @@ def approval():
     question = request.Question("id", opened, "", "terminal")
     return anyio.run(terminal.Terminal(terminal.nothing_to_hold).ask, question, 60.0).is_granted
 
+def viewer():
+    document = {"kind": "approve", "lines": ["a line"], "short": "it"}
+    return questions.Questions((), lambda: None, lambda: None).answer(document, None) == "yes"
+
 ways = {
+    "viewer": viewer,
     "workdir": lambda: resolution.share_workdir("/work", Access.READ),
     "learn": lambda: ask.confirm(["a line"], "Write? [y/N] "),
     "save": save_prompt,
@@ -58,7 +73,7 @@ while True:
     left = struct.unpack("i", fcntl.ioctl(0, termios.FIONREAD, b"0000"))[0]
     print(f"<{outcome}, {left} bytes left>", flush=True)
 """
-CALLERS = ("workdir", "learn", "save", "approval")
+CALLERS = ("workdir", "learn", "save", "approval", "viewer")
 QUICK_S, SLOW_S = 0.02, 1.5  # until a key counts
 
 
@@ -112,6 +127,14 @@ def test_a_whole_line_that_says_yes_is_a_yes(person: Terminal, keys: bytes) -> N
 )
 def test_anything_else_is_a_no_that_leaves_nothing_unread(person: Terminal, keys: bytes) -> None:
     assert answered(person, keys) == b"refused, 0"
+
+
+def test_a_question_is_shown_after_those_of_other_runs_at_the_terminal(person: Terminal) -> None:
+    person.wait_for(b"<listening>")
+    before = person.shown.rpartition(b"<ready>")[2].partition(b"<waiting>")
+    assert b"?" not in before[0]
+    assert b"?" in before[2]
+    assert answered(person, b"y\n") == b"granted, 0"
 
 
 def test_an_interrupted_yes_is_none(person: Terminal) -> None:

@@ -12,7 +12,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from nono.approval.tty import line_mode, recover_sequence
+from nono.approval import tty
+from nono.approval.tty import line_mode, own_turn, recover_sequence
 
 IFLAG, LFLAG, CHARACTERS = 0, 3, 6
 DELETE_IMAGES = b"\x1b_Ga=d"  # kitty's graphics protocol
@@ -188,3 +189,41 @@ def test_the_foreground_is_taken_only_from_what_descends_from_nono(
     argv = [*stage, sys.executable, "-c", WITH_A_JOB, who]
     asked = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=False)
     assert asked.stdout == f"{told}\n", asked.stderr
+
+
+def test_two_runs_at_a_terminal_do_not_ask_at_once(
+    keyboard: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two questions at once the kernel would give a typed yes to either."""
+    master, slave = keyboard
+    other_master, other = pty.openpty()
+    names = [os.ttyname(end) for end in (slave, slave, other, slave)]
+    monkeypatch.setattr(os, "isatty", lambda _: True)
+    monkeypatch.setattr(os, "ttyname", lambda _: names.pop(0))
+    with own_turn() as first:
+        assert first.take()
+        with own_turn() as second, own_turn() as elsewhere:
+            assert not second.take()
+            assert not second.wait(tty.TURN_PAUSE_S)
+            assert elsewhere.take()
+        assert first.take()
+        child = os.fork()  # such as a launcher, which holds what is open
+        if child == 0:
+            os.read(master, 1)
+            os._exit(0)
+    try:
+        with own_turn() as third:
+            assert third.wait(1)
+    finally:
+        os.write(slave, b"x")
+        os.waitpid(child, 0)
+        os.close(other)
+        os.close(other_master)
+
+
+def test_a_terminal_that_cannot_be_opened_anew_has_no_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "isatty", lambda _: True)
+    monkeypatch.setattr(os, "ttyname", lambda _: "/nonexistent")
+    with own_turn() as first, own_turn() as second:
+        assert first.take()
+        assert second.take()

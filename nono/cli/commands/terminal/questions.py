@@ -14,10 +14,13 @@ from nono.approval.ask import Dialog, Prompt, Wait, conclusion, last_line, open_
 from nono.approval.tty import (
     NO_KEY,
     SHOWN_S,
+    TURN_PAUSE_S,
+    Turn,
     controlling_terminal,
     foreground,
     line_mode,
     needs_you,
+    own_turn,
     recover_sequence,
 )
 from nono.approval.viewer_terminal import ANSWERS
@@ -76,9 +79,11 @@ class Questions:
 
         Returns None if the person has left: then nobody was asked.
         """
-        with controlling_terminal() as terminal:
+        with controlling_terminal() as terminal, own_turn() as turn:
             if terminal is None:
                 return "gone"
+            if not self._has_turn(turn):
+                return "withdrawn"
             with foreground(terminal) as is_ours:
                 if not is_ours:
                     return "background"
@@ -119,6 +124,14 @@ class Questions:
                     break
             with suppress(KeyError):
                 poll.unregister(terminal)
+        return True
+
+    def _has_turn(self, turn: Turn) -> bool:
+        """Wait while another run asks here. Returns False if the question is withdrawn meanwhile."""
+        while not turn.take():
+            if self._is_withdrawn():
+                return False
+            time.sleep(TURN_PAUSE_S)
         return True
 
     def _is_withdrawn(self) -> bool:
