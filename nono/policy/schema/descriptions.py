@@ -250,7 +250,7 @@ _BY_OBJECT: Mapping[str, Mapping[str, str]] = {
         "host": "An https origin.",
         "path": "The endpoint's path.",
         "response_fields": "Fields of the response that hold tokens.",
-        "request_body": "How the request is written.",
+        "request_body": "How the request is written, which its Content-Type must say too.",
         "request_nonce_fields": "Fields of the request that hold placeholders.",
         "searched_below": "The path below which the host gives tokens; other answers pass unsearched.",
     },
