@@ -9,7 +9,7 @@ from nono.policy.capability import Access
 from nono.policy.files.grants import directory_flag
 from nono.policy.path_expansion import Filesystem, canonical_as_far
 from nono.policy.resolve import Resolved
-from nono.policy.why.socket_services import starter_at_port, starter_of_programs
+from nono.policy.why.socket_services import controllable_at_port, starter_at_port, starter_of_programs
 from nono.printable import shell_word
 
 _OF_FLAG = {
@@ -23,6 +23,7 @@ _OF_FLAG = {
     "--allow-domain": "grants any request to {}",
     "--mcp-server": "grants asking the program of profile {}, which has a sandbox of its own",
 }
+_CONTROLLED = "would let whoever connects run code outside the sandbox"
 
 
 def extent(flag: str) -> str | None:
@@ -42,7 +43,9 @@ def extent(flag: str) -> str | None:
             return f"grants starting programs outside the sandbox: {starter}"
         if name in _OF_FLAG:
             # As the option has it: shlex does not read `$'...'`.
-            return _OF_FLAG[name].format(flag.partition(" ")[2] if len(pairs) == 1 else shell_word(value))
+            said = _OF_FLAG[name].format(flag.partition(" ")[2] if len(pairs) == 1 else shell_word(value))
+            server = controllable_at_port(value) if name == "--open-port" else None
+            return said if server is None else f"{said}; {server} there {_CONTROLLED}"
     return None
 
 

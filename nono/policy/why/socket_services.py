@@ -26,8 +26,28 @@ _SERVICES = (
 )
 
 _AT_PORTS = {
+    "2375": _ENGINE,
+    "3632": "distcc, whose server runs what it is told",
     "4226": "sccache, whose server runs what it is told; "
     "`--env SCCACHE_SERVER_PORT=4227` has the run start its own",
+    "5005": "a debugged Java program, which runs the code of whoever connects",
+    "9229": "a debugged Node program, which runs the code of whoever connects",
+}
+
+# Ports that people open on purpose, or where other servers listen as often.
+_USED_AT_PORTS = {
+    "2345": "Delve",
+    "4444": "a WebDriver",
+    "5678": "debugpy",
+    "6379": "Redis",
+    "8001": "`kubectl proxy`",
+    "8265": "Ray",
+    "8786": "Dask",
+    "8888": "Jupyter without a token",
+    "9000": "PHP-FPM",
+    "9222": "a debugged browser",
+    "9515": "ChromeDriver",
+    "10001": "Ray",
 }
 
 
@@ -45,3 +65,8 @@ def starter_at_port(port: str) -> str | None:
     Tells by the usual ports alone, so None promises nothing.
     """
     return _AT_PORTS.get(port)
+
+
+def controllable_at_port(port: str) -> str | None:
+    """Return what may be at `port` of this machine and acts for whoever connects; None: nothing known."""
+    return _USED_AT_PORTS.get(port)

@@ -22,6 +22,17 @@ from nono.policy.why.extent import extent
             "grants starting programs outside the sandbox: sccache, whose server runs what it is told; "
             "`--env SCCACHE_SERVER_PORT=4227` has the run start its own",
         ),
+        (
+            "--open-port 9229",
+            "grants starting programs outside the sandbox: a debugged Node program, which runs the code of "
+            "whoever connects",
+        ),
+        (
+            "--open-port 6379",
+            "grants connecting to port 6379 of this machine, and listening there; Redis there would let "
+            "whoever connects run code outside the sandbox",
+        ),
+        ("--listen-port 6379", "grants listening on port 6379, for other machines too"),
         ("--allow-domain x.example", "grants any request to x.example"),
         ("--allow-domain https://x.example/a", None),
         ("--allow-unix-socket /run/x.sock", None),
