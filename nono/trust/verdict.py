@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 
 from nono.named_tuple import NamedTuple
 from nono.str_enum import StrEnum
@@ -11,6 +12,8 @@ from nono.trust.bundle import Bundle
 from nono.trust.claims import Claims, is_blocked, is_publisher
 from nono.trust.dsse import PublicKey
 from nono.trust.policy import Enforcement, Keyless, TrustPolicy
+
+BUNDLES_KEPT = 16  # parsed bundles, of 1 MiB each: those of the directories above a file
 
 
 class Status(StrEnum):
@@ -65,6 +68,14 @@ class Evidence(NamedTuple):
     path: str  # relative to the root, or absolute if it is elsewhere
     sha256: str
     bundles: tuple[Signed, ...] = ()  # the file's own first, then those of parent directories, nearest first
+
+
+class _Opened(NamedTuple):
+    """What a bundle says, and which of the trusted keys signed it."""
+
+    statement: statement.Statement
+    key: TrustedKey | None
+    digests: Mapping[str, str]  # SHA-256 by name
 
 
 class Verdict(NamedTuple):
@@ -144,11 +155,10 @@ def _judge_bundle(evidence: Evidence, signed: Signed, trust: Trust) -> Verdict:
     if isinstance(signed.bundle, str):
         return verdict(Status.INVALID, f"its signature cannot be read: {signed.bundle}")
     kind = predicates.MULTI_FILE if signed.is_manifest else predicates.INSTRUCTION_FILE
-    try:
-        said, key = signer_of(signed.bundle, kind, trust.keys)
-    except ValueError as error:
-        return verdict(Status.INVALID, str(error))
-    mentioned = {each.name: each.sha256 for each in said.subjects}
+    opened = _opened(signed.bundle, kind, trust.keys)
+    if isinstance(opened, str):
+        return verdict(Status.INVALID, opened)
+    said, key, mentioned = opened
     if signed.name not in mentioned:
         if signed.is_manifest:
             return verdict(Status.UNSIGNED)
@@ -168,6 +178,16 @@ def _judge_bundle(evidence: Evidence, signed: Signed, trust: Trust) -> Verdict:
     if mentioned[signed.name] != digest:
         return verdict(Status.CHANGED, f"it has changed since {signer} signed it", signer)
     return verdict(Status.VERIFIED, signer=signer)
+
+
+# As evidence.py parses it once, it is verified once, not again for each file that it lists.
+@lru_cache(BUNDLES_KEPT)
+def _opened(bundle: Bundle, predicate_type: str, keys: tuple[TrustedKey, ...]) -> _Opened | str:
+    try:
+        said, key = signer_of(bundle, predicate_type, keys)
+    except ValueError as error:
+        return str(error)
+    return _Opened(said, key, {each.name: each.sha256 for each in said.subjects})
 
 
 def _publisher(claims: Claims | None, policy: TrustPolicy) -> str | None:

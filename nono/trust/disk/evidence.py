@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from posixpath import basename, dirname, join
 
 from nono.digests import sha256
@@ -12,7 +13,7 @@ from nono.named_tuple import NamedTuple
 from nono.trust import bundle
 from nono.trust.bundle import BUNDLE_BYTES_MAX, Bundle
 from nono.trust.claims import Claims
-from nono.trust.verdict import Evidence, Signed
+from nono.trust.verdict import BUNDLES_KEPT, Evidence, Signed
 
 FILE_BYTES_MAX = 16 * 1024 * 1024
 SIDECAR = ".bundle"
@@ -63,10 +64,15 @@ def evidence_of(
 def _with_claims(signed: Signed, verify: Verify | None) -> Signed:
     if verify is None or isinstance(signed.bundle, str) or signed.bundle.hint is not None:
         return signed
+    return signed._replace(claims=_claims(signed.bundle, verify))
+
+
+@lru_cache(BUNDLES_KEPT)
+def _claims(found: Bundle, verify: Verify) -> Claims | str:
     try:
-        return signed._replace(claims=verify(signed.bundle))
+        return verify(found)
     except ValueError as error:
-        return signed._replace(claims=str(error))
+        return str(error)
 
 
 def _bundles(root: str, path: str, reader: Reader) -> Iterator[Signed]:
@@ -87,10 +93,17 @@ def _bundles(root: str, path: str, reader: Reader) -> Iterator[Signed]:
 def read_bundle(path: str, reader: Reader = read_regular_file) -> Bundle | str | None:
     """Read a bundle. Returns None if there is none, or the reason why it cannot be read."""
     try:
-        return bundle.parse(reader(path, BUNDLE_BYTES_MAX))
+        return _parsed(reader(path, BUNDLE_BYTES_MAX))
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
         return reason_of(error)
+
+
+# A bundle for all files below a directory is read for each of them. Known by its content, it is parsed once.
+@lru_cache(BUNDLES_KEPT)
+def _parsed(text: bytes) -> Bundle | str:
+    try:
+        return bundle.parse(text)
     except ValueError as error:
         return str(error)
