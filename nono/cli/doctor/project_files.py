@@ -14,6 +14,7 @@ from nono.cli.doctor.hosts_named import FILES
 from nono.cli.doctor.project import Project
 from nono.disk.regular_file import read_regular_file
 from nono.errors import NonoError
+from nono.launch.around.slow_lookups import ToldIfSlow
 from nono.policy.builtin import shipped
 from nono.policy.git.repository import Repository, repository_of
 from nono.policy.host_filesystem import HostFilesystem
@@ -29,6 +30,13 @@ _EXAMPLES = (".example", ".sample", ".template", ".dist", ".defaults")  # files 
 
 def read_project(directory: str, environ: Mapping[str, str]) -> Project:
     """Read the project in a canonical directory. Raises NonoError if it cannot be listed."""
+    looking_at = [directory]
+    with ToldIfSlow(lambda: looking_at[0]):
+        return _read(directory, environ, looking_at)
+
+
+def _read(directory: str, environ: Mapping[str, str], looking_at: list[str]) -> Project:
+    """Read the project. looking_at: Takes the directory that is looked at now."""
     try:
         names = frozenset(os.listdir(directory))
     except OSError as error:
@@ -51,20 +59,23 @@ def read_project(directory: str, environ: Mapping[str, str]) -> Project:
             if shutil.which(program, path=environ.get("PATH")) is not None
         ),
         shipped.readers_of_variables(),
-        dict(_below(directory, names)),
+        dict(_below(directory, names, looking_at)),
     )
 
 
-def _below(directory: str, names: frozenset[str]) -> Iterator[tuple[str, frozenset[str]]]:
+def _below(
+    directory: str, names: frozenset[str], looking_at: list[str]
+) -> Iterator[tuple[str, frozenset[str]]]:
     """Yield the directories in a project and the names in them; no hidden ones, and no links."""
     shown = (name for name in sorted(names) if not name.startswith(".") and name.isprintable())
-    directories = (name for name in shown if _is_directory(join(directory, name)))
+    directories = (name for name in shown if _is_directory(join(directory, name), looking_at))
     for name in islice(directories, _MAX_DIRECTORIES):
         with suppress(OSError):  # it is closed to us
             yield name, frozenset(os.listdir(join(directory, name)))
 
 
-def _is_directory(path: str) -> bool:
+def _is_directory(path: str, looking_at: list[str]) -> bool:
+    looking_at[:] = [path]
     return os.path.isdir(path) and not os.path.islink(path)
 
 

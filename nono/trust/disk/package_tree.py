@@ -41,7 +41,9 @@ def read(tree: str) -> Package:
 
 def _lines(start: str) -> Iterator[str]:
     files = size = 0
-    for above, directories, names in os.walk(start, onerror=_raise):
+    for number, (above, directories, names) in enumerate(os.walk(start, onerror=_raise)):
+        if number > FILES_MAX:
+            raise ValueError(f"more than {FILES_MAX} directories")
         directories[:] = [each for each in directories if each not in _SKIPPED]
         links = [each for each in directories if os.path.islink(join(above, each))]
         for name in (*names, *links):

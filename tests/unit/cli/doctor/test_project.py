@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from nono.cli.doctor.finding import Finding, Mark
 from nono.cli.doctor.hosts_named import FILES, MAX_HOSTS, hosts_named
 from nono.cli.doctor.project import Project, command_of, project_findings
 from nono.cli.doctor.project_files import read_project
+from nono.launch.around import slow_lookups
 
 NODE = Project(frozenset({"package.json"}), installed=frozenset({"npm"}))
 OUTSIDE = "npm.company.example"
@@ -27,6 +29,26 @@ def about(check: str, project: Project, *reached: str) -> list[Finding]:
 def test_a_file_is_told_with_the_profile_that_has_its_toolchain() -> None:
     (found,) = about("profile", NODE)
     assert found == ("profile", Mark.OK, "node-dev has the toolchain that package.json asks for", None)
+
+
+def test_a_directory_that_does_not_answer_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A project with a mount of FUSE whose server had stopped was waited for without a word."""
+    (tmp_path / "mnt").mkdir()
+    said, listed = "", os.listdir
+
+    def waits(path: str) -> list[str]:
+        nonlocal said
+        ends = time.monotonic() + (10 if path.endswith("/mnt") else 0)
+        while not said and time.monotonic() < ends:
+            said = capfd.readouterr().err
+        return listed(path)
+
+    monkeypatch.setattr(slow_lookups, "PATIENCE_S", 0.2)
+    monkeypatch.setattr(os, "listdir", waits)
+    read_project(str(tmp_path), {})
+    assert said == f"nono: still looking at {tmp_path}/mnt: its file system does not answer\n"
 
 
 def test_a_monorepo_is_judged_by_the_directories_in_it(tmp_path: Path) -> None:

@@ -107,3 +107,15 @@ def test_a_package_is_read_up_to_its_bounds_and_no_further(
     monkeypatch.setattr(package_tree, bound, most - 1)
     with pytest.raises(ValueError, match="more than"):
         package_tree.read(tree)
+
+
+def test_directories_without_files_are_bounded_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command can make any number of them in the cache of npx, for which the next start would wait."""
+    tree = npx(tmp_path)
+    monkeypatch.setattr(package_tree, "FILES_MAX", 3)
+    for name in "ab":
+        (tmp_path / "_npx/0123/node_modules" / name).mkdir()
+    assert package_tree.read(tree).name == "npx:mcp-x@latest"
+    (tmp_path / "_npx/0123/node_modules/a/c").mkdir()
+    with pytest.raises(ValueError, match="more than 3 directories"):
+        package_tree.read(tree)
