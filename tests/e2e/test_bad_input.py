@@ -278,6 +278,12 @@ UNFIT = {
         1,
         "so it could change what undo restores.",
     ),
+    "signing key": (["--audit-sign-key", "/nope"], 1, "'/nope' is a path"),
+    "granted signing key": (
+        ["--audit-sign-key", "file:///usr/share/signing-key"],
+        1,
+        "--audit-sign-key: the key lies in a granted directory",
+    ),
 }
 
 

@@ -238,7 +238,7 @@ def _run(call: Call, apart: Apart | None = None, startup_s: int = 0) -> int:
         options = options_of_run(call, config, prepared.resolved)
         wishes = wishes_of(call, config, prepared.resolved, instructions, orders)
         if given.flag("dry_run"):
-            return conclude_dry(call, prepared, config)
+            return conclude_dry(call, prepared, config, wishes)
         outcome = launch.execute(prepared, options._replace(front=front, refusals=refusals, wishes=wishes))
     try:
         report_on(call, prepared, outcome, front, refusals, began)

@@ -13,6 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from nono.cli.args.parse import Given
     from nono.cli.commands.run.call import Call
+    from nono.launch.beside import Wishes
     from nono.launch.lifecycle import Outcome
     from nono.launch.prepare import Prepared
     from nono.launch.terminal.front import Front
@@ -102,12 +103,14 @@ def _certificates_of_clients(environ: Mapping[str, str]) -> tuple[str, str] | No
     return certificates_of_clients(environ, system_places().files)
 
 
-def conclude_dry(call: Call, prepared: Prepared, config: UserConfig) -> int:
+def conclude_dry(call: Call, prepared: Prepared, config: UserConfig, wishes: Wishes) -> int:
     """End a dry run. Returns its exit code."""
     # Imported here: only dry runs need it.
     from nono.cli.dry_run import conclude
     from nono.cli.preferences import redaction
+    from nono.launch.beside import Beside
 
+    Beside(wishes, prepared, call.environ)  # refuses a key that the command could read
     exit_code = conclude(prepared, call.console, call.environ, redaction(config))
     call.console.log("INFO", f"ended with exit code {exit_code}")
     return exit_code
