@@ -102,14 +102,14 @@ class Inspection:
         return fields if tripwire is None else masked(fields, tripwire, self._leaked)
 
     def interim(self, head: ResponseHead) -> ResponseHead:
-        """Return the head of a 1xx response without the secret. Raises MessageError as `begin` does."""
+        """Return the head of a 1xx response without the secret. Raises WithheldError as `begin` does."""
         tripwire = self._watcher
         return head if tripwire is None else clean_head(head, tripwire, self._leaked)
 
     def begin(self, head: ResponseHead) -> tuple[ResponseHead, BodyFilter | None]:
         """Return the head to relay and the filter for its body (None: pass it unchanged).
 
-        Raises MessageError if the body cannot be searched.
+        Raises WithheldError if the body cannot be searched.
         """
         taps: list[Tap] = []
         if self._tally is not None:

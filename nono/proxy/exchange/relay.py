@@ -89,7 +89,7 @@ class Relay:
     def start(self, head: ResponseHead, *, closes: bool, credentialed: bool) -> bool:
         """Send the head. Returns True if the connection must close after this response.
 
-        Raises MessageError if the body cannot be searched.
+        Raises WithheldError if the body cannot be searched.
         """
         head, self._filter = self._inspection.begin(head)
         unframed = head.body.kind in (BodyKind.CHUNKED, BodyKind.UNTIL_CLOSE)

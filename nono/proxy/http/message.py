@@ -45,6 +45,19 @@ class MessageError(ValueError):
         self.reason = reason
         self.status = status
 
+    @property
+    def of_response(self) -> str:
+        """Why a response of the upstream is not passed on."""
+        return f"the upstream's response is not well-formed: {self.reason}"
+
+
+class WithheldError(MessageError):
+    """The message is well-formed, and must not be passed on."""
+
+    @property
+    def of_response(self) -> str:
+        return f"the upstream's response is withheld: {self.reason}"
+
 
 class BodyKind(Enum):
     """The framing that ends a body (RFC 9112 section 6.3)."""

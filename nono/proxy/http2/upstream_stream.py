@@ -140,7 +140,7 @@ class UpstreamStream:
                     self.fail(f"the upstream reset the stream ({_name(code)})", "reset", code, replay=replay)
         except MessageError as fault:
             self._session.reset(self.stream_id, ErrorCode.PROTOCOL_ERROR)
-            self.fail(f"the upstream's response is not well-formed: {fault.reason}", "malformed")
+            self.fail(fault.of_response, "malformed")
 
     def _handle_head(self, receiver: Receiver, fields: Sequence[Header], *, ended: bool) -> None:
         head = heads.response_head(fields, to_method=self._method)

@@ -366,7 +366,7 @@ class UpstreamConnection(asyncio.Protocol):
         if fault is None:
             return True
         self._pass_body(sink)
-        self._fail(f"the upstream's response is not well-formed: {fault.reason}", "malformed")
+        self._fail(fault.of_response, "malformed")
         return False
 
     def _pass_heads(self, sink: ResponseSink, heads: Sequence[ResponseHead]) -> None:

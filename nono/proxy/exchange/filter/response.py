@@ -12,7 +12,7 @@ from nono.proxy.exchange.filter.body_search import BodySearch, OnLeak
 from nono.proxy.exchange.filter.message_ends import message_ends
 from nono.proxy.http.charset import unsearchable_charset
 from nono.proxy.http.content_coding import Budget, Decoder, decoder
-from nono.proxy.http.message import Body, BodyKind, Header, MessageError, ResponseHead
+from nono.proxy.http.message import Body, BodyKind, Header, ResponseHead, WithheldError
 
 # Fields that describe the coded body and would be wrong for the decoded one.
 _OF_THE_CODED_BODY = frozenset((b"content-encoding", b"content-length", b"content-md5", b"digest"))
@@ -58,7 +58,7 @@ def filtered(
     on_near: called if the body holds a long beginning of the secret that goes on differently.
     budget: where the memory to decode the body is taken from, until the filter is closed.
 
-    Raises MessageError if the body cannot be searched, or the head must not be relayed.
+    Raises WithheldError if the body cannot be searched, or the head must not be relayed.
     """
     if tripwire is not None:
         head = clean_head(head, tripwire, on_leak)
@@ -69,14 +69,14 @@ def filtered(
     if tripwire is not None:
         kinds = [value for name, value in head.headers if len(name) == 12 and name.lower() == _KIND]
         if kinds and (charset := unsearchable_charset(kinds)) is not None:
-            raise MessageError(
-                f"the charset {charset}, in which the body cannot be searched for the credential"
+            raise WithheldError(
+                f"it has the charset {charset}, in which the body cannot be searched for the credential"
             )
         if any(
             len(name) in (13, 24) and name.lower() in _OF_MESSAGES and value.strip().lower() not in _PLAIN
             for name, value in head.headers
         ):
-            raise MessageError("compressed messages, which cannot be searched for the credential")
+            raise WithheldError("it has compressed messages, which cannot be searched for the credential")
         # The place where a list is cut would tell which member is the secret, so the body is withheld. One
         # without a length is not: it may be a stream.
         withholds = tripwire.guessable and head.body.kind is BodyKind.LENGTH
@@ -88,7 +88,9 @@ def filtered(
         decode = decoder(b", ".join(codings), budget)
         if decode is None:
             if tripwire is not None:
-                raise MessageError("a content coding in which the body cannot be searched for the credential")
+                raise WithheldError(
+                    "it has a content coding in which the body cannot be searched for the credential"
+                )
             return Filtered(head, BodyFilter(None, None, taps))
         kept = tuple(field for field in head.headers if field[0].lower() not in _OF_THE_CODED_BODY)
         body = head.body if head.body.kind is BodyKind.CHUNKED else _UNTIL_CLOSE
@@ -99,14 +101,14 @@ def filtered(
 def clean_head(head: ResponseHead, tripwire: LeakDetector, on_leak: OnLeak) -> ResponseHead:
     """Return `head` without the secret; the same object if it is clean.
 
-    Raises MessageError if a mask would reveal which of many candidates is the secret.
+    Raises WithheldError if a mask would reveal which of many candidates is the secret.
     """
     # One search for the whole head, since nearly every head is clean; a head with a match is rebuilt.
     if tripwire.mask_text(b"\n".join([head.reason, *map(b"\n".join, head.headers)])) is None:
         return head
     if tripwire.guessable:
         on_leak("the head of a response")
-        raise MessageError("the credential, in the head")
+        raise WithheldError("the credential is in its head")
     headers = masked(head.headers, tripwire, on_leak)
     reason = tripwire.mask_text(head.reason)
     if reason is not None:
