@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from nono import __version__
+from nono.amounts import several
 from nono.named_tuple import NamedTuple
 
 if TYPE_CHECKING:
@@ -120,7 +121,9 @@ class Sender:
         answer = self._answers[-1]
         if is_sent and answer.status_code < 300:
             rejected = _rejected(answer.content)
-            return Sent(Answer.TAKEN, f"it has dropped {rejected} records" if rejected else "", rejected)
+            return Sent(
+                Answer.TAKEN, f"it has dropped {several(rejected, 'record')}" if rejected else "", rejected
+            )
         why = f"it has answered {answer.status_code} {answer.reason}"
         return Sent(Answer.REFUSED if answer.status_code in _UNFIT else Answer.LATER, why)
 

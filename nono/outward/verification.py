@@ -121,7 +121,7 @@ def _judged(
         return f"the anchor {token.file} is damaged"
     if head.records > log.records:
         return (
-            f"the log has {log.records} records, and the anchor {token.file} vouches for "
+            f"the log has {several(log.records, 'record')}, and the anchor {token.file} vouches for "
             f"{head.records}: {head.records - log.records} are missing at its end"
         )
     if log.heads.get(head.records) != head:

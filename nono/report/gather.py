@@ -237,7 +237,8 @@ def _unusual(kind: str, event: Fields) -> str | None:
         case "instructions_unchecked":
             return f"--trust-override: instruction files in {event['root']} were not checked"
         case "limit_reached":
-            return f"the limit of {event['limit']} was reached ({event['times']} times)"
+            often = "once" if event["times"] == 1 else f"{event['times']} times"
+            return f"the limit of {event['limit']} was reached ({often})"
         case "not_enforced":
             return f"this kernel did not enforce: {event['what']}"
         case "masked":

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from nono.amounts import several
 from nono.audit.chain import Integrity
 from nono.audit.proof import summary as summaries
 from nono.audit.proof.entries import Entry
@@ -148,7 +149,7 @@ def judge(
 
 def _of_log(log: LogVerdict, *, is_due: bool) -> Iterator[str]:
     if log.damage is not None:
-        yield f"the log is damaged: {log.damage}; the {log.intact} records before it are intact"
+        yield f"the log is damaged: {log.damage}; intact before it: {several(log.intact, 'record')}"
     elif log.intact == 0:
         if is_due:
             yield "the log has no record"
@@ -167,13 +168,13 @@ def _of_summary(session_id: str, summary: Mapping[str, Any], log: LogVerdict) ->
         # Report one problem, the most telling one.
         more = log.intact - stored.event_count
         if more < 0:
-            yield f"{-more} of {stored.event_count} records are missing at the end of the log"
+            yield f"missing at the end of the log: {-more} of {several(stored.event_count, 'record')}"
         elif more > 0:
-            yield f"the log has {log.intact} records, {more} more than when it ended"
+            yield f"the log has {several(log.intact, 'record')}, {more} more than when it ended"
         else:
             yield "the log is not the one that session.json sums up"
     if log.torn_bytes:
-        yield f"the log has {log.torn_bytes} bytes of a torn record behind its end"
+        yield f"the log has {several(log.torn_bytes, 'byte')} of a torn record behind its end"
     if summary["audit_event_count"] != (0 if stored is None else stored.event_count):
         yield "session.json states two different numbers of records"
     for event, fields in ((log.started, ("started", "command")), (log.ended, ("ended", "exit_code"))):
@@ -208,8 +209,8 @@ def _notes(
             if is_running
             else "the session has no summary: its supervisor was killed, or failed"
         )
-        torn = f", then {log.torn_bytes} bytes of a torn one" if log.torn_bytes else ""
-        yield f"{log.intact} records are intact{torn}; nothing here shows whether there were more"
+        torn = f", then {several(log.torn_bytes, 'byte')} of a torn one" if log.torn_bytes else ""
+        yield f"intact: {several(log.intact, 'record')}{torn}; nothing here shows whether there were more"
     for entry in ledger.set_aside:
         yield f"a damaged ledger was set aside at {entry.completed_at}"
     if ledger.found_in is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from nono import paths
+from nono.amounts import several
 from nono.audit import event
 from nono.cli.instructions import wording
 from nono.cli.instructions.loaded import Loaded, load
@@ -102,11 +103,11 @@ class BeforeRun:
             for verdict in checked.untrusted[: wording.SHOWN_MAX]:
                 session.warn(one_line(f"{verdict.path}: {verdict.reason}"))
             if (more := len(checked.untrusted) - wording.SHOWN_MAX) > 0:
-                session.warn(f"{more} more such files: nono trust list names them")
+                session.warn(f"nono trust list names {several(more, 'more such file')}")
         if refused:
             lines = [wording.line(each, self._enforcement) for each in refused[: wording.SHOWN_MAX]]
             more = len(refused) - wording.SHOWN_MAX
-            session.say([*lines, *([f"  ... and {more} more files"] if more > 0 else [])])
+            session.say([*lines, *([f"  ... and {several(more, 'more file')}"] if more > 0 else [])])
             raise NonoError(
                 f"instruction files failed trust verification: {len(refused)} of {len(checked.verdicts)}.",
                 hint=_approve_hint(refused),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from nono.amounts import several
 from nono.cli.text.session_text import one_line
 from nono.trust.policy import Enforcement
 from nono.trust.verdict import Status, Verdict
@@ -39,7 +40,7 @@ def difference(path: str, before: bytes | None, after: bytes) -> Iterator[str]:
         old = [] if before is None else before.decode().splitlines()
         new = after.decode().splitlines()
     except UnicodeDecodeError:
-        yield f"    {path}: {len(after)} bytes that are not text"
+        yield f"    {path}: not text, {several(len(after), 'byte')}"
         return
     # Imported here: most runs have nothing to show.
     from nono.undo.model.line_diff import unified
@@ -48,7 +49,7 @@ def difference(path: str, before: bytes | None, after: bytes) -> Iterator[str]:
     lines = [*unified(old, new, (came_from, path), 2)]
     for each in lines[:DIFF_LINES_MAX]:
         more = len(each) - _LINE_CHARACTERS_MAX
-        cut = f" ... and {more} characters more, which are not shown; see {path}" if more > 0 else ""
+        cut = f" ... and {several(more, 'more character')} not shown; see {path}" if more > 0 else ""
         yield f"    {each[:_LINE_CHARACTERS_MAX]}{cut}"
     if len(lines) > DIFF_LINES_MAX:
-        yield f"    ... and {len(lines) - DIFF_LINES_MAX} lines more, which are not shown; see {path}"
+        yield f"    ... and {several(len(lines) - DIFF_LINES_MAX, 'more line')} not shown; see {path}"

@@ -7,7 +7,7 @@ from itertools import chain
 from textwrap import wrap
 from typing import Any, Protocol
 
-from nono.amounts import size
+from nono.amounts import several, size
 from nono.audit.proof.verdict import MISMATCH, UNFINISHED, VERIFIED, Attestation, LedgerVerdict, Verdict
 from nono.cli.text.session_text import one_line
 from nono.cli.text.wrap_text import COLUMNS
@@ -107,7 +107,7 @@ def anchors(verdict: AnchorVerdict, holding: int) -> str:
     if not verdict.anchored:
         return "none"
     last = max(verdict.anchored, key=lambda each: (each.is_trusted, each.records))
-    said = f"{last.records} of {holding} records by {one_line(last.by)} at {one_line(last.at)}"
+    said = f"{last.records} of {several(holding, 'record')} by {one_line(last.by)} at {one_line(last.at)}"
     return said if last.is_trusted else f"{said}, unchecked (--anchor-ca and --anchor-key-file check it)"
 
 

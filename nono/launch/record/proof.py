@@ -181,9 +181,11 @@ def _tree(directories: tuple[str, ...], seen: Sequence[Tree], warn: Warn) -> str
             hint="grant a smaller directory, or leave it out",
         ) from error
     if found.unreadable:
-        warn(
-            f"--audit-integrity: {found.unreadable} files or directories cannot be read, and are not covered"
-        )
+        # Imported here: nearly every run can read its files.
+        from nono.amounts import several
+
+        what = several(found.unreadable, "unreadable file or directory", "unreadable files or directories")
+        warn(f"--audit-integrity does not cover {what}")
     return found.root
 
 

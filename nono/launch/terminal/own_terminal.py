@@ -82,11 +82,13 @@ class OwnTerminal:
         """End a command that has shown nothing so far: it may wait for something that is not granted."""
         self._late = None
         if self._child.exit_code is None and not self.relay.command.has_shown_something():
+            from nono.amounts import several
+
             self._child.stopped_by = "nono, as --startup-timeout says"
             self._child.send(signal.SIGKILL)
             self._session.say(
                 [
-                    f"  [nono] blocked: no terminal output after {self._front.startup_s} seconds.",
+                    f"  [nono] blocked: no terminal output after {several(self._front.startup_s, 'second')}.",
                     "  hint: nono run --explain lists what it was refused; --startup-timeout 0 waits",
                 ]
             )

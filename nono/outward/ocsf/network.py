@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from nono.amounts import several
 from nono.audit.event import FAILURES
 from nono.audit.outcomes import outcome_rows
 from nono.outward.ocsf.parts import (
@@ -124,7 +125,7 @@ def requests_ended(event: Fields) -> Projected:
         "traffic": {"bytes_in": received, "bytes_out": sent, "bytes": received + sent},
     }
     failed = sum(1 for row in rows if row.get("failure"))
-    message = f"ended: {len(rows)} requests, {failed} of them by a failure"
+    message = f"ended: {several(len(rows), 'request')}, {failed} of them by a failure"
     status = Status.FAILURE if rows and failed == len(rows) else Status.SUCCESS
     return Projected(Class.NETWORK_ACTIVITY, _TRAFFIC, message, said, status=status)
 

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from nono import __version__
+from nono.amounts import several
 from nono.audit.event import rule_of
 from nono.audit.reading import Record
 from nono.digests import sha256
@@ -27,7 +28,13 @@ def _rule(event: Fields) -> str:
 
 def _withheld(event: Fields) -> str:
     variables = event.get("variables")
-    return f"kept from the command: {len(variables) if isinstance(variables, list) else 0} variables"
+    count = len(variables) if isinstance(variables, list) else 0
+    return f"kept from the command: {several(count, 'variable')}"
+
+
+def _settings(event: Fields) -> str:
+    count = event.get("count")
+    return f"{several(count, 'setting') if isinstance(count, int) else '?'} in {event.get('path')}"
 
 
 def _options(event: Fields) -> str:
@@ -42,11 +49,9 @@ def _git(event: Fields) -> str:
     if what == "redirected":
         return f"git is led to another repository by {event.get('path')}"
     if what == "exposed":
-        settings = f"{event.get('count')} settings in {event.get('path')}"
-        return f"git may trust another machine or give away a password by {settings}"
+        return f"git may trust another machine or give away a password by {_settings(event)}"
     if what == "rerouted":
-        settings = f"{event.get('count')} settings in {event.get('path')}"
-        return f"git may push to another place, or fetch from one, by {settings}"
+        return f"git may push to another place, or fetch from one, by {_settings(event)}"
     if what == "worktree":
         return f"git writes to another directory by {event.get('path')}"
     change, kind = ("removed", what.removeprefix("removed_")) if "removed" in what else ("changed", what)

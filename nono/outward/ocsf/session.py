@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from nono.amounts import several
 from nono.outward.ocsf.parts import (
     COMMAND_NAME,
     OTHER,
@@ -61,7 +62,8 @@ def instruction_files(event: Fields) -> Projected:
     """Map the result of checking a project's instruction files."""
     files, is_refused = event.get("files"), bool(event.get("refused"))
     count = len(files) if isinstance(files, list) else 0
-    words = f"{'refused' if is_refused else 'checked'}: {count} instruction files in {event.get('root')}"
+    files_in = f"{several(count, 'instruction file')} in {event.get('root')}"
+    words = f"{'refused' if is_refused else 'checked'}: {files_in}"
     if is_refused:
         return finding("Instruction files refused", lambda _: words, Severity.MEDIUM)(event)
     return Projected(Class.CONFIG_STATE, _LOG, words, {})

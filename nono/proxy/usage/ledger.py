@@ -204,13 +204,13 @@ class UsageLimiter:
     def _exceeded(self) -> Iterator[Reached]:
         limits = self._limits
         for used, limit, what in (
-            (self._requests, limits.requests, "requests"),
-            (self._input_tokens, limits.input_tokens, "input tokens"),
-            (self._output_tokens, limits.output_tokens, "output tokens"),
+            (self._requests, limits.requests, "request"),
+            (self._input_tokens, limits.input_tokens, "input token"),
+            (self._output_tokens, limits.output_tokens, "output token"),
         ):
             most = None if limit is None else limit * self.allowed_times
             if most is not None and used >= most:
-                yield Reached(f"the limit of {most:,} {what} is reached ({used:,} used)")
+                yield Reached(f"the limit of {several(most, what)} is reached ({used:,} used)")
         if self._unmetered and limits.count_tokens:
             reason = f"{_UNTOLD}, so the limit of tokens cannot be kept ({_OF_OPENAI})"
             yield Reached(reason, "untold", untold=self._untold)

@@ -46,7 +46,7 @@ def test_a_log_that_disagrees_with_its_summary_is_not_intact(root: Path) -> None
         log.record(event.session_ended(0))
     conclude(str(root), summary_of(log))
     whole = proved(check(str(root), "two"), is_running=False)
-    assert (whole.is_intact, "agree with their summary" in whole.what) == (True, True)
+    assert (whole.is_intact, "matching their summary" in whole.what) == (True, True)
     file = root / "audit/two/audit-events.ndjson"
     file.write_bytes(b"".join(file.read_bytes().splitlines(keepends=True)[:-1]))
     cut = proved(check(str(root), "two"), is_running=False)

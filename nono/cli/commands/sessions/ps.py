@@ -10,6 +10,7 @@ from contextlib import suppress
 from posixpath import join
 
 from nono import paths
+from nono.amounts import several
 from nono.audit.ledger import EVENT_FILE
 from nono.cli.args import argparse_parser
 from nono.cli.commands.sessions.chosen import Seen, sessions
@@ -80,6 +81,7 @@ def offer(every: Sequence[Record], environ: Mapping[str, str]) -> str | None:
     if len(every) <= MANY and total <= LARGE_BYTES:
         return None
     return (
-        f"{len(every)} sessions are recorded, with {total / (1 << 20):,.0f} MiB of audit logs; "
+        f"nono keeps the records of {several(len(every), 'session')}, "
+        f"with {total / (1 << 20):,.0f} MiB of audit logs; "
         f"nono prune --logs removes those of more than {DAYS} days ago (--max-mb N: until N MiB are left)."
     )

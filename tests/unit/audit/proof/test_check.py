@@ -299,7 +299,7 @@ def test_bytes_behind_the_end_of_a_file_are_noticed(root: Path) -> None:
 def test_a_history_cut_at_a_record_is_named(root: Path) -> None:
     log = ended(root) / EVENT_FILE
     log.write_bytes(b"".join(log.read_bytes().splitlines(keepends=True)[:-1]))
-    assert "1 of 3 records are missing at the end of the log" in problem_of(root)
+    assert "missing at the end of the log: 1 of 3 records" in problem_of(root)
 
 
 def test_a_record_behind_the_end_is_named(root: Path) -> None:
@@ -372,7 +372,7 @@ def test_a_log_whose_supervisor_was_killed_is_verified_as_far_as_it_goes(root: P
         file.write(b'{"sequence":2,"prev')
     verdict = check(str(root), "s1")
     assert (verdict.state, verdict.problems, verdict.log.intact) == (UNFINISHED, (), 2)
-    assert "2 records are intact, then 19 bytes of a torn one" in verdict.notes[1]
+    assert "intact: 2 records, then 19 bytes of a torn one" in verdict.notes[1]
 
 
 def test_a_session_in_a_ledger_that_was_set_aside_is_verified(root: Path) -> None:

@@ -209,7 +209,9 @@ def test_no_number_of_files_and_no_line_of_any_length_hides_the_rest(
     stage.write("CLAUDE.md", "x" * 3000)
     _refused(stage, "1 of 1", answer=False)
     assert max(map(len, stage.asked)) < 2200
-    assert any("1001 characters more" in line for line in stage.asked)  # one is the "+" of an added line
+    assert any(
+        "1,001 more characters not shown" in line for line in stage.asked
+    )  # one is the "+" of an added line
     (stage.project / "below").mkdir()
     stage.write("below/CLAUDE.md", "be good\n")
     stage.policy(enforcement="warn")
@@ -217,7 +219,7 @@ def test_no_number_of_files_and_no_line_of_any_length_hides_the_rest(
     about = [each for each in stage.warned if "CLAUDE.md" in each or "nono trust list" in each]
     assert about == [
         "CLAUDE.md: nobody has signed or approved it",
-        "1 more such files: nono trust list names them",
+        "nono trust list names 1 more such file",
     ]
 
 

@@ -878,7 +878,7 @@ def test_at_a_limit_a_yes_allows_as_much_again() -> None:
         assert statuses(client, 3) == [200, 200, 429]
     assert len(server.requests) == 2
     assert [cast(LimitRequest, each).service for each in person.asked] == ["alpha"] * 2
-    assert "1 requests is reached" in cast(LimitRequest, person.asked[0]).reason
+    assert "1 request is reached" in cast(LimitRequest, person.asked[0]).reason
     assert [event["status"] for event in p.recording.network if event["decision"] == "deny"] == [429]
 
 

@@ -769,6 +769,7 @@ def _until_refused(limiter: UsageLimiter, usage: Usage | None) -> Iterator[str]:
     ("limits", "allowed", "reason"),
     [
         (UsageLimits(requests=3), 3, "limit of 3 requests"),
+        (UsageLimits(requests=1), 1, "the limit of 1 request is reached"),
         (UsageLimits(input_tokens=25), 3, "limit of 25 input tokens is reached (30 used)"),
         (UsageLimits(output_tokens=10), 2, "limit of 10 output tokens"),
         (UsageLimits(requests=0), 0, "limit of 0 requests"),
