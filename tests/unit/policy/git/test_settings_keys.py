@@ -38,7 +38,12 @@ REWRITTEN = '[url "https://oauth2:abc@git.example/"]\n\tinsteadOf = https://git.
         ('[url "ssh://git@git.example/"]\n\tinsteadOf = https://git.example/\n', None),
         ('[credential "https://git.example"]\n\thelper = !gh auth git-credential\n\tusername = ada\n', None),
         ("[core]\n\taskPass = /usr/bin/ssh-askpass\n[credential]\n\ttraceSecrets = false\n", None),
-        ("[alias]\n\ttoken = !gh auth token\n", None),
+        ("[alias]\n\ttoken = !gh auth token\n\tpass = push --force-with-lease\n", None),
+        ("[alias]\n\tpass = push\n[sendemail]\n\tsmtpPass = abc\n", 4),
+        ("[credential]\n\tpasswordStore = ~/.password-store\n", None),
+        ("[credential]\n\tpasswordStored = /abc\n", 2),
+        ("[jira]\n\tapiKey = abc\n", 2),
+        ("[user]\n\tsigningKey = 0123456789ABCDEF\n", None),
         ("[http]\n\textraHeader = Accept-Language: en\n[user]\n\tpassword =\n", None),
     ],
 )
