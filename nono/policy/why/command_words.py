@@ -17,6 +17,7 @@ _WRAPPERS = frozenset(
     {"env", "nohup", "nice", "ionice", "time", "timeout", "setsid", "stdbuf", "exec", "command", "npx", "uvx"}
 )
 STARTERS = SHELLS | _WRAPPERS
+_GIT_TAKES_A_VALUE = frozenset({"-C", "-c", "--config-env", "--git-dir", "--namespace", "--work-tree"})
 _OPENERS = frozenset({"then", "do", "else", "if", "while", "until", "!", "{", "("})
 _SEPARATORS = frozenset(";&|()\n")
 _REDIRECTION = re.compile(r"\d*(?P<sign>>>?|<>?)(?P<file>.*)", re.DOTALL)
@@ -68,13 +69,20 @@ def _started(words: list[str], written: tuple[str, ...], depth: int) -> Iterator
             yield from _started(*_redirected(each), depth + 1)
     elif program.startswith(_PYTHONS) and "-m" in rest[:-1]:
         yield from _started(rest[rest.index("-m") + 1 :], written, depth + 1)
-    elif program == "git" and rest[:1] == ["lfs"]:
-        yield from _started(["git-lfs", *rest[1:]], written, depth + 1)
+    elif program == "git" and (command := _command_of_git(rest))[:1] == ["lfs"]:
+        yield from _started(["git-lfs", *command[1:]], written, depth + 1)
     elif program in _WRAPPERS:
         plain = (at for at, word in enumerate(rest) if not (word.startswith("-") or _is_number(word)))
         inner = next((at for at in plain if not _is_assignment(rest[at])), None)
         if inner is not None:
             yield from _started(rest[inner:], written, depth + 1)
+
+
+def _command_of_git(words: list[str]) -> list[str]:
+    """Return the words behind git's own options, as in `git -C DIR lfs install`."""
+    while words and words[0].startswith("-"):
+        words = words[2 if words[0] in _GIT_TAKES_A_VALUE else 1 :]
+    return words
 
 
 def _script(words: Sequence[str]) -> str | None:

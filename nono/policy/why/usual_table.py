@@ -158,7 +158,11 @@ _SETTINGS = (
         *("~/.ansible/tmp", Access.READWRITE, "where it manages localhost", _LOCALHOST_OF_ANSIBLE),
         is_whole=False,
         instead="ansible-playbook -e ansible_remote_tmp=/tmp ...",
-        unless=("ansible_remote_tmp=/tmp",),  # an operand: -e has it as its value
+        # As an operand it is the value of -e.
+        unless=(
+            *("ansible_remote_tmp=/tmp", "-eansible_remote_tmp=/tmp"),
+            "--extra-vars=ansible_remote_tmp=/tmp",
+        ),
     ),
     Row("~/mise.toml", Access.READ, "settings of mise", _names("mise"), is_whole=False),
     Row("~/.mise.toml", Access.READ, "settings of mise", _names("mise"), is_whole=False),

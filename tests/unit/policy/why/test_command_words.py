@@ -25,6 +25,11 @@ from nono.policy.why.command_words import started
         ("@a b", [("@a", ("b",))]),
         ("python3 -m pytest tests", ["python3", ("pytest", ("tests",))]),
         ("git lfs install -f", ["git", ("git-lfs", ("install",))]),
+        (
+            "git -C a --no-pager -c b=c lfs install",
+            [("git", ("a", "b=c", "lfs", "install")), ("git-lfs", ("install",))],
+        ),
+        ("git -C lfs install", [("git", ("lfs", "install"))]),
         ("", []),
     ],
 )

@@ -291,6 +291,9 @@ def test_a_program_of_npm_that_stops_without_its_settings_is_told_what_does_with
         ("ansible-playbook -e a=1 a.yml", ".ansible/tmp", "-e ansible_remote_tmp=/tmp"),
         ("ansible-playbook -e ansible_remote_tmp=/tmp a.yml", ".ansible/tmp", ""),
         ("ansible-playbook -e a=1 -e ansible_remote_tmp=/tmp a.yml", ".ansible/tmp", ""),
+        ("ansible-playbook -eansible_remote_tmp=/tmp a.yml", ".ansible/tmp", ""),
+        ("ansible-playbook --extra-vars=ansible_remote_tmp=/tmp a.yml", ".ansible/tmp", ""),
+        ("ansible-playbook -eansible_remote_tmp=~/x a.yml", ".ansible/tmp", "-e ansible_remote_tmp=/tmp"),
         ("yarn install", ".npmrc", ""),  # only read, so nothing would be made
     ],
 )
