@@ -185,9 +185,17 @@ def _present(found_changes: Iterable[Change], *, is_bounded: bool) -> Present:
                     allowance = Allowance(_larger(change), is_strict=False) if is_bounded else None
                     found[root, change.path] = _look(directory, change.path, None, change.after, allowance)
         except OSError as error:
-            reason = f"{root}: {reason_of(error)}"
+            reason = _unreached(root, error)
             found.update({(root, change.path): reason for change in concerned})
     return found
+
+
+def _unreached(root: str, error: OSError) -> str:
+    if error.errno == errno.ENOENT:
+        return f"{root} is not there; move it back, or make it, and try again"
+    if error.errno == errno.ELOOP:
+        return f"{root}, or a directory above it, is a link now"
+    return f"{root}: {reason_of(error)}"
 
 
 def _larger(change: Change) -> int:

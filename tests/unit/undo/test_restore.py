@@ -420,7 +420,7 @@ def test_a_granted_directory_that_is_removed_during_the_run_comes_back(stage: St
     write(stage.root / "a/b", "old")
     before = stage.look()
     stage.run(lambda: stage.root.rename(stage.root.with_name("moved")))
-    assert any("No such file" in each for each in stage.restore())
+    assert any("is not there; move it back" in each for each in stage.restore())
     stage.root.mkdir(mode=0o700)
     assert stage.restore() == []
     assert stage.look() == before
@@ -594,3 +594,23 @@ def test_only_the_named_paths_are_brought_back(stage: Stage) -> None:
     assert found == {"removed": "old", "changed": "old", "kept/removed": "old", "more": "run\n"}
     assert not (stage.root / "made").exists()
     assert not (stage.root / "other").exists()
+
+
+@pytest.mark.parametrize("is_linked", [False, True])
+def test_a_directory_that_was_moved_is_told_and_restored_once_it_is_back(
+    stage: Stage, is_linked: bool
+) -> None:
+    """It was called changed by somebody else, with the words of openat2(2)."""
+    write(stage.root / "a", "old")
+    stage.run(lambda: shell(stage, "echo new > a"))
+    moved = stage.root.rename(stage.root.with_name("moved"))
+    said = f"{stage.root} is not there; move it back, or make it, and try again"
+    if is_linked:
+        stage.root.symlink_to(moved)
+        said = f"{stage.root}, or a directory above it, is a link now"
+    assert said in {each.reason for each in prepared(stage, None, force=False).conflicts}
+    if is_linked:
+        stage.root.unlink()
+    moved.rename(stage.root)
+    assert stage.restore() == []
+    assert (stage.root / "a").read_text() == "old"
