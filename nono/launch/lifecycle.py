@@ -15,7 +15,7 @@ from nono.sessions.record import End
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from nono.audit.traffic import Traffic
-    from nono.supervisor.cgroup.limit_report import LimitReport
+    from nono.supervisor.limits.report import LimitReport
     from nono.undo.model.changes import Change
 
 
@@ -82,7 +82,7 @@ def _record_limits(run: RunContext, exit_code: int) -> LimitReport | None:
     if run.cgroup is None:
         return None
     # Imported here: few runs have limits.
-    from nono.supervisor.cgroup.limit_report import limit_report, reached
+    from nono.supervisor.limits.report import limit_report, reached
 
     limits, figures = run.prepared.capabilities.limits, run.cgroup.figures()
     for each in reached(limits, figures):

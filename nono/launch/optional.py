@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from nono.launch.around.repository_watch import Change
     from nono.launch.proxy.ca_worker import CaWorker
     from nono.launch.terminal.own_terminal import OwnTerminal, Visitor
-    from nono.supervisor.cgroup.cgroup import Cgroup
+    from nono.supervisor.limits.cgroup import Cgroup
 
 
 def traffic_of(prepared: Prepared) -> Traffic | None:
@@ -42,7 +42,7 @@ def limited(prepared: Prepared, launcher: Launcher, warn: Warn) -> AbstractConte
     """Create the cgroup of a run with limits."""
     if prepared.cgroups is None:
         return nullcontext()
-    from nono.supervisor.cgroup.cgroup import limited
+    from nono.supervisor.limits.cgroup import limited
 
     return limited(prepared.cgroups, prepared.capabilities.limits, (os.getpid(), launcher.pid), warn)
 

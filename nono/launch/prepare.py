@@ -21,7 +21,7 @@ from nono.sandbox.plan.namespaces_verdict import with_namespaces, without_superv
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from nono.sandbox.launcher import Probe
-    from nono.supervisor.cgroup.placement import Place
+    from nono.supervisor.limits.placement import Place
 
 _REFUSED = (errno.EROFS, errno.EACCES, errno.EPERM)
 # Directories of a user's programs, below the home.
@@ -123,7 +123,7 @@ def place_of_limits(capabilities: CapabilitySet, ours: Collection[int]) -> Place
     """
     # Imported here: few runs have limits.
     from nono.policy.limits import refuse_lifting
-    from nono.supervisor.cgroup import cgroup, placement
+    from nono.supervisor.limits import cgroup, placement
 
     limits = capabilities.limits
     place = placement.choose(cgroup.look(ours), limits.controllers)

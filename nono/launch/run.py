@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from nono.launch.proxy.ca_worker import CaWorker
     from nono.sandbox.plan.facts import HostFacts
     from nono.sandbox.plan.private_view import PrivateView
-    from nono.supervisor.cgroup.cgroup import Cgroup
+    from nono.supervisor.limits.cgroup import Cgroup
 
 _UNRECORDED = (
     "a run that cannot be recorded is not started; XDG_STATE_HOME=DIR nono ... keeps its records elsewhere, "

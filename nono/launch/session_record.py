@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from nono.sessions.record import Record
     from nono.sessions.stopping import StopRequest
     from nono.sessions.wire import Size
-    from nono.supervisor.cgroup.limit_report import LimitReport
+    from nono.supervisor.limits.report import LimitReport
     from nono.supervisor.poll_loop import Loop
     from nono.supervisor.relay.recording import Recording
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from nono.policy.learning.observation import Observation
     from nono.policy.live.paths import LivePaths
     from nono.policy.why.refusals import Refusals
-    from nono.supervisor.cgroup.cgroup import Cgroup
+    from nono.supervisor.limits.cgroup import Cgroup
     from nono.supervisor.terminal import SharedTerminal
 
 NOTHING: Mapping[str, str] = {}

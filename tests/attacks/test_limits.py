@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from nono.supervisor.cgroup import cgroup, placement
-from nono.supervisor.cgroup.placement import Place, Unavailable
+from nono.supervisor.limits import cgroup, placement
+from nono.supervisor.limits.placement import Place, Unavailable
 from support.nono_run import NO_NAMESPACES, NONO, SANDBOX_POLICIES, Ended, NonoRun, program
 from support.running.pace import PACE
 

@@ -27,7 +27,7 @@ from nono.sandbox.plan.enforcement import Enforcement, Refusal
 from nono.sandbox.plan.facts import HostFacts, Listener
 from nono.sandbox.plan.ladder import choose_enforcement
 from nono.sandbox.plan.namespace_advice import advice
-from nono.supervisor.cgroup import placement
+from nono.supervisor.limits import placement
 
 DESCRIPTION = "Checks what this machine can enforce; its options help you get started."
 FEATURES = (

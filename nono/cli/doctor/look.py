@@ -18,7 +18,7 @@ from nono.private_dir import OTHERS_MAY_WRITE
 from nono.sandbox import probe
 from nono.sandbox.plan.facts import HostFacts
 from nono.settings.file import user_config
-from nono.supervisor.cgroup import cgroup, placement
+from nono.supervisor.limits import cgroup, placement
 
 ROOM = 1 << 20  # bytes, which the records of a short run fit in
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS})

@@ -14,7 +14,7 @@ from nono.sandbox.plan.enforcement import Refusal, Rung
 from nono.sandbox.plan.facts import HostFacts, Listener
 from nono.sandbox.plan.ladder import choose_enforcement
 from nono.sandbox.plan.namespace_advice import advice
-from nono.supervisor.cgroup.placement import Place
+from nono.supervisor.limits.placement import Place
 
 # By the first version of Landlock's interface that has the feature, with the kernel that introduced it.
 _FEATURES = (

@@ -11,7 +11,7 @@ from nono.policy.capability import Access
 
 if TYPE_CHECKING:
     from nono.policy.why.usual import Absentee
-    from nono.supervisor.cgroup.limit_report import LimitReport
+    from nono.supervisor.limits.report import LimitReport
 
 _CODES = {
     Kind.PATH: "sandbox_denied_path",

@@ -18,7 +18,7 @@ from nono.cli.main import main
 from nono.kernel.filters.freeze import Comparison
 from nono.private_dir import open_private_dir
 from nono.sandbox.plan.facts import Listener, NamespaceFacts
-from nono.supervisor.cgroup.placement import Place, Unavailable
+from nono.supervisor.limits.placement import Place, Unavailable
 from support.host_facts import NATIVE, WSL2
 
 GOOD = Seen(

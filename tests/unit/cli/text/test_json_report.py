@@ -11,7 +11,7 @@ from nono.cli.text.json_report import document
 from nono.launch.denials import Denied, Kind
 from nono.policy.capability import Access
 from nono.policy.why.usual import Absentee
-from nono.supervisor.cgroup.limit_report import LimitReport
+from nono.supervisor.limits.report import LimitReport
 
 PATH = Denied(Kind.PATH, "/x", "no rule grants it", access="Read")
 SOCKET = Denied(Kind.SOCKET, "/run/s", "no rule grants it", rule="unix_socket")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nono.supervisor.cgroup.placement import (
+from nono.supervisor.limits.placement import (
     CgroupFacts,
     Level,
     Mount,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from nono.policy.capability import Limits
-from nono.supervisor.cgroup.cgroup import Figures
-from nono.supervisor.cgroup.limit_report import limit_report, reached
+from nono.supervisor.limits.cgroup import Figures
+from nono.supervisor.limits.report import limit_report, reached
 
 MIB = 1 << 20
 MEMORY, PROCESSES = Limits(memory_bytes=64 * MIB), Limits(max_processes=8)

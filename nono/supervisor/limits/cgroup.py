@@ -16,8 +16,8 @@ from nono.errors import LaunchError, SandboxError
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import Limits
 from nono.sandbox import host
-from nono.supervisor.cgroup import placement
-from nono.supervisor.cgroup.placement import CgroupFacts, Level, Place
+from nono.supervisor.limits import placement
+from nono.supervisor.limits.placement import CgroupFacts, Level, Place
 
 SWAP_GAP = (
     "this kernel does not count swap (boot it with swapaccount=1): what the command has beyond --memory may "

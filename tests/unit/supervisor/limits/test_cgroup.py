@@ -10,9 +10,9 @@ import pytest
 
 from nono.errors import LaunchError, SandboxError
 from nono.policy.capability import Limits
-from nono.supervisor.cgroup import cgroup
-from nono.supervisor.cgroup.cgroup import Cgroup, limited
-from nono.supervisor.cgroup.placement import Place
+from nono.supervisor.limits import cgroup
+from nono.supervisor.limits.cgroup import Cgroup, limited
+from nono.supervisor.limits.placement import Place
 
 FILES = ("memory.max", "memory.oom.group", "memory.swap.max", "pids.max")
 

@@ -11,7 +11,7 @@ from nono.policy.limits import shown_size
 if TYPE_CHECKING:
     from nono.audit.event import Event
     from nono.policy.capability import Limits
-    from nono.supervisor.cgroup.cgroup import Figures
+    from nono.supervisor.limits.cgroup import Figures
 
 KILLED = 137  # by SIGKILL
 FAILED = range(1, 129)  # exit codes that the command chose itself, not a signal
