@@ -11,8 +11,8 @@ from nono import paths
 from nono.errors import NonoError
 from nono.kernel import landlock_rights
 from nono.kernel.uapi import landlock as uapi
+from nono.launch.state.capability_state import CapabilityState
 from nono.launch.state.file import read_own_state
-from nono.launch.state.state import State
 from nono.sandbox.apply import path_rights
 from nono.sandbox.plan.facts import HostFacts, Listener
 from nono.sandbox.plan.plan import SandboxPlan, draw
@@ -36,7 +36,7 @@ def rules_of_run(environ: Mapping[str, str], proxy_port: int) -> str:
     return "".join(f"{line}\n" for line in lines(plan_of(state, proxy_port)))
 
 
-def plan_of(state: State, proxy_port: int) -> SandboxPlan:
+def plan_of(state: CapabilityState, proxy_port: int) -> SandboxPlan:
     """Return the plan that the run was restricted by."""
     rules, enforcement = state.rules, state.enforcement
     capabilities = rules.capabilities._replace(grants=rules.grants)

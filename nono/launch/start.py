@@ -14,8 +14,8 @@ from nono.launch.denials import Denials
 from nono.launch.prepare import Prepared
 from nono.launch.session import Say, Session, Warn
 from nono.launch.session_record import SessionEntry
+from nono.launch.state.capability_state import CapabilityState, Identity, state_of
 from nono.launch.state.file import StateFile, identity
-from nono.launch.state.state import Identity, State, state_of
 from nono.named_tuple import NamedTuple
 from nono.paths import STATE_VARIABLE
 from nono.policy.capability import Access, Grant
@@ -158,7 +158,7 @@ class RunContext(NamedTuple):
             self.child.watch_masks(self.launcher.masked, self.launcher.end_namespaces_at_once)
         return listener
 
-    def _own_state(self, own: Iterable[Grant], withheld: Iterable[Withheld]) -> State:
+    def _own_state(self, own: Iterable[Grant], withheld: Iterable[Withheld]) -> CapabilityState:
         prepared, rules = self.prepared, self.rules()
         rules = rules._replace(handed_out=tuple(own), withheld=(*withheld, *rules.withheld))
         return state_of(rules, prepared.enforcement, prepared.facts.landlock_abi, self._identity)

@@ -27,8 +27,8 @@ from nono.kernel.uapi.seccomp import (
     SECCOMP_RET_USER_NOTIF,
     SYSCALL_NUMBERS,
 )
+from nono.launch.state.capability_state import state_of
 from nono.launch.state.file import identity
-from nono.launch.state.state import state_of
 from nono.policy.capability import Access
 from nono.policy.effective_policy import effective_policy_of
 from nono.policy.host_filesystem import HostFilesystem

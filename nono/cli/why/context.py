@@ -11,8 +11,8 @@ from nono.cli.console import Console
 from nono.cli.resolution import resolve_given
 from nono.errors import NonoError
 from nono.launch.around.surroundings import with_surroundings, without_hidden_masks
+from nono.launch.state.capability_state import CapabilityState
 from nono.launch.state.file import identity
-from nono.launch.state.state import State
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import CapabilitySet
 from nono.policy.command_rules import CommandRules
@@ -93,7 +93,7 @@ def from_options(invocation: Invocation, environ: Mapping[str, str], cwd: str | 
     )
 
 
-def from_running_session(state: State, environ: Mapping[str, str]) -> Subject:
+def from_running_session(state: CapabilityState, environ: Mapping[str, str]) -> Subject:
     """Return the run that this process belongs to."""
     try:
         cwd = os.getcwd()

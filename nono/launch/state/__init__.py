@@ -1,4 +1,5 @@
 """Tell the command about its sandbox, so that `nono why --self` can answer inside.
 
-`state` defines what it is told, `strict_json` converts that to JSON and back, `file` writes and reads it.
+`capability_state` defines what it is told, `strict_json` converts that to JSON and back, `file` writes it for
+the command, and reads it there. NONO_CAP_FILE names the file.
 """

@@ -1,4 +1,4 @@
-"""Write the state file of a run, which its command can read but not write."""
+"""Write the file with the capability state of a run, which its command can read but not write."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from posixpath import basename, join
 from nono import paths
 from nono.disk import json_text
 from nono.errors import NonoError, reason_of
-from nono.launch.state.state import Identity, State, parse_state, state_document
+from nono.launch.state.capability_state import CapabilityState, Identity, parse_state, state_document
 from nono.policy.path_expansion import differs_by_process
 from nono.private_dir import open_private_dir
 
@@ -50,7 +50,7 @@ class StateFile:
             return False
         return True
 
-    def write(self, state: State) -> None:
+    def write(self, state: CapabilityState) -> None:
         """Fill the file, once, before the command runs. On failure warns and removes it."""
         content = json_text.compact_ascii(state_document(state)).encode("ascii")
         try:
@@ -117,7 +117,7 @@ def _sweep(directory_fd: int) -> None:
                 os.close(fd)
 
 
-def read_own_state(environ: Mapping[str, str]) -> State | None:
+def read_own_state(environ: Mapping[str, str]) -> CapabilityState | None:
     """Return the state of the run this process is in; None outside. Raises NonoError for an invalid file."""
     path = environ.get(paths.STATE_VARIABLE)
     if not path:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
-from nono.launch.state.state import parse_state, state_document, state_of
+from nono.launch.state.capability_state import parse_state, state_document, state_of
 from nono.policy.capability import Access
 from nono.policy.effective_policy import EffectivePolicy, effective_policy_of
 from nono.policy.host_filesystem import HostFilesystem

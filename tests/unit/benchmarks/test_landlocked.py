@@ -14,7 +14,7 @@ from benchmarks.machine import compiled
 from benchmarks.samples import CannotRunError
 from nono.kernel import landlock
 from nono.launch.start import own_grants
-from nono.launch.state.state import state_of
+from nono.launch.state.capability_state import state_of
 from nono.policy.capability import Access, Grant
 from nono.policy.effective_policy import EffectivePolicy
 from nono.sandbox import apply

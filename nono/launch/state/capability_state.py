@@ -1,4 +1,4 @@
-"""Define the state that a run gives its command, so that `nono why --self` can answer inside."""
+"""Define the capability state that a run gives its command, so that `nono why --self` can answer inside."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class DomainEndpoints(NamedTuple):
     endpoints: tuple[str, ...]  # METHOD /path
 
 
-class State(NamedTuple):
+class CapabilityState(NamedTuple):
     """The content of the state file. Other programs may read the fields up to domain_endpoints."""
 
     fs: tuple[FileGrant, ...]
@@ -59,7 +59,7 @@ class State(NamedTuple):
 
 def state_of(
     rules: EffectivePolicy, enforcement: Enforcement, landlock_abi: int, identify: Identify
-) -> State:
+) -> CapabilityState:
     """Return the state of a run that is about to start."""
     grants = []
     for grant in rules.grants:
@@ -69,7 +69,7 @@ def state_of(
         )
     capabilities = rules.capabilities._replace(elevation=enforcement.elevation)
     allowed = (rules.hosts.allow or ()) if rules.hosts is not None else ()
-    return State(
+    return CapabilityState(
         fs=tuple(grants),
         net_blocked=capabilities.network is NetworkMode.BLOCKED,
         allowed_commands=(),
@@ -86,12 +86,12 @@ def state_of(
     )
 
 
-def state_document(state: State) -> object:
+def state_document(state: CapabilityState) -> object:
     """Return a document for json.dumps."""
     return document_of(state)
 
 
-def parse_state(document: object) -> State:
+def parse_state(document: object) -> CapabilityState:
     """Parse the output of state_document().
 
     Raises ValueError that names the mismatch, for another version's state.
@@ -107,6 +107,6 @@ def parse_state(document: object) -> State:
     records = (EndpointPolicy, EndpointScope, HostFilter, RateLimit, UpgradeRule, Upstream, UsageLimits)
     names: dict[str, object] = {each.__name__: each for each in records}
     names |= {"AbsolutePath": AbsolutePath, "NotNegative": NotNegative, "OnLimit": OnLimit, "Usd": Usd}
-    state = value_of(document, State, names, "state")
-    assert isinstance(state, State)
+    state = value_of(document, CapabilityState, names, "state")
+    assert isinstance(state, CapabilityState)
     return state
