@@ -187,29 +187,36 @@ class Acting:
                     raise
                 self._overwrite(parent, name, was, now)
                 return
-            made = _inode(parent, temporary)
-            try:
-                if now is not None and not _is_replaced(step):
-                    _refuse_other(os.stat(name, dir_fd=parent, follow_symlinks=False), now)
-                    if not exchange(parent, temporary, name):
-                        self._discard(parent, name, name, now, trash)
-                        now = None
-                if now is None or _is_replaced(step):
-                    place(parent, temporary, name)
-                    return
-            except BaseException:
-                os.unlink(temporary, dir_fd=parent)
-                raise
-            try:
-                self._discard(parent, temporary, name, now, trash)
-            except OSError:
-                # It is neither kept nor expected, so it gets its name back.
-                if exchange(parent, temporary, name):
-                    if _inode(parent, temporary) == made:
-                        os.unlink(temporary, dir_fd=parent)
-                    else:  # another program has put something else in its place
-                        exchange(parent, temporary, name)
-                raise
+            self._put(parent, temporary, name, None if _is_replaced(step) else now, trash)
+
+    def _put(self, parent: int, temporary: str, name: str, now: Entry | None, trash: int) -> None:
+        """Give a recreated file its name, and move the file that has the name to the trash.
+
+        now: The file that has it; None if there is none. Raises OSError if it is another, which is left.
+        """
+        made = _inode(parent, temporary)
+        try:
+            if now is not None:
+                _refuse_other(os.stat(name, dir_fd=parent, follow_symlinks=False), now)
+                if not exchange(parent, temporary, name):
+                    self._discard(parent, name, name, now, trash)
+                    now = None
+            if now is None:
+                place(parent, temporary, name)
+                return
+        except BaseException:
+            os.unlink(temporary, dir_fd=parent)
+            raise
+        try:
+            self._discard(parent, temporary, name, now, trash)
+        except OSError:
+            # It is neither kept nor expected, so it gets its name back.
+            if exchange(parent, temporary, name):
+                if _inode(parent, temporary) == made:
+                    os.unlink(temporary, dir_fd=parent)
+                else:  # another program has put something else in its place
+                    exchange(parent, temporary, name)
+            raise
 
     def _made(self, root: int, step: Step, was: Entry, parent: int) -> str:
         """Recreate the file beside its place. Returns its temporary name."""

@@ -185,23 +185,27 @@ class Written:
                 self._go_blind()
                 return []
             self._watched[number] = directory
-            found = list[str]()
             # After adding the watch: later creations have an event.
-            with os.scandir(opened) as entries:
-                for entry in entries:
-                    is_directory = entry.is_dir(follow_symlinks=False)
-                    if not is_directory and not is_new:
-                        continue
-                    path = join(directory.path, entry.name)
-                    if root.sieve(path, entry.name, is_directory):
-                        continue
-                    if is_directory:
-                        found.append(path)
-                    if is_new:
-                        self._note(directory.root, path)
-            return found
+            return self._subdirectories(root, directory, opened, is_new=is_new)
         finally:
             os.close(opened)
+
+    def _subdirectories(self, root: _Root, directory: _Watched, opened: int, *, is_new: bool) -> list[str]:
+        """Return the subdirectories of one directory, and note everything in it if it is new."""
+        found = list[str]()
+        with os.scandir(opened) as entries:
+            for entry in entries:
+                is_directory = entry.is_dir(follow_symlinks=False)
+                if not is_directory and not is_new:
+                    continue
+                path = join(directory.path, entry.name)
+                if root.sieve(path, entry.name, is_directory):
+                    continue
+                if is_directory:
+                    found.append(path)
+                if is_new:
+                    self._note(directory.root, path)
+        return found
 
     def _go_blind(self) -> None:
         """Give up, and remove the watches."""
