@@ -22,13 +22,13 @@ from nono.approval.tty import (
     own_turn,
     recover_sequence,
 )
+from nono.audit.event import WITHDRAWN
 from nono.policy.services.approval import TERMINAL
 
 NO_TERMINAL = "No terminal available for interactive approval"
 IN_BACKGROUND = "nono is not in the terminal's foreground, so nobody can be asked there"
 NOT_STILL = "the command could not be held still, and might have written over the question"
 DISTURBED = "the command ran while the question was shown, and might have written over it"
-WITHDRAWN = "the question was withdrawn"
 SAID_NO = "a person said no"
 TOO_LONG = "what is asked for is too long to be shown to a person"
 
@@ -73,21 +73,28 @@ class Terminal:
             with foreground(terminal) as is_ours:
                 if not is_ours:
                     return _nobody(IN_BACKGROUND)
-                answer = Answer("error", WITHDRAWN, NAME)
                 with line_mode(terminal):
-                    try:
-                        is_yes = await _yes_or_no(terminal, shown, wording.in_short(question.request))
-                        if not undisturbed():
-                            answer = Answer("denied", DISTURBED, NAME)
-                        elif is_yes:
-                            answer = Answer("granted", "", NAME)
-                        else:
-                            answer = Answer("denied", SAID_NO, NAME, is_remembered=True)
-                    finally:
-                        # Does not wait, because it also runs when cancelled after a timeout.
-                        with suppress(OSError):
-                            os.write(terminal, last_line(conclusion(question.elsewhere() or answer, answer)))
-                return answer
+                    return await _answer(terminal, shown, question, undisturbed)
+
+
+async def _answer(
+    terminal: int, shown: list[str], question: Question, undisturbed: Callable[[], bool]
+) -> Answer:
+    """Ask, and write below the question what became of it, also if it is withdrawn."""
+    answer = Answer("error", WITHDRAWN, NAME)
+    try:
+        is_yes = await _yes_or_no(terminal, shown, wording.in_short(question.request))
+        if not undisturbed():
+            answer = Answer("denied", DISTURBED, NAME)
+        elif is_yes:
+            answer = Answer("granted", "", NAME)
+        else:
+            answer = Answer("denied", SAID_NO, NAME, is_remembered=True)
+    finally:
+        # Does not wait, because it also runs when cancelled after a timeout.
+        with suppress(OSError):
+            os.write(terminal, last_line(conclusion(question.elsewhere() or answer, answer)))
+    return answer
 
 
 def _nobody(reason: str) -> Answer:

@@ -9,7 +9,8 @@ import anyio
 from nono.approval import wording
 from nono.approval.ask import conclusion
 from nono.approval.request import Answer, Question
-from nono.approval.terminal import IN_BACKGROUND, NAME, NO_TERMINAL, SAID_NO, TOO_LONG, WITHDRAWN
+from nono.approval.terminal import IN_BACKGROUND, NAME, NO_TERMINAL, SAID_NO, TOO_LONG
+from nono.audit.event import WITHDRAWN
 
 # Sends a question to the viewer and, if it is withdrawn, a line with the reason. Returns the viewer's report
 # of the answer, or None if nobody can be asked.
