@@ -57,12 +57,11 @@ def _within_reach(
     grants: Iterable[Grant], environ: Mapping[str, str], is_hidden: Callable[[str], bool]
 ) -> Iterator[tuple[str, Grant]]:
     written = [grant for grant in at_every_mount(grants, HostFilesystem()) if grant.access.writes]
-    for address in environ.get(_BUS, "").split(";"):
-        for path in targets(_BUS, address) or ():
-            for place in way_to(path):
-                for grant in covering(written, place):
-                    if not is_hidden(place):
-                        yield path, grant
+    addresses = environ.get(_BUS, "").split(";")
+    for path in (path for address in addresses for path in targets(_BUS, address) or ()):
+        for place in way_to(path):
+            if not is_hidden(place):
+                yield from ((path, grant) for grant in covering(written, place))
 
 
 def _references(resolved: Resolved) -> Iterator[tuple[str, str]]:

@@ -60,12 +60,7 @@ def _list(root: SnapshotPlace) -> _Listed:
         for _ in range(root.levels):
             above, places = places, []
             for directory in above:
-                for entry, status in files.listed(directory) or ():
-                    path = join(directory, entry.name)
-                    if stat.S_ISLNK(status.st_mode):
-                        links[path] = inode_of(status)
-                    elif stat.S_ISDIR(status.st_mode):
-                        places.append(path)
+                places += _directories_in(directory, files, links)
             count += len(places)
             if count > PLACES_MAX:
                 files.leave(root.path)
@@ -74,3 +69,13 @@ def _list(root: SnapshotPlace) -> _Listed:
         if own is not None and stat.S_ISLNK(own[0]):
             links[root.path] = own
         return _Listed(tuple(sorted(places)), links, files.unread)
+
+
+def _directories_in(directory: str, files: RepositoryFiles, links: dict[str, Inode]) -> Iterator[str]:
+    """Yield the directories in a directory, and add the links in it to `links`."""
+    for entry, status in files.listed(directory) or ():
+        path = join(directory, entry.name)
+        if stat.S_ISLNK(status.st_mode):
+            links[path] = inode_of(status)
+        elif stat.S_ISDIR(status.st_mode):
+            yield path
