@@ -67,22 +67,7 @@ def filtered(
     codings = [value for name, value in head.headers if len(name) == 16 and name.lower() == _CODING]
     search = None
     if tripwire is not None:
-        kinds = [value for name, value in head.headers if len(name) == 12 and name.lower() == _KIND]
-        if kinds and (charset := unsearchable_charset(kinds)) is not None:
-            raise WithheldError(
-                f"it has the charset {charset}, in which the body cannot be searched for the credential"
-            )
-        if any(
-            len(name) in (13, 24) and name.lower() in _OF_MESSAGES and value.strip().lower() not in _PLAIN
-            for name, value in head.headers
-        ):
-            raise WithheldError("it has compressed messages, which cannot be searched for the credential")
-        # The place where a list is cut would tell which member is the secret, so the body is withheld. One
-        # without a length is not: it may be a stream.
-        withholds = tripwire.guessable and head.body.kind is BodyKind.LENGTH
-        ends = message_ends(kinds[0]) if kinds else None
-        whole_bytes = head.body.length if ends is None and not codings else 0
-        search = BodySearch(tripwire, ends, on_leak, on_near, whole_bytes, withholds=withholds)
+        search = _search(head, tripwire, on_leak, on_near, is_coded=bool(codings))
     decode = None
     if codings:
         decode = decoder(b", ".join(codings), budget)
@@ -96,6 +81,33 @@ def filtered(
         body = head.body if head.body.kind is BodyKind.CHUNKED else _UNTIL_CLOSE
         head = head._replace(headers=kept, body=body)
     return Filtered(head, BodyFilter(decode, search, taps))
+
+
+def _search(
+    head: ResponseHead,
+    tripwire: LeakDetector,
+    on_leak: OnLeak,
+    on_near: Callable[[], object],
+    *,
+    is_coded: bool,
+) -> BodySearch:
+    """Build the search of a body. Raises WithheldError if the body cannot be searched."""
+    kinds = [value for name, value in head.headers if len(name) == 12 and name.lower() == _KIND]
+    if kinds and (charset := unsearchable_charset(kinds)) is not None:
+        raise WithheldError(
+            f"it has the charset {charset}, in which the body cannot be searched for the credential"
+        )
+    if any(
+        len(name) in (13, 24) and name.lower() in _OF_MESSAGES and value.strip().lower() not in _PLAIN
+        for name, value in head.headers
+    ):
+        raise WithheldError("it has compressed messages, which cannot be searched for the credential")
+    # The place where a list is cut would tell which member is the secret, so the body is withheld. One
+    # without a length is not: it may be a stream.
+    withholds = tripwire.guessable and head.body.kind is BodyKind.LENGTH
+    ends = message_ends(kinds[0]) if kinds else None
+    whole_bytes = head.body.length if ends is None and not is_coded else 0
+    return BodySearch(tripwire, ends, on_leak, on_near, whole_bytes, withholds=withholds)
 
 
 def clean_head(head: ResponseHead, tripwire: LeakDetector, on_leak: OnLeak) -> ResponseHead:
