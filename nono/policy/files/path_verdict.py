@@ -20,9 +20,17 @@ class TooWeak(NamedTuple):
 
     held: Access
 
+    @property
+    def reason(self) -> str:
+        return f"granted for {self.held.value} only"
+
 
 class NotGranted(NamedTuple):
     """No grant covers the path, and nothing forbids one."""
+
+    @property
+    def reason(self) -> str:
+        return "not granted"
 
 
 class Denied(NamedTuple):
@@ -30,11 +38,19 @@ class Denied(NamedTuple):
 
     denial: Denial
 
+    @property
+    def reason(self) -> str:
+        return f"'{self.denial.original}' is denied by {self.denial.origin}"
+
 
 class Protected(NamedTuple):
     """The path lies in one of nono's state roots."""
 
     root: str
+
+    @property
+    def reason(self) -> str:
+        return f"'{self.root}' is a protected nono state root; nothing grants it"
 
 
 # The C library reads these in any program and works without them, so no question or notice mentions them.

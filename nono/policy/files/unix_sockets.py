@@ -8,6 +8,7 @@ from nono.named_tuple import NamedTuple
 from nono.policy.capability import Grant
 from nono.policy.files.denials import DenyRules
 from nono.policy.files.grants import accesses
+from nono.policy.files.path_verdict import Denied, Protected
 from nono.policy.path_expansion import is_within
 from nono.policy.socket_grant import SocketGrant
 from nono.printable import shell_word, spelled
@@ -110,11 +111,11 @@ class UnixSocketRules(NamedTuple):
     def _denied(self, path: str) -> SocketVerdict | None:
         for root in self.state_roots:
             if is_within(path, root):
-                return SocketVerdict(False, f"'{root}' is a protected nono state root; nothing grants it")
+                return SocketVerdict(False, Protected(root).reason)
         denial = self.deny_rules.covering(path)
         if denial is None:
             return None
-        return SocketVerdict(False, f"'{denial.original}' is denied by {denial.origin}")
+        return SocketVerdict(False, Denied(denial).reason)
 
 
 def _may_write(grants: tuple[Grant, ...], directory: str) -> bool:

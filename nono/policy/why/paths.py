@@ -78,11 +78,11 @@ def why_path(
     verdict = policy.judge((canonical, parent_resolved(original, fs)), access)
     grants = covering(rules.grants, canonical)
     match verdict:
-        case Protected(root):
+        case Protected():
             return Answer(
                 "denied",
                 "sensitive_path",
-                details=f"'{root}' is a protected nono state root; nothing grants it",
+                details=verdict.reason,
                 policy_source="protected_root",
             )
         case Denied(denial):
@@ -90,7 +90,7 @@ def why_path(
             return Answer(
                 "denied",
                 "sensitive_path" if is_group else "filesystem_deny",
-                details=f"'{denial.original}' is denied by {denial.origin}{_missing(canonical, fs)}",
+                details=f"{verdict.reason}{_missing(canonical, fs)}",
                 policy_source=denial.origin if is_group else "filesystem.deny",
                 suggested_flag=_lifting(grants, canonical, access, fs),
             )

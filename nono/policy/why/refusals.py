@@ -11,16 +11,7 @@ from posixpath import join
 
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import Access
-from nono.policy.files.path_verdict import (
-    PROBED,
-    Denied,
-    FilePolicy,
-    Granted,
-    NotGranted,
-    PathVerdict,
-    Protected,
-    TooWeak,
-)
+from nono.policy.files.path_verdict import PROBED, FilePolicy, Granted
 from nono.policy.path_expansion import is_within
 
 REFUSED_MAX = 500
@@ -81,7 +72,8 @@ class Refusals:
     ) -> None:
         if self._policy is None:
             return
-        reason = _reason(self._policy.judge(names, access))
+        verdict = self._policy.judge(names, access)
+        reason = None if isinstance(verdict, Granted) else verdict.reason
         if reason is None and access.writes and self.is_kept(path):
             reason = KEPT_HOOKS
         if reason is None:
@@ -94,17 +86,3 @@ class Refusals:
             self._refused[key] = Refused(path, access, reason, place, is_new_file)
         else:
             self.is_complete = False
-
-
-def _reason(verdict: PathVerdict) -> str | None:
-    match verdict:
-        case Granted():
-            return None
-        case Protected(root):
-            return f"'{root}' is a protected nono state root; nothing grants it"
-        case Denied(denial):
-            return f"'{denial.original}' is denied by {denial.origin}"
-        case TooWeak(held):
-            return f"granted for {held.value} only"
-        case NotGranted():
-            return "not granted"

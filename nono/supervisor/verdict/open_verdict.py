@@ -54,12 +54,8 @@ def judge_open(call: OpenCall, found: Found, policy: FilePolicy) -> Verdict:
     match policy.judge((found.path,), access):
         case Granted():
             return Leave()
-        case Protected(root):
-            return Refuse(found.path, access, f"'{root}' is a protected nono state root; nothing grants it")
-        case Denied(denial):
-            return Refuse(found.path, access, f"'{denial.original}' is denied by {denial.origin}")
-        case TooWeak(held):
-            return Refuse(found.path, access, f"granted for {held.value} only")
+        case Protected() | Denied() | TooWeak() as refused:
+            return Refuse(found.path, access, refused.reason)
         case NotGranted():
             pass
     if found.path in PROBED or _kernel_says_no(call, found):
