@@ -190,7 +190,7 @@ class NotifyLoop:
         except HiddenCallerError:
             name = self._names.get(call.nr, f"nr={call.nr}")
             reason = "the arguments are in a process that cannot be looked into (PR_SET_DUMPABLE 0)"
-            errno_value = self._refuse(call, adjudicator.refuse_call(name, reason))
+            errno_value = self._refuse(adjudicator.refuse_call(name, reason))
         except ValueError:
             errno_value = errno.EINVAL  # a malformed address
         except OSError as error:
@@ -200,7 +200,7 @@ class NotifyLoop:
                 self._answers.fail(call, errno_value)
 
     def _answer_late(self, call: notify.Notification, answer: int | Refuse) -> None:
-        self._answers.fail(call, self._refuse(call, answer) if isinstance(answer, Refuse) else answer)
+        self._answers.fail(call, self._refuse(answer) if isinstance(answer, Refuse) else answer)
 
     def _decide_and_act(self, call: notify.Notification) -> int | None:
         """Return the errno to answer with, 0 for success; None if the answer comes later."""
@@ -208,7 +208,7 @@ class NotifyLoop:
             return errno.ENOSYS  # no table has such a call: a tracer (proot) has one skipped by this number
         if call.arch != self._arch or call.nr & uapi_seccomp.X32_SYSCALL_BIT:
             reason = "a system call of a foreign ABI, which no rule here speaks of"
-            return self._refuse(call, adjudicator.refuse_call(f"arch={call.arch:#x} nr={call.nr:#x}", reason))
+            return self._refuse(adjudicator.refuse_call(f"arch={call.arch:#x} nr={call.nr:#x}", reason))
         match self._names.get(call.nr):
             case str(name) if self._opens is not None and name in PATH_CALLS:
                 self._opens.serve(call, name)
@@ -223,9 +223,9 @@ class NotifyLoop:
                 return self._make_route_socket(call)
             case "socket" if self._lists_network and self._maker is not None and is_udp_socket(call.args):
                 refusal = self._own_datagrams(self._maker).make(call)
-                return None if refusal is None else self._refuse(call, refusal)
+                return None if refusal is None else self._refuse(refusal)
             case name:
-                return self._refuse(call, refuse_by_registers(name, call.nr, call.args))
+                return self._refuse(refuse_by_registers(name, call.nr, call.args))
 
     def _own_datagrams(self, maker: Socket) -> OwnDatagrams:
         if self._datagrams is None:
@@ -244,10 +244,10 @@ class NotifyLoop:
             if error.errno == errno.EMFILE:
                 return errno.EMFILE
             # Before Linux 5.9 no socket can be passed on.
-            return self._refuse(call, refuse_by_registers("socket", call.nr, call.args))
+            return self._refuse(refuse_by_registers("socket", call.nr, call.args))
         return None
 
-    def _refuse(self, call: notify.Notification, refusal: Refuse) -> int:
+    def _refuse(self, refusal: Refuse) -> int:
         with suppress(OSError):  # a refusal that cannot be recorded is a refusal all the same
             self._recorder(refused(refusal))
         return refusal.errno_value
@@ -271,20 +271,20 @@ class NotifyLoop:
         return self._unless_refused(call, self._inet.bind(call, raw))
 
     def _unless_refused(self, call: notify.Notification, answer: int | Refuse | None) -> int | None:
-        return self._refuse(call, answer) if isinstance(answer, Refuse) else answer
+        return self._refuse(answer) if isinstance(answer, Refuse) else answer
 
     def _on_unix(self, call: notify.Notification, raw: bytes, *, binds: bool) -> int | None:
         """Connect or bind a Unix socket. A path is resolved and judged each time."""
         address = parse_sockaddr(raw)
         assert isinstance(address, UnixAddress | AbstractUnixAddress | UnnamedUnixAddress)  # by its family
         if self._unix is None:
-            return self._refuse(call, adjudicator.refuse_unix(address, adjudicator.NOT_EXAMINED))
+            return self._refuse(adjudicator.refuse_unix(address, adjudicator.NOT_EXAMINED))
         if isinstance(address, UnixAddress):
             answer = self._unix.bind(call, address) if binds else self._unix.connect(call, address)
             return self._unless_refused(call, answer)
         verdict = adjudicator.judge_unix_name(address, self._grants, binds=binds)
         if isinstance(verdict, Refuse):
-            return self._refuse(call, verdict)
+            return self._refuse(verdict)
         return self._unix.perform_by_name(call, raw, binds=binds)
 
     def _listen(self, call: notify.Notification) -> int | None:
@@ -299,7 +299,7 @@ class NotifyLoop:
                 return None
             verdict = adjudicator.judge_listen(local, self._grants)
             if isinstance(verdict, Refuse):
-                return self._refuse(call, verdict)
+                return self._refuse(verdict)
             is_own = isinstance(verdict, Perform) and verdict.rule == OWN_SERVER
             if is_own and self._own is not None and not self._own.may_listen(duplicate, local):
                 return errno.EADDRINUSE

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from nono.digests import sha256
 from nono.named_tuple import NamedTuple
 from nono.str_enum import StrEnum
-from nono.trust import policy, predicates
+from nono.trust import policy
 from nono.trust.bundle import Bundle
 from nono.trust.dsse import PublicKey
 from nono.trust.memory import Memory
@@ -135,7 +135,7 @@ def _problem(project: PolicyFile, authorities: Iterable[TrustedKey]) -> str | No
     if isinstance(project.bundle, str):
         return f"its signature cannot be read: {project.bundle}"
     try:
-        said, key = signer_of(project.bundle, predicates.TRUST_POLICY, authorities)
+        said, key = signer_of(project.bundle, policy.PREDICATE, authorities)
     except ValueError as error:
         return str(error)
     if key is None:

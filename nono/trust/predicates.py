@@ -1,4 +1,4 @@
-"""Define the predicates of the in-toto statements that nono signs."""
+"""Define the predicates of the in-toto statements that nono signs; that of a policy is in policy.py."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 INSTRUCTION_FILE = "https://nono.sh/attestation/instruction-file/v1"
 MULTI_FILE = "https://nono.sh/attestation/multi-file/v1"
-TRUST_POLICY = "https://nono.sh/attestation/trust-policy/v1"
 
 
 def keyed(key_id: str) -> dict[str, object]:

@@ -21,7 +21,7 @@ def _file(signer: Signer | None = None, *, signs: bytes | None = None, **fields:
     if signer is not None:
         digest = sha256(signs or content).hexdigest()
         predicate = predicates.keyed(signer.key.fingerprint)
-        said = Statement((Subject(FILE, digest),), predicates.TRUST_POLICY, predicate)
+        said = Statement((Subject(FILE, digest),), policy.PREDICATE, predicate)
         envelope = dsse.signed(dsse.IN_TOTO, statement.encoded(said), signer._private.sign)
         made = bundle.parse(bundle.encoded(envelope, ""))
     return PolicyFile(FILE, content, policy.parse(content), made)

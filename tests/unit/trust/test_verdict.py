@@ -5,7 +5,7 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 from nono.digests import sha256
 from nono.trust import bundle, dsse, predicates, statement, verdict
 from nono.trust.dsse import PublicKey
-from nono.trust.policy import BlockedPublisher, Enforcement, TrustPolicy
+from nono.trust.policy import PREDICATE, BlockedPublisher, Enforcement, TrustPolicy
 from nono.trust.statement import Statement, Subject
 from nono.trust.verdict import Evidence, Signed, Status, Trust, TrustedKey
 
@@ -57,7 +57,7 @@ def _status(*bundles: Signed, trust: Trust = TRUST) -> Status:
         (ME.sidecar(named=STRANGER.key.fingerprint), Status.INVALID),
         (ME.sidecar(named="default"), Status.INVALID),
         (ME.sidecar("AGENTS.md"), Status.INVALID),
-        (ME.sidecar(kind=predicates.TRUST_POLICY), Status.INVALID),
+        (ME.sidecar(kind=PREDICATE), Status.INVALID),
         (ME.sidecar(kind=predicates.MULTI_FILE), Status.INVALID),
         (ME.sidecar(digest=OTHER), Status.CHANGED),
         (ME.sidecar(payload_type="text/plain"), Status.UNTRUSTED),

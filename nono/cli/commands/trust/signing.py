@@ -133,7 +133,7 @@ def sign_policy(file: str | None, key: str, environ: Mapping[str, str], *, is_us
         raise NonoError(f"{path}: {error}") from error
     seal = _with_key(key, environ)
     subject = Subject(basename(path), sha256(content).hexdigest())
-    _write(f"{path}{SIDECAR}", predicates.TRUST_POLICY, [subject], seal)
+    _write(f"{path}{SIDECAR}", policy.PREDICATE, [subject], seal)
     if basename(path) == FILE and not is_user:
         _approve_policy(path, content, environ)
     return 0
