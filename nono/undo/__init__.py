@@ -2,7 +2,7 @@
 
 Read `model` first, which is pure: an `entry` is one file, a `snapshot` all files of a moment, `left_out` what
 is never walked, `changes` what differs, `restore_plan` what a restore would do, `session` the record of one
-run. Then `store` (contents by digest, in `packs`), `taking` (by `walking` directories `beneath` a granted
+run. Then `contents` (of files, by digest), `taking` (by `walking` directories `beneath` a granted
 one, and `looking` at each file; `opening` what was closed), `kept` (all sessions: find, weigh, sweep),
 `baseline` and `recording` (of one run), and `restoring`, by `acting`, which makes files by `making`.
 

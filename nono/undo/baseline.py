@@ -15,6 +15,7 @@ from nono.errors import NonoError, reason_of
 from nono.printable import shell_word
 from nono.private_dir import open_private_dir
 from nono.undo import kept
+from nono.undo.contents.store import Store
 from nono.undo.kept import Kept
 from nono.undo.looking import ALL_ATTRIBUTES_BYTES_MAX, Allowance
 from nono.undo.model.entry import FILE, Entry
@@ -22,7 +23,6 @@ from nono.undo.model.scope import Scope, scopes
 from nono.undo.model.session import Info
 from nono.undo.model.snapshot import BASELINE, Snapshot, Tree, sealed
 from nono.undo.recording import READ_TIMES, RESERVE, Limits, Progress, Recording, write_snapshot
-from nono.undo.store import Store
 from nono.undo.taking import take
 from nono.undo.walking import TooMuchError, Walk
 

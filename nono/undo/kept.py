@@ -18,11 +18,11 @@ from nono.errors import ConfigError, NonoError, in_words
 from nono.policy.suggestions import did_you_mean
 from nono.private_dir import open_private_dir
 from nono.undo.beneath import opened_root
+from nono.undo.contents.packs import read_file
+from nono.undo.contents.store import Store
 from nono.undo.model import session, snapshot
 from nono.undo.model.session import Info, Weighed, outdated
 from nono.undo.model.snapshot import Snapshot
-from nono.undo.packs import read_file
-from nono.undo.store import Store
 
 SESSION_FILE, LOCK, SNAPSHOTS = "session.json", "lock", "snapshots"
 LATEST = "latest"

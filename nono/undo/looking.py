@@ -11,9 +11,9 @@ from base64 import b64encode
 from collections.abc import Callable, Mapping
 
 from nono.disk.descriptor import DIRECTORY_FLAGS
+from nono.undo.contents.packs import LARGE_BYTES
+from nono.undo.contents.store import QuotaError, Store
 from nono.undo.model.entry import DIRECTORY, FILE, LINK, OTHER, TOO_LARGE, Entry
-from nono.undo.packs import LARGE_BYTES
-from nono.undo.store import QuotaError, Store
 
 TRIES = 4
 # Extended attributes are held in memory. On some file systems those of one file may take 500 MiB.

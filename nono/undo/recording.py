@@ -14,13 +14,14 @@ from nono.disk import durable
 from nono.disk.descriptor import DIRECTORY_FLAGS
 from nono.named_tuple import NamedTuple
 from nono.printable import shell_word
-from nono.undo import kept, packs
+from nono.undo import kept
+from nono.undo.contents import packs
+from nono.undo.contents.store import Store
 from nono.undo.looking import Allowance
 from nono.undo.model.changes import Change, changes, shown
 from nono.undo.model.left_out import but_for
 from nono.undo.model.session import Info, overlap
 from nono.undo.model.snapshot import END, MARK, Among, Snapshot, Tree, sealed, to_json
-from nono.undo.store import Store
 from nono.undo.taking import take, take_below
 from nono.undo.walking import Walk
 

@@ -14,6 +14,7 @@ from nono.policy.path_expansion import is_within
 from nono.printable import printable
 from nono.undo.acting import Acting
 from nono.undo.beneath import opened_parent, opened_root
+from nono.undo.contents.store import Store
 from nono.undo.kept import Kept, write_info
 from nono.undo.looking import Allowance, look
 from nono.undo.model.changes import Change, ChangeType, change_type, changes
@@ -22,7 +23,6 @@ from nono.undo.model.left_out import but_for, is_left_out
 from nono.undo.model.restore_plan import BEHIND_LINK, Plan, Present, Refused, Step, plan
 from nono.undo.model.snapshot import END, RESTORED, SAFETY, Snapshot, sealed
 from nono.undo.recording import write_snapshot
-from nono.undo.store import Store
 
 
 class Restored(NamedTuple):

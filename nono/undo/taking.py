@@ -11,12 +11,12 @@ from posixpath import basename, dirname
 
 from nono.disk.descriptor import DIRECTORY_FLAGS
 from nono.undo.beneath import opened_directory, opened_parent, opened_root
+from nono.undo.contents.store import QuotaError
 from nono.undo.looking import AttributesError, attributes_of, entry_of, look
 from nono.undo.model.entry import DIRECTORY, FILE
 from nono.undo.model.left_out import is_left_out
 from nono.undo.model.snapshot import Tree
 from nono.undo.opening import let_owner_in
-from nono.undo.store import QuotaError
 from nono.undo.walking import TooMuchError, Walk, Walker
 
 

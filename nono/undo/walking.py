@@ -17,12 +17,12 @@ from nono.errors import reason_of
 from nono.kernel import open_path
 from nono.kernel.uapi.open import RESOLVE_NO_XDEV
 from nono.named_tuple import NamedTuple
+from nono.undo.contents.store import QuotaError, Store
 from nono.undo.looking import Allowance, attributes_of, entry_of, look
 from nono.undo.model.entry import DIRECTORY, Entry
 from nono.undo.model.left_out import Sieve
 from nono.undo.model.snapshot import Tree, encoded
 from nono.undo.opening import SEEN, let_owner_in
-from nono.undo.store import QuotaError, Store
 
 DEPTH_MAX = 200  # each level holds an open descriptor
 BATCH = 64  # files that a thread reads per task

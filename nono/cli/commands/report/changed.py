@@ -13,13 +13,13 @@ from nono.errors import NonoError, in_words
 from nono.printable import spelled
 from nono.report.model import FILES_MAX, FileChange
 from nono.sessions.record import Record
+from nono.undo.contents.store import Store
 from nono.undo.kept import Kept, root_of
 from nono.undo.model.changes import Change, changes, shown
 from nono.undo.model.entry import DIRECTORY, FILE, Entry
 from nono.undo.model.line_diff import unified
 from nono.undo.model.snapshot import BASELINE, END, MARK, Snapshot
 from nono.undo.model.turns import turn_of
-from nono.undo.store import Store
 
 # A command can write any number of files that take long to compare.
 DIFF_BYTES_MAX = 128 << 10

@@ -12,12 +12,12 @@ from nono.cli.shapes.printed import printed, printed_list
 from nono.cli.text import rollback_text
 from nono.cli.text.session_text import one_line
 from nono.undo import kept
+from nono.undo.contents.store import Store
 from nono.undo.kept import Kept, chosen, size_of
 from nono.undo.model.changes import Change, changes, shown
 from nono.undo.model.entry import FILE, LINK
 from nono.undo.model.session import Info, overlap
 from nono.undo.model.snapshot import MARK, Snapshot, merkle_root
-from nono.undo.store import Store
 
 DIFF_BYTES_MAX = 1 << 20
 

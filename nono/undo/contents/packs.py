@@ -51,7 +51,7 @@ class Compressor:
 
     def __init__(self) -> None:
         # Imported here and below: most commands only read what is kept.
-        from nono.undo.zstandard import zstd
+        from nono.undo.contents.zstandard import zstd
 
         self._zstd = zstd.ZstdCompressor(level=_LEVEL)
 
@@ -67,7 +67,7 @@ def decompressed(codec: int, stored: bytes) -> bytes:
     """Return the content. Raises ValueError."""
     if codec in (Codec.RAW, Codec.FILE):
         return stored
-    from nono.undo.zstandard import zstd
+    from nono.undo.contents.zstandard import zstd
 
     decompressor = zstd.ZstdDecompressor()
     try:

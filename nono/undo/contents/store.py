@@ -12,7 +12,7 @@ from functools import partial
 from hashlib import sha256
 
 from nono.disk.descriptor import DIRECTORY_FLAGS, write_all
-from nono.undo.packs import (
+from nono.undo.contents.packs import (
     FILES,
     INDEX,
     LARGE_BYTES,
@@ -193,7 +193,7 @@ class Store:
 
     def _compress(self, file: int, copy: int) -> tuple[bytes, int]:
         # Imported here and below: most commands only read what is kept.
-        from nono.undo.zstandard import zstd
+        from nono.undo.contents.zstandard import zstd
 
         digest, compressor, size = sha256(), zstd.ZstdCompressor(level=1), 0
         os.lseek(file, 0, os.SEEK_SET)
@@ -245,7 +245,7 @@ class Store:
                 while chunk := file.read(CHUNK_BYTES):
                     yield chunk
                 return
-            from nono.undo.zstandard import zstd
+            from nono.undo.contents.zstandard import zstd
 
             try:
                 with zstd.open(file, "rb") as plain:

@@ -21,11 +21,12 @@ import pytest
 from nono.cli.commands.rollback import upkeep
 from nono.cli.commands.rollback.upkeep import Wish, cleanup
 from nono.errors import NonoError
-from nono.undo import kept, looking, packs, recording, restoring
+from nono.undo import kept, looking, recording, restoring
+from nono.undo.contents import packs
+from nono.undo.contents.packs import MAGIC
+from nono.undo.contents.zstandard import zstd
 from nono.undo.model.session import Weighed, outdated, stale
-from nono.undo.packs import MAGIC
 from nono.undo.recording import Limits
-from nono.undo.zstandard import zstd
 from support.forked import in_child
 from unit.undo.conftest import Stage
 
@@ -361,7 +362,7 @@ def test_a_snapshot_that_nobody_could_read_is_not_written(
 ) -> None:
     with stage.recorded() as taken:
         with monkeypatch.context() as small:
-            small.setattr("nono.undo.packs.FILE_BYTES_MAX", 10)
+            small.setattr("nono.undo.contents.packs.FILE_BYTES_MAX", 10)
             with pytest.raises(OSError, match="File too large"):
                 taken.mark("before turn 2")
         taken.mark("before turn 2")
