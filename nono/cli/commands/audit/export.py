@@ -80,23 +80,27 @@ def export(parsed: argparse.Namespace, environ: Mapping[str, str]) -> int:
         from nono.cli.commands.audit import sending
 
         return sending.send(parsed.to, root, _chosen(parsed, environ))
+    return _write_records(parsed, environ, root)
+
+
+def _write_records(parsed: argparse.Namespace, environ: Mapping[str, str], root: int) -> int:
+    """Write the records of the logs that are meant. Returns 1 if any are left out."""
     status = 0
     with _output(parsed.out) as file:
-        for session_id in _chosen(parsed, environ):
-            for line in _lines(root, session_id, parsed.format):
-                match line:
-                    case NonoError() if parsed.session is not None:
-                        raise line
-                    case NonoError():
-                        print(f"nono: {line.message}; it is left out", file=sys.stderr)
-                        status = 1
-                    case BrokenChainError():
-                        print(
-                            f"nono: session {session_id}: {line}; what follows is left out", file=sys.stderr
-                        )
-                        status = 1
-                    case _:
-                        file.write(line)
+        chosen = _chosen(parsed, environ)
+        lines = ((each, line) for each in chosen for line in _lines(root, each, parsed.format))
+        for session_id, line in lines:
+            match line:
+                case NonoError() if parsed.session is not None:
+                    raise line
+                case NonoError():
+                    print(f"nono: {line.message}; it is left out", file=sys.stderr)
+                    status = 1
+                case BrokenChainError():
+                    print(f"nono: session {session_id}: {line}; what follows is left out", file=sys.stderr)
+                    status = 1
+                case _:
+                    file.write(line)
     return status
 
 

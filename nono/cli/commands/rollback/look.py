@@ -76,24 +76,29 @@ def show(query: str, environ: Mapping[str, str], *, style: str, full: bool, as_j
             document["left_out"] = session.info.left_out._asdict()
             document["snapshots"] = [_snapshot(snapshots, number) for number in range(len(snapshots))]
             print(printed(document))
-            return 0
-        _print_head(session.info)
-        has_marks = any(each.kind == MARK for each in snapshots)
-        if has_marks:
-            print("\nEach snapshot, with what changed since the one above it:")
-        for number, snapshot in enumerate(snapshots):
-            found = shown(changes(snapshots[number - 1], snapshot)) if number else []
-            print(rollback_text.snapshot_line(snapshot, found))
-            if has_marks:
-                for line in rollback_text.listed(found):
-                    print(f"       {line}")
-        if len(snapshots) > 1:
-            end = next((each for each in reversed(snapshots) if each.kind == "end"), snapshots[-1])
-            found = shown(changes(snapshots[0], end))
-            print(f"\n{'In all: ' if has_marks else ''}{rollback_text.counted(found)}")
-            for line in _worded(found, session.store, style, full=full):
-                print(line)
+        else:
+            _print(session, snapshots, style, full=full)
     return 0
+
+
+def _print(session: Kept, snapshots: Sequence[Snapshot], style: str, *, full: bool) -> None:
+    """Print the snapshots, what changed from one to the next where they are marks, and what in all."""
+    _print_head(session.info)
+    has_marks = any(each.kind == MARK for each in snapshots)
+    if has_marks:
+        print("\nEach snapshot, with what changed since the one above it:")
+    for number, snapshot in enumerate(snapshots):
+        found = shown(changes(snapshots[number - 1], snapshot)) if number else []
+        print(rollback_text.snapshot_line(snapshot, found))
+        if has_marks:
+            for line in rollback_text.listed(found):
+                print(f"       {line}")
+    if len(snapshots) > 1:
+        end = next((each for each in reversed(snapshots) if each.kind == "end"), snapshots[-1])
+        found = shown(changes(snapshots[0], end))
+        print(f"\n{'In all: ' if has_marks else ''}{rollback_text.counted(found)}")
+        for line in _worded(found, session.store, style, full=full):
+            print(line)
 
 
 def _print_head(info: Info) -> None:

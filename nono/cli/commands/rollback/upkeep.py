@@ -56,25 +56,25 @@ def _problems(session: Kept, snapshot: Snapshot) -> Iterator[tuple[bool, str]]:
         yield True, "its Merkle root differs"
     if snapshot.kind != RESTORED and not session.store.has_pack(f"{snapshot.number:03}"):
         yield True, "its contents are missing"
-    for tree in snapshot.trees:
-        for path, entry in tree.entries.items():
-            if entry.kind != FILE or entry.content in checked:
-                continue
-            where = f"{tree.path}/{path}"
-            if entry.content is None:
-                if snapshot.kind == BASELINE:
-                    yield False, f"{where}: it could not be read, so it cannot be restored"
-                continue
-            checked.add(entry.content)
-            if not session.store.has(entry.content):
-                # After the run, possibly only digests are kept, for lack of space.
-                yield snapshot.kind == BASELINE, f"{where}: its content was not kept"
-                continue
-            try:
-                for _ in session.store.chunks(entry.content):
-                    pass
-            except (OSError, ValueError) as error:
-                yield True, f"{where}: {in_words(error)}"
+    entries = ((tree, *each) for tree in snapshot.trees for each in tree.entries.items())
+    for tree, path, entry in entries:
+        if entry.kind != FILE or entry.content in checked:
+            continue
+        where = f"{tree.path}/{path}"
+        if entry.content is None:
+            if snapshot.kind == BASELINE:
+                yield False, f"{where}: it could not be read, so it cannot be restored"
+            continue
+        checked.add(entry.content)
+        if not session.store.has(entry.content):
+            # After the run, possibly only digests are kept, for lack of space.
+            yield snapshot.kind == BASELINE, f"{where}: its content was not kept"
+            continue
+        try:
+            for _ in session.store.chunks(entry.content):
+                pass
+        except (OSError, ValueError) as error:
+            yield True, f"{where}: {in_words(error)}"
 
 
 class Wish(NamedTuple):
