@@ -10,6 +10,7 @@ _APART = (
     ("rollback", "no_audit"),
     ("rollback", "no_audit_integrity"),
     ("rollback_all", "rollback_include"),
+    ("acp", "lsp"),
     ("no_audit", "no_audit_integrity"),
     ("no_audit", "audit_integrity"),
     ("no_audit", "audit_sign_key"),

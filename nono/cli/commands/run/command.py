@@ -154,20 +154,18 @@ def _end_in_front(call: Call, *, is_detached: bool) -> None:
     This process stays between them, and ends with the exit code of the run. Raises ConfigError where there
     is no editor.
     """
-    named = [name for name in ("acp", "lsp") if call.given.flag(name)]
-    if len(named) > 1:
-        raise ConfigError("--acp and --lsp are two protocols: name the one that the editor speaks.")
+    is_acp = call.given.flag("acp")
     if is_detached or os.isatty(0) or os.isatty(1):
-        what = "an agent" if named == ["acp"] else "a language server"
+        flag, what = ("--acp", "an agent") if is_acp else ("--lsp", "a language server")
         raise ConfigError(
-            f"--{named[0]} is for {what} that an editor starts, with pipes for standard input and output."
+            f"{flag} is for {what} that an editor starts, with pipes for standard input and output."
         )
     # Imported here: other runs share their streams with the command.
     from nono.launch.around.editor.front import ACP, LSP, fork_run, pass_on
 
     front = fork_run()
     if front is not None:
-        protocol = ACP if named == ["acp"] else LSP
+        protocol = ACP if is_acp else LSP
         tell = call.console.warn
         _end_at_once(pass_on(front, protocol, lambda reason: tell(f"Withheld from the editor: {reason}.")))
 
