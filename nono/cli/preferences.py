@@ -10,7 +10,6 @@ from nono.audit.redact import USUAL, Redaction, redaction_of
 from nono.cli.args.parse import Given
 from nono.cli.args.recorded import recordable
 from nono.cli.console import Console
-from nono.errors import ConfigError
 from nono.launch.session import Proving
 from nono.sessions.names import check_name, reads_as_id
 from nono.settings.file import config_path, user_config
@@ -106,12 +105,8 @@ def options_of(given: Given, resolved: Resolved, config: UserConfig) -> Event:
 def outward(given: Given, settings: Audit) -> Orders | None:
     """Return where the audit log is sent during the run; None: nowhere. Raises ConfigError."""
     wished = ("audit_anchor", "audit_anchor_every", "audit_anchor_required", "audit_otlp")
-    named = [name for name in wished if name in given.values]
-    if given.flag("no_audit"):
-        if named:
-            raise ConfigError(f"--{named[0].replace('_', '-')} and --no-audit contradict each other.")
-        return None
-    if not named and not settings.goes_outward:
+    is_asked_for = settings.goes_outward or any(name in given.values for name in wished)
+    if given.flag("no_audit") or not is_asked_for:
         return None
     # Imported here: few runs send it.
     from nono.outward.orders import orders

@@ -269,7 +269,7 @@ UNFIT = {
     "collector": (["--audit-otlp", "x.example"], 2, "--audit-otlp 'x.example': expected a URL"),
     "anchor of no log": (
         ["--no-audit", "--audit-anchor", "key:x"],
-        1,
+        2,
         "--audit-anchor and --no-audit contradict",
     ),
     "name": (["--name", "latest"], 2, "--name 'latest': that means the session started last."),

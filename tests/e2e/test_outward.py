@@ -250,7 +250,7 @@ def test_a_key_that_the_command_could_read_anchors_nothing(sandbox: NonoRun) -> 
 
 def test_a_flag_that_needs_the_log_contradicts_no_audit(sandbox: NonoRun) -> None:
     ended = sandbox.run(["true"], flags=["--no-audit", "--audit-otlp=http://127.0.0.1:1"])
-    assert ended.exit_code == 1
+    assert ended.exit_code == 2
     assert "--audit-otlp and --no-audit contradict each other" in ended.stderr
 
 

@@ -14,6 +14,10 @@ _APART = (
     ("no_audit", "no_audit_integrity"),
     ("no_audit", "audit_integrity"),
     ("no_audit", "audit_sign_key"),
+    ("audit_anchor", "no_audit"),
+    ("audit_anchor_every", "no_audit"),
+    ("audit_anchor_required", "no_audit"),
+    ("audit_otlp", "no_audit"),
     ("no_audit_integrity", "audit_integrity"),
     ("no_audit_integrity", "audit_sign_key"),
     *(
