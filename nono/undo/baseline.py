@@ -73,8 +73,9 @@ def begin(
             return Recording(directory, lock, info, baseline, store, limits)
     except (OSError, ValueError) as error:
         is_full = isinstance(error, OSError) and error.errno in durable.FULL
+        where = path if elsewhere is None else elsewhere
         raise NonoError(
-            f"what the run may change cannot be kept for undo: {path}: {reason_of(error)}",
+            f"what the run may change cannot be kept for undo: {where}: {reason_of(error)}",
             hint=f"{_FREE if is_full else ''}--no-rollback starts the command anyway",
         ) from error
 

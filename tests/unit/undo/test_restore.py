@@ -614,3 +614,14 @@ def test_a_directory_that_was_moved_is_told_and_restored_once_it_is_back(
     moved.rename(stage.root)
     assert stage.restore() == []
     assert (stage.root / "a").read_text() == "old"
+
+
+def test_the_place_that_cannot_keep_snapshots_is_the_one_that_was_named(stage: Stage) -> None:
+    """The link to it in nono's state was named, which nobody had typed."""
+    file = write(stage.root.with_name("file"))
+    named = str(file / "kept")
+    with (
+        pytest.raises(NonoError, match=f"for undo: {named}: Not a directory"),
+        stage.recorded(elsewhere=named),
+    ):
+        pass
