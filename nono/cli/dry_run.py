@@ -11,6 +11,7 @@ from nono.cli.console import Console
 from nono.credentials.run_references import check_references
 from nono.errors import ConfigError
 from nono.launch.prepare import Prepared, program_of
+from nono.launch.proxy.flows import refuse_unfit
 from nono.launch.proxy.tls_files import check_tls_files
 from nono.policy.services.key_reach import refuse_elsewhere
 
@@ -22,6 +23,9 @@ def conclude(prepared: Prepared, console: Console, environ: Mapping[str, str], r
     past its gateway, or a missing program.
     """
     check_references(prepared.resolved)
+    proxy = prepared.resolved.proxy
+    if proxy is not None and proxy.record_flows is not None:
+        refuse_unfit(proxy.record_flows)
     for service in prepared.resolved.services:
         check_tls_files(service)
         try:

@@ -279,6 +279,16 @@ UNFIT = {
         "so it could change what undo restores.",
     ),
     "signing key": (["--audit-sign-key", "/nope"], 1, "'/nope' is a path"),
+    "file of exchanges": (
+        ["--deny-domain", "x.example", "--record-flows", "/usr"],
+        1,
+        "--record-flows: '/usr' cannot be made: File exists",
+    ),
+    "place of exchanges": (
+        ["--deny-domain", "x.example", "--record-flows", "/nonexistent/x"],
+        1,
+        "--record-flows: '/nonexistent/x' cannot be made: No such file or directory",
+    ),
     "granted signing key": (
         ["--audit-sign-key", "file:///usr/share/signing-key"],
         1,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -10,6 +11,25 @@ from nono.audit import event
 from nono.audit.event import Recorder
 from nono.errors import NonoError
 from nono.proxy.flows.recorder import FlowRecorder
+
+
+def refuse_unfit(path: str) -> None:
+    """Raise NonoError as a start would for a file that exists, or whose directory does not. Makes nothing."""
+    above = os.path.dirname(os.path.abspath(path))
+    for number, is_unfit in (
+        (errno.EEXIST, os.path.lexists(path)),
+        (errno.ENOENT, not os.path.isdir(above)),
+        (errno.EACCES, not os.access(above, os.W_OK)),
+    ):
+        if is_unfit:
+            raise _unmade(path, OSError(number, os.strerror(number)))
+
+
+def _unmade(path: str, error: OSError) -> NonoError:
+    return NonoError(
+        f"--record-flows: '{path}' cannot be made: {error.strerror}",
+        hint="name a file that does not exist yet" if isinstance(error, FileExistsError) else None,
+    )
 
 
 @contextmanager
@@ -29,10 +49,7 @@ def recording(
         try:
             stack.enter_context(recorder)
         except OSError as error:
-            raise NonoError(
-                f"--record-flows: '{path}' cannot be made: {error.strerror}",
-                hint="name a file that does not exist yet" if isinstance(error, FileExistsError) else None,
-            ) from error
+            raise _unmade(path, error) from error
         record(event.flows_recorded(os.path.abspath(path)))
         yield recorder
     if recorder.problem is not None:
