@@ -17,10 +17,8 @@ from nono.policy.learning.agent_programs import (
     IN_HOMES,
     IN_ONE_HOME,
     IN_PROJECTS,
-    differences,
     settings_files,
     state_directories,
-    steps_of,
 )
 from nono.policy.path_expansion import PathContext, ancestry
 from nono.printable import enumerated, shell_word
@@ -131,6 +129,9 @@ def sentences(places: Mapping[str, tuple[str, ...]], before: Looked) -> Iterator
         was, now = before.contents.get(path, b""), after.contents.get(path, b"")
         if was == now or path in after.unread:
             continue
+        # Imported here: few runs change such a file.
+        from nono.policy.learning.agent_settings import differences, steps_of
+
         name = basename(path)
         left_steps -= steps_of(name, was) + steps_of(name, now)
         try:
