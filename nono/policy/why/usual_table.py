@@ -151,6 +151,23 @@ _SETTINGS = (
         instead="yarn --no-default-rc ..., which leaves out the project's .npmrc and .yarnrc too; or "
         "--read-file ~/.npmrc --bypass-protection ~/.npmrc, if yours holds no token",
     ),
+    *(
+        Row(
+            *("~/.npmrc", Access.READ, "may name where npm installs for all projects", _names("npm")),
+            is_whole=False,
+            is_told_if_denied=True,
+            instead="npx NAME, or npm install NAME in the project; npm install ../OTHER in place of npm link",
+            options=options,
+            operands=operands,
+            unless=("run", "exec"),
+        )
+        for options, operands in ((("-g", "--global"), frozenset()), ((), _names("link ln")))
+    ),
+    Row(
+        *("~/.distcc", Access.READWRITE, "where distcc keeps locks", _names("distcc")),
+        is_whole=False,
+        instead="DISTCC_DIR=DIR distcc ..., with a directory in the project and DISTCC_HOSTS for servers",
+    ),
     # They may hold passwords, so no group grants them; the tools stop where they cannot read them.
     Row("~/.ansible.cfg", Access.READ, "Ansible's settings", _ANSIBLE, is_whole=False),
     # An Ansible outside would start what it copies there.

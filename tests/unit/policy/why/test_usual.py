@@ -294,6 +294,8 @@ def test_a_program_of_npm_that_stops_without_its_settings_is_told_what_does_with
         ("ansible-playbook -eansible_remote_tmp=/tmp a.yml", ".ansible/tmp", ""),
         ("ansible-playbook --extra-vars=ansible_remote_tmp=/tmp a.yml", ".ansible/tmp", ""),
         ("ansible-playbook -eansible_remote_tmp=~/x a.yml", ".ansible/tmp", "-e ansible_remote_tmp=/tmp"),
+        ("distcc gcc -c a.c", ".distcc", "DISTCC_DIR"),
+        ("gcc -c a.c", ".distcc", ""),
         ("yarn install", ".npmrc", ""),  # only read, so nothing would be made
     ],
 )
@@ -307,6 +309,27 @@ def test_what_a_program_would_make_in_a_fresh_home_is_named_with_what_to_do(
     # It could not be made outside either, where the home may not be written.
     found = absentees(resolved, line, fs, is_usable=lambda path, access: not path.startswith(HOME))
     assert place not in [each.path for each in found]
+
+
+@pytest.mark.parametrize(
+    ("line", "is_told"),
+    [
+        ("npm install -g a", True),
+        ("npm i --global a", True),
+        ("npm link", True),
+        ("pnpm link", False),
+        ("npm install a", False),
+        ("npm run global", False),
+    ],
+)
+def test_npm_is_told_what_to_do_in_place_of_installing_for_all_projects(
+    run: Resolve, make_fs: MakeFilesystem, line: str, is_told: bool
+) -> None:
+    """The settings that name where it would install are denied: they hold tokens."""
+    settings = f"{HOME}/.npmrc"
+    found = absentees(run(allow=(".",)), line, make_fs(files=(settings,)))
+    told = [(each.flag, "npx NAME" in (each.instead or "")) for each in found if each.path == settings]
+    assert told == [(None, True)] * is_told
 
 
 @pytest.mark.parametrize(("program", "is_told"), [("vagrant", True), ("make", False)])
