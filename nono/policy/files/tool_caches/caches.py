@@ -84,6 +84,14 @@ _TOOLS = (
     _Tool("IPYTHONDIR", "ipython", "~/.ipython"),
     _Tool("JUPYTER_CONFIG_DIR", "jupyter/config", "~/.jupyter"),
     _Tool("JUPYTER_DATA_DIR", "jupyter/data", "$XDG_DATA_HOME/jupyter"),
+    # lazygit makes its settings where there are none, and does not start if it cannot.
+    _Tool(
+        "LG_CONFIG_FILE",
+        "lazygit.yml",
+        "$XDG_CONFIG_HOME/lazygit/config.yml",
+        reading_is_enough=True,
+        must_exist=True,
+    ),
     _Tool("MAVEN_ARGS", "maven", "~/.m2/repository", "-Dmaven.repo.local="),
     # Midnight Commander does not start where it cannot make its directories.
     _Tool("MC_PROFILE_ROOT", "mc", "$XDG_CONFIG_HOME/mc"),
@@ -135,6 +143,8 @@ _TOOLS = (
     # virtualenv, and so pre-commit, tox and pipenv, wait without end for a lock that they may not open.
     _Tool("VIRTUALENV_OVERRIDE_APP_DATA", "virtualenv", "$XDG_DATA_HOME/virtualenv"),
     _Tool("WORKON_HOME", "virtualenvs", "$XDG_DATA_HOME/virtualenvs"),  # of pipenv
+    # xonsh runs no script where it cannot make the directory.
+    _Tool("XONSH_DATA_DIR", "xonsh", "$XDG_DATA_HOME/xonsh"),
     _Tool("YARN_CACHE_FOLDER", "yarn", "$XDG_CACHE_HOME/yarn"),
     _Tool("YARN_GLOBAL_FOLDER", "yarn-berry", "~/.yarn/berry"),
     _Tool("npm_config_cache", "npm", "~/.npm"),

@@ -103,6 +103,7 @@ def test_a_cache_of_the_person_that_is_granted_stays_in_use(make_fs: MakeFilesys
         ("GEM_HOME", ".local/share/gem"),
         ("GH_CONFIG_DIR", ".config/gh"),
         ("HATCH_CONFIG", ".config/hatch"),
+        ("LG_CONFIG_FILE", ".config/lazygit"),
         ("MICRO_CONFIG_HOME", ".config/micro"),
         ("PDM_CONFIG_FILE", ".config/pdm"),
         ("POETRY_CONFIG_DIR", ".config/pypoetry"),
@@ -192,6 +193,7 @@ def test_mypy_keeps_its_cache_elsewhere_where_a_project_may_only_be_read(
         ("UV_TOOL_DIR", ".local/share/uv/tools"),
         ("VIRTUALENV_OVERRIDE_APP_DATA", ".local/share/virtualenv"),
         ("WORKON_HOME", ".local/share/virtualenvs"),
+        ("XONSH_DATA_DIR", ".local/share/xonsh"),
     ],
 )
 def test_a_tool_that_writes_in_the_home_has_a_place_beside_the_caches(
@@ -330,9 +332,11 @@ def test_a_program_that_may_read_its_state_finds_it(access: Access, make_fs: Mak
 def test_settings_that_must_be_there_are_made_where_the_variable_leads(make_fs: MakeFilesystem) -> None:
     found = caches(make_fs(), READ_WRITE)
     assert found is not None
-    assert found.files == (variables(found)["HATCH_CONFIG"],)
-    assert found.files[0].rpartition("/")[0] == path(found)  # where no command can lead it elsewhere
-    outside = caches(make_fs(), READ_WRITE, environment=EnvironmentRules(passed=frozenset({"HATCH_CONFIG"})))
+    names = ("HATCH_CONFIG", "LG_CONFIG_FILE")
+    assert found.files == tuple(variables(found)[name] for name in names)
+    # Where no command can lead them elsewhere.
+    assert {each.rpartition("/")[0] for each in found.files} == {path(found)}
+    outside = caches(make_fs(), READ_WRITE, environment=EnvironmentRules(passed=frozenset(names)))
     assert outside is not None
     assert outside.files == ()
 
