@@ -426,6 +426,15 @@ def test_a_program_that_takes_rights_of_another_user_is_told_that_it_gets_none(
     assert (said in run.stderr.splitlines()) is is_told
 
 
+@pytest.mark.parametrize(("program", "is_told"), [("at", True), ("cat", False)])
+def test_a_program_in_a_script_is_told_so_too(sandbox: NonoRun, program: str, is_told: bool) -> None:
+    (sandbox.project / "do.sh").write_text(f"# what's next\n{program}() {{ return 1; }}\n{program} now\n")
+    run = sandbox.run(["sh", "do.sh"], profile={})
+    assert run.exit_code == 1
+    said = f"  {program} takes the rights of another user, which nothing inside gets. Run it outside."
+    assert (said in run.stderr.splitlines()) is is_told
+
+
 @pytest.mark.parametrize(("mode", "is_told"), [("u+s", True), ("u+x", False)])
 def test_a_program_that_sets_the_set_user_id_bit_is_told_that_no_run_may(
     sandbox: NonoRun, mode: str, is_told: bool

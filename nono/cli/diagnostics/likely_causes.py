@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from nono.cli.args.parse import Invocation
 from nono.launch.lifecycle import Outcome
@@ -14,6 +14,7 @@ from nono.policy.files.path_verdict import Granted
 from nono.policy.host_filesystem import HostFilesystem
 from nono.policy.path_expansion import canonical_as_far
 from nono.policy.profile.detection import AGENTS, STATE_OF_OTHER_AGENTS, agent_profile
+from nono.policy.why.command_words import with_script
 from nono.policy.why.lacking.hooks import installs_hooks
 from nono.policy.why.lacking.model_clouds import cloud_of_agent
 from nono.policy.why.lacking.namespaces import confines_itself, makes_mounts
@@ -32,59 +33,67 @@ def likely_causes(
     environ: Mapping[str, str],
     *,
     is_unclear: bool,
+    script: str,
 ) -> Iterator[str]:
-    """Yield lines about what the command ran without. is_unclear: No denial explains its failure."""
+    """Yield lines about what the command ran without.
+
+    is_unclear: No denial explains its failure.
+    script: The file of a shell's script that the command names, or nothing.
+    """
+    argv = with_script(prepared.argv, script)
     if is_unclear:
-        yield from _of_search_paths(prepared, outcome.exit_code, environ)
-        yield from _of_mounts(prepared)
-        yield from _of_other_users(prepared)
-        yield from _of_hooks(prepared, rules)
+        yield from _of_search_paths(argv, prepared, outcome.exit_code, environ)
+        yield from _of_mounts(argv)
+        yield from _of_other_users(argv)
+        yield from _of_hooks(argv, prepared, rules)
     yield from _of_agent(prepared, invocation, rules, fs)
     yield from _of_key(prepared, outcome)
     yield from _of_cloud(prepared, environ)
     if is_unclear and rules.capabilities.network is NetworkMode.BLOCKED:
-        yield from _of_network(prepared, invocation)
+        yield from _of_network(argv, invocation)
 
 
-def _of_search_paths(prepared: Prepared, exit_code: int, environ: Mapping[str, str]) -> Iterator[str]:
+def _of_search_paths(
+    argv: Sequence[str], prepared: Prepared, exit_code: int, environ: Mapping[str, str]
+) -> Iterator[str]:
     """Yield a line about the variables that name modules, and that the command did not get."""
     given = [name for name, _ in prepared.resolved.environment.fixed]
-    names = withheld_search_paths(prepared.argv, exit_code, environ, given)
+    names = withheld_search_paths(argv, exit_code, environ, given)
     if names:
         yield ""
         yield f"  Not passed on, because it changes what programs load: {', '.join(names)}."
         yield f"  --env {names[0]}=VALUE sets it."
 
 
-def _of_mounts(prepared: Prepared) -> Iterator[str]:
+def _of_mounts(argv: Sequence[str]) -> Iterator[str]:
     """Yield a line about a program that makes namespaces, as no call of it is reported."""
-    program = makes_mounts(prepared.argv)
+    program = makes_mounts(argv)
     if program is not None:
         yield ""
         yield f"  {program} makes namespaces and mounts of its own, which no run may. Run it outside."
-    browser = confines_itself(prepared.argv)
+    browser = confines_itself(argv)
     if browser is not None:
         yield ""
         yield f"  {browser} makes a sandbox of its own for its pages, which no run may."
         yield f"  {browser} --no-sandbox does without: nono confines all of it."
 
 
-def _of_other_users(prepared: Prepared) -> Iterator[str]:
+def _of_other_users(argv: Sequence[str]) -> Iterator[str]:
     """Yield lines about a program that takes another user's rights, or gives the caller's; root may."""
     if os.geteuid() == 0:
         return
-    if (program := takes_rights(prepared.argv)) is not None:
+    if (program := takes_rights(argv)) is not None:
         yield ""
         yield f"  {program} takes the rights of another user, which nothing inside gets. Run it outside."
-    if (program := gives_rights(prepared.argv)) is not None:
+    if (program := gives_rights(argv)) is not None:
         yield ""
         yield f"  {program} sets the set-user-ID bit, which nothing inside may: whoever starts"
         yield "  the file would run it as you. Set it outside."
 
 
-def _of_hooks(prepared: Prepared, rules: EffectivePolicy) -> Iterator[str]:
+def _of_hooks(argv: Sequence[str], prepared: Prepared, rules: EffectivePolicy) -> Iterator[str]:
     """Yield a line about a program that installs hooks of git: a mount refuses that, and reports nothing."""
-    hooks, program = rules.capabilities.hooks, installs_hooks(prepared.argv)
+    hooks, program = rules.capabilities.hooks, installs_hooks(argv)
     if hooks is not None and prepared.enforcement.namespaces and program is not None:
         yield ""
         yield f"  {program} changes the hooks of git, which git runs outside the sandbox too."
@@ -121,9 +130,9 @@ def _of_key(prepared: Prepared, outcome: Outcome) -> Iterator[str]:
         yield f"  {lacking}"
 
 
-def _of_network(prepared: Prepared, invocation: Invocation) -> Iterator[str]:
+def _of_network(argv: Sequence[str], invocation: Invocation) -> Iterator[str]:
     """Yield a line about a program that asks a network where there is none, as no call of it is reported."""
-    program = asks_a_network(prepared.argv)
+    program = asks_a_network(argv)
     if program is not None:
         is_typed = invocation.given.flag("block_net")
         yield ""

@@ -53,7 +53,8 @@ def report(
     found, is_complete = _found(outcome, rules, prepared, refusals, fs)
     is_unclear = exit_code and not footer.clear(found)
     is_offline = rules.capabilities.network is NetworkMode.BLOCKED
-    absent = _absentees(exit_code, prepared, rules, fs) if is_unclear else []
+    script = _script(prepared, fs) if exit_code else ""
+    absent = _absentees(exit_code, prepared, rules, fs, script) if is_unclear else []
     is_told = not (console.silent or invocation.given.flag("no_diagnostics"))
     suppressed = _suppressed(prepared, invocation, environ) if is_told and found else []
     if is_told and limit is not None:
@@ -77,7 +78,9 @@ def report(
             from nono.cli.diagnostics.likely_causes import likely_causes
 
             said = likely_causes(
-                outcome, prepared, invocation, rules, fs, environ, is_unclear=bool(is_unclear)
+                *(outcome, prepared, invocation, rules, fs, environ),
+                is_unclear=bool(is_unclear),
+                script=script,
             )
             console.lines(said)
     if invocation.given.flag("diagnostics_json"):
@@ -129,8 +132,17 @@ def _about_others(found: Sequence[Finding], suppressed: Sequence[str]) -> list[F
     ]
 
 
+def _script(prepared: Prepared, fs: HostFilesystem) -> str:
+    # Imported here: most runs end well.
+    from nono.policy.why.command_words import script_named
+
+    places = prepared.resolved.path_context
+    places = places._replace(cwd=places.workdir)  # where the command starts
+    return script_named(prepared.argv, lambda word: fs.text(places.of_flag(word)))
+
+
 def _absentees(
-    exit_code: int, prepared: Prepared, rules: EffectivePolicy, fs: HostFilesystem
+    exit_code: int, prepared: Prepared, rules: EffectivePolicy, fs: HostFilesystem, script: str
 ) -> list[Absentee]:
     # Imported here: most runs end well.
     from nono.cli.diagnostics.program_parts import needs_of
@@ -140,7 +152,7 @@ def _absentees(
     places = prepared.resolved.path_context
     needs = partial(needs_of, environ=places.environ, fs=fs)
     hidden = partial(hidden_below, prepared=prepared, environ=places.environ)
-    return usually_needed(prepared.argv, exit_code, rules, places, fs, _is_usable, needs, hidden)
+    return usually_needed(prepared.argv, exit_code, rules, places, fs, _is_usable, needs, hidden, script)
 
 
 def _is_usable(path: str, access: Access) -> bool:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from posixpath import basename
 
 from nono.named_tuple import NamedTuple
 
 WORDS_MAX = 200
+_SCRIPT_MAX = 16 * 1024  # of a file; a word of megabytes takes the lexer minutes
 SHELLS = frozenset({"sh", "bash", "dash", "zsh", "ksh", "fish", "ash"})
 _PYTHONS = ("python", "pypy")
 # Programs that start the program named by their first operand.
@@ -50,6 +51,31 @@ def started(argv: Sequence[str]) -> list[Started]:
     return list(_started([*argv[:WORDS_MAX]], (), depth=0))
 
 
+def script_named(argv: Sequence[str], text_of: Callable[[str], str | None]) -> str:
+    """Return the first script of a shell that argv names as a file; empty if there is none.
+
+    text_of: Reads a file, named as in argv.
+    """
+    for each in started(argv):
+        if each.program in SHELLS and each.operands and not _takes_script(each):
+            text = text_of(each.operands[0])
+        elif "/" in each.word:
+            text = text_of(each.word)
+            first = (text or "").partition("\n")[0]
+            if not first.startswith("#!") or SHELLS.isdisjoint(map(basename, first[2:].split()[:2])):
+                text = None
+        else:
+            continue
+        if text:
+            return text[:_SCRIPT_MAX]
+    return ""
+
+
+def with_script(argv: Sequence[str], script: str) -> Sequence[str]:
+    """Return a command line that names what a script starts, after what argv names."""
+    return ("sh", "-c", f"{shlex.join(argv)}\n{script}") if script else argv
+
+
 def _started(words: list[str], written: tuple[str, ...], depth: int) -> Iterator[Started]:
     while words and (_is_assignment(words[0]) or words[0] in _OPENERS):
         words = words[1:]
@@ -85,6 +111,10 @@ def _command_of_git(words: list[str]) -> list[str]:
     return words
 
 
+def _takes_script(shell: Started) -> bool:
+    return any("c" in option and not option.startswith("--") for option in shell.options)
+
+
 def _script(words: Sequence[str]) -> str | None:
     """Return the word after a group of short options that contains the letter c: `-c`, `-lc`."""
     for at, word in enumerate(words[:-1]):
@@ -97,7 +127,8 @@ def _script(words: Sequence[str]) -> str | None:
 
 def _commands(script: str) -> Iterator[list[str]]:
     """Yield the words of each simple command of a script."""
-    lexer = shlex.shlex(script.replace("\n", " ; "), posix=True, punctuation_chars=";&|()")
+    # A comment takes the end of its line with it, and so not what ends the command.
+    lexer = shlex.shlex(script.replace("\n", "\n ; "), posix=True, punctuation_chars=";&|()")
     lexer.whitespace_split, lexer.commenters = True, "#"
     words: list[str] = []
     try:

@@ -19,7 +19,7 @@ from nono.policy.path_expansion import (
     canonical_as_far,
     is_within,
 )
-from nono.policy.why.command_words import STARTERS, Started, started
+from nono.policy.why.command_words import STARTERS, Started, started, with_script
 from nono.policy.why.lacking.certificates import named_certificates
 from nono.policy.why.lacking.home_project import home_as_project
 from nono.policy.why.lacking.namespaces import MAKE_MOUNTS
@@ -86,10 +86,12 @@ def usually_needed(
     is_usable: IsUsable,
     needs_of: NeedsOf = nothing_needed,
     hidden_below: HiddenBelow = nothing_hidden,
+    script: str = "",
 ) -> list[Absentee]:
     """Return what the command named or usually needs and was not granted; empty after a plain answer.
 
     needs_of: Looks into a program that is there.
+    script: The file of a shell's script. The command may have written it, so no path that it names is told.
     """
     path_context = path_context._replace(cwd=path_context.workdir)  # where the command starts
     programs = [each for each in started(argv) if each.program not in STARTERS] or started(argv)
@@ -101,6 +103,7 @@ def usually_needed(
         _candidates(programs, exit_code, path_context, fs, needs_of),
         named_certificates(programs, rules, path_context),
         asked_services(programs, rules.capabilities, path_context),
+        _usual(started(with_script((), script))),
     )
     judged = (_judged(each, by, rules, path_context, fs, is_usable, hidden_below) for each, by in found)
     by_path: dict[str, Absentee] = {}
@@ -126,6 +129,10 @@ def _candidates(
             yield here, program
         for row in _named(program, operands, path_context, fs):
             yield row, program
+    yield from _usual(programs)
+
+
+def _usual(programs: Iterable[Started]) -> Iterator[tuple[Row, str]]:
     for each in programs:
         yield from ((row, each.program) for row in TABLE if row.fits(each))
 

@@ -332,6 +332,22 @@ def test_npm_is_told_what_to_do_in_place_of_installing_for_all_projects(
     assert told == [(None, True)] * is_told
 
 
+@pytest.mark.parametrize(
+    ("script", "is_told"), [("# first\npodman run a\n", True), ("docker run a\n", False), ("", False)]
+)
+def test_what_a_script_starts_is_told_too_but_no_path_that_it_names(
+    run: Resolve, make_fs: MakeFilesystem, script: str, is_told: bool
+) -> None:
+    """The command may have written the script, and would have paths of its choice offered."""
+    fs = make_fs(directories=(f"{HOME}/.local/share/containers",), files=("/data/notes",))
+    resolved = run(allow=(".",))
+    rules, context = effective_policy_of(resolved, fs), resolved.path_context
+    script += script and "cat /data/notes > /data/more\n"
+    found = usually_needed(["bash", "do.sh"], 1, rules, context, fs, anybody, script=script)
+    assert not [each for each in found if each.path.startswith("/data")]
+    assert bool([each for each in found if each.needed_by == "podman"]) is is_told
+
+
 @pytest.mark.parametrize(("program", "is_told"), [("vagrant", True), ("make", False)])
 def test_vagrant_is_told_of_a_home_of_the_runs_own(
     run: Resolve, make_fs: MakeFilesystem, program: str, is_told: bool
