@@ -15,6 +15,7 @@ else:
 
 # Rule names, as used in profiles and in the audit log.
 OPEN_PORT, CONNECT_PORT, LISTEN_PORT = "network.open_port", "network.connect_port", "network.listen_port"
+OWN_SERVER = "network.own_server"  # in the audit log only: any port that the command listens on
 PORT_MAX = 65535
 
 

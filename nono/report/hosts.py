@@ -8,6 +8,7 @@ from typing import Any
 
 from nono.audit.event import SEVERAL
 from nono.policy.learning.endpoint_template import is_variable
+from nono.policy.ports import OWN_SERVER
 from nono.report.model import AllowedBy, CredentialUse, Endpoint, Host
 
 HOSTS_MAX = 200
@@ -15,6 +16,7 @@ ENDPOINTS_MAX = 40  # for each host
 ALLOWED_BY_MAX = 8  # for each host
 OPEN_MAX = 1 << 16  # requests without an end so far
 OTHERS = "others"
+OWN_SERVERS = "localhost (its own servers)"
 # Outcomes that are not the upstream's failure: the client or the proxy caused them.
 _NOT_FAILED = frozenset((None, "client", "blocked"))
 
@@ -115,6 +117,8 @@ class Hosts:
 
 def host_of(fields: Fields) -> str:
     """Return the host and port that was reached, or would have been."""
+    if fields.get("rule") == OWN_SERVER:
+        return OWN_SERVERS  # each has another port: those of a day's tests would take all places
     upstream = fields.get("upstream")
     if upstream:
         return str(upstream)

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Protocol
 from nono.audit.dedup import DedupRecorder
 from nono.kernel import notify
 from nono.kernel.uapi import seccomp as uapi_seccomp
+from nono.policy.ports import OWN_SERVER
 from nono.supervisor.calls import route_netlink
 from nono.supervisor.calls.answers import Answers
 from nono.supervisor.calls.caller_paths import CallerPaths
@@ -32,7 +33,7 @@ from nono.supervisor.calls.watchdog import BlockingCallWatchdog
 from nono.supervisor.look_ups.name_server import LookUps
 from nono.supervisor.look_ups.tcp_name_server import TcpNameServer
 from nono.supervisor.verdict import adjudicator
-from nono.supervisor.verdict.adjudicator import OWN_SERVER, NetworkGrants, Perform, Refuse
+from nono.supervisor.verdict.adjudicator import NetworkGrants, Perform, Refuse
 from nono.supervisor.verdict.audit_events import refused
 from nono.supervisor.verdict.own_datagrams import is_udp_socket
 from nono.supervisor.verdict.path_call import PATH_CALLS

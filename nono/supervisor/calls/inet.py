@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from nono.kernel import socket_names
 from nono.named_tuple import NamedTuple
+from nono.policy.ports import OWN_SERVER
 from nono.supervisor.calls.trapped_call import (
     CONNECT_IN_PROGRESS,
     Answer,
@@ -161,7 +162,7 @@ class InetCalls:
             return errno.EACCES
         try:
             address = verdict.address
-            if verdict.rule == adjudicator.OWN_SERVER:
+            if verdict.rule == OWN_SERVER:
                 address = own_servers.narrowed(address, is_v6_only=_is_v6_only(duplicate))
             duplicate.bind(address.for_family(duplicate.family))
             if self._bound is not None:

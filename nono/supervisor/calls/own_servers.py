@@ -17,6 +17,7 @@ from nono.kernel import socket_names
 from nono.kernel.sock_diag import Listener, Listeners, SocketOwners
 from nono.kernel.uapi.inet_diag import TCP_CLOSE
 from nono.named_tuple import NamedTuple
+from nono.policy.ports import OWN_SERVER
 from nono.supervisor.calls.held_connects import Held, HeldConnects
 from nono.supervisor.calls.trapped_call import (
     CONNECT_IN_PROGRESS,
@@ -29,7 +30,7 @@ from nono.supervisor.calls.trapped_call import (
     send_timeout_s,
 )
 from nono.supervisor.calls.watchdog import BlockingCallWatchdog
-from nono.supervisor.verdict.adjudicator import OWN_SERVER, Perform, Refuse, loopback
+from nono.supervisor.verdict.adjudicator import Perform, Refuse, loopback
 from nono.supervisor.verdict.audit_events import performed
 from nono.supervisor.verdict.own_servers import Standing, reached, standing
 from nono.supervisor.verdict.syscall_args import Address, InetAddress

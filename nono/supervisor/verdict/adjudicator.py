@@ -15,7 +15,7 @@ from nono.policy.files.unix_sockets import (
     UnixSocketRules,
     shown,
 )
-from nono.policy.ports import LISTEN_PORT, KeptPort, PortGrants, PortPolicy
+from nono.policy.ports import LISTEN_PORT, OWN_SERVER, KeptPort, PortGrants, PortPolicy
 from nono.supervisor.verdict.own_servers import may_serve, narrowed
 from nono.supervisor.verdict.syscall_args import (
     AF_INET,
@@ -38,7 +38,6 @@ REFUSED_ABSTRACT = errno.ECONNREFUSED
 
 # The names of the rules in the audit log.
 PROXY_ONLY, BLOCKED, STATIC_FILTER = "network.proxy_only", "network.block", "network.static_filter"
-OWN_SERVER = "network.own_server"
 DENIED_PORT = "nono deny"
 KEPT_PORT = "network.kept_port"
 

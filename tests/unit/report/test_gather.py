@@ -12,9 +12,10 @@ from nono.audit.event import Event
 from nono.audit.model_events import model_usage
 from nono.audit.outcomes import RequestsEnded
 from nono.audit.traffic import Traffic
+from nono.policy.ports import OPEN_PORT, OWN_SERVER
 from nono.proxy.usage.prices import ModelPrices, Price
 from nono.report.gather import APPROVALS_MAX, LATER_MAX, NOTES_MAX, RULES_MAX, SOCKETS_MAX, Gathered
-from nono.report.hosts import ALLOWED_BY_MAX, ENDPOINTS_MAX, HOSTS_MAX, OTHERS
+from nono.report.hosts import ALLOWED_BY_MAX, ENDPOINTS_MAX, HOSTS_MAX, OTHERS, OWN_SERVERS
 from nono.report.model import AllowedBy, Endpoint, Report
 from nono.report.timeline import MOMENTS_MAX
 from nono.report.usage import TURNS_MAX
@@ -95,6 +96,16 @@ def test_a_unix_socket_is_no_host() -> None:
     assert (found.hosts, found.sockets, found.timeline[0][1:]) == (
         (), (("/run/x.sock", 2),), ("socket", "/run/x.sock", 2),
     )  # fmt: skip
+
+
+def test_servers_of_its_own_take_one_place_whatever_their_ports() -> None:
+    def connected(port: int, rule: str) -> Event:
+        return event.network(mode="connect", decision="allow", target="127.0.0.1", port=port, rule=rule)
+
+    events = [*(connected(port, OWN_SERVER) for port in range(1024, 1024 + HOSTS_MAX)), allowed()]
+    found = {host.name: host.requests for host in report(events).hosts}
+    assert found == {OWN_SERVERS: HOSTS_MAX, "api.test:443": 1}
+    assert {host.name for host in report([connected(5432, OPEN_PORT)]).hosts} == {"127.0.0.1:5432"}
 
 
 def test_a_request_that_fails_counts_as_failed() -> None:

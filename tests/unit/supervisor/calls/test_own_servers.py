@@ -15,10 +15,11 @@ import pytest
 from nono.audit.event import Event
 from nono.kernel.sock_diag import Listener
 from nono.kernel.uapi.inet_diag import TCP_ESTABLISHED
+from nono.policy.ports import OWN_SERVER
 from nono.supervisor.calls import held_connects, own_servers
 from nono.supervisor.calls.own_servers import OwnServers
 from nono.supervisor.calls.trapped_call import cookie_of
-from nono.supervisor.verdict.adjudicator import OWN_SERVER, Refuse, loopback
+from nono.supervisor.verdict.adjudicator import Refuse, loopback
 from nono.supervisor.verdict.own_servers import Standing
 from nono.supervisor.verdict.syscall_args import InetAddress
 

@@ -13,12 +13,11 @@ from nono.policy.capability import Access
 from nono.policy.files.unix_sockets import UNIX_SOCKET, UNIX_SOCKET_BIND, UnixSocketRules
 from nono.policy.live.ports import LivePorts
 from nono.policy.live.rule import LiveRule
-from nono.policy.ports import CONNECT_PORT, LISTEN_PORT, OPEN_PORT, KeptPort, PortGrants, united
+from nono.policy.ports import CONNECT_PORT, LISTEN_PORT, OPEN_PORT, OWN_SERVER, KeptPort, PortGrants, united
 from nono.supervisor.verdict.adjudicator import (
     BLOCKED,
     DENIED_PORT,
     KEPT_PORT,
-    OWN_SERVER,
     PROXY_ONLY,
     NetworkGrants,
     Perform,
