@@ -11,6 +11,7 @@ from nono.audit.event import FAILURES, SEVERAL, TOKEN_ASKED_FOR, rule_of
 from nono.audit.outcomes import outcome_rows
 from nono.audit.repeats import is_answer, repeats_in
 from nono.launch.denials import Denials
+from nono.policy.files.unix_sockets import OWN_SOCKET
 from nono.proxy.usage.meter import Usage
 from nono.proxy.usage.prices import ModelPrices
 from nono.report.hosts import Hosts, host_of
@@ -22,6 +23,7 @@ Numbered = tuple[int | None, Mapping[str, Any]]  # the number of a record, and i
 Fields = Mapping[str, Any]
 
 SOCKETS_MAX = LATER_MAX = 200
+OWN_SOCKETS = "its own sockets"
 APPROVALS_MAX = RULES_MAX = NOTES_MAX = 500
 _ANSWERS: Mapping[str, Literal["granted", "denied", "timeout", "error"]] = {
     "approve_granted": "granted",
@@ -145,7 +147,8 @@ class Gathered:
     def _allowed(self, number: int | None, at_ms: int | None, fields: Fields, times: int) -> None:
         target = str(fields["target"])
         if target.startswith(_UNIX):
-            name = target.removeprefix(_UNIX)
+            # As with servers (nono.report.hosts): tests name each anew.
+            name = OWN_SOCKETS if fields.get("rule") == OWN_SOCKET else target.removeprefix(_UNIX)
             if name in self._sockets or len(self._sockets) < SOCKETS_MAX:
                 self._sockets[name] += times
             else:

@@ -12,9 +12,18 @@ from nono.audit.event import Event
 from nono.audit.model_events import model_usage
 from nono.audit.outcomes import RequestsEnded
 from nono.audit.traffic import Traffic
+from nono.policy.files.unix_sockets import OWN_SOCKET
 from nono.policy.ports import OPEN_PORT, OWN_SERVER
 from nono.proxy.usage.prices import ModelPrices, Price
-from nono.report.gather import APPROVALS_MAX, LATER_MAX, NOTES_MAX, RULES_MAX, SOCKETS_MAX, Gathered
+from nono.report.gather import (
+    APPROVALS_MAX,
+    LATER_MAX,
+    NOTES_MAX,
+    OWN_SOCKETS,
+    RULES_MAX,
+    SOCKETS_MAX,
+    Gathered,
+)
 from nono.report.hosts import ALLOWED_BY_MAX, ENDPOINTS_MAX, HOSTS_MAX, OTHERS, OWN_SERVERS
 from nono.report.model import AllowedBy, Endpoint, Report
 from nono.report.timeline import MOMENTS_MAX
@@ -106,6 +115,14 @@ def test_servers_of_its_own_take_one_place_whatever_their_ports() -> None:
     found = {host.name: host.requests for host in report(events).hosts}
     assert found == {OWN_SERVERS: HOSTS_MAX, "api.test:443": 1}
     assert {host.name for host in report([connected(5432, OPEN_PORT)]).hosts} == {"127.0.0.1:5432"}
+
+
+def test_sockets_of_its_own_take_one_place_whatever_their_paths() -> None:
+    connects = [
+        event.network(mode="connect", decision="allow", target=f"unix:/tmp/{each}", rule=rule)
+        for each, rule in enumerate((OWN_SOCKET, OWN_SOCKET, "a grant"))
+    ]
+    assert report(connects).sockets == ((OWN_SOCKETS, 2), ("/tmp/2", 1))
 
 
 def test_a_request_that_fails_counts_as_failed() -> None:
