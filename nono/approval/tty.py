@@ -9,7 +9,12 @@ import termios
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from posixpath import join
+from struct import Struct
 
+from nono import paths
+from nono.errors import NonoError
+from nono.private_dir import open_private_dir
 from nono.typed import line as typed_line
 
 NOTIFIED_MAX = 120  # characters
@@ -117,6 +122,9 @@ def foreground(terminal: int) -> Iterator[bool]:
 
 
 TURN_PAUSE_S = 0.02  # between two looks at whose turn it is
+_TIOCGDEV = 0x80045432  # <asm-generic/ioctls.h>: the device that /dev/tty stands for, too
+_DEVICE = Struct("I")
+_LOCK = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Turn:
@@ -148,16 +156,20 @@ class Turn:
 def own_turn() -> Iterator[Turn]:
     """Yield the turn at the terminal of the standard streams, which all runs there share, as in a pipeline.
 
-    Of two questions at once the kernel would give a typed yes to either. A terminal that cannot be opened
-    anew, as after su(1), has no turns.
+    Of two questions at once the kernel would give a typed yes to either. Where nono's state cannot be
+    written, as by a nono inside, there are no turns.
     """
     file = None
     for stream in (2, 0, 1):
-        with suppress(OSError):
-            if os.isatty(stream):
-                # Not /dev/tty, which all terminals share, nor the stream, whose lock the command has, too.
-                file = os.open(os.ttyname(stream), _OPEN)
-                break
+        with suppress(OSError, NonoError):
+            device = _DEVICE.unpack(fcntl.ioctl(stream, _TIOCGDEV, bytes(_DEVICE.size)))[0]
+            # A command can lock the terminal itself, and would hold the lock until the terminal is closed.
+            directory = open_private_dir(join(paths.state_root(os.environ), "asking"), create=True)
+            try:
+                file = os.open(str(device), _LOCK, 0o600, dir_fd=directory)
+            finally:
+                os.close(directory)
+            break
     try:
         yield Turn(file)
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pty
 import select
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import termios
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -192,14 +194,15 @@ def test_the_foreground_is_taken_only_from_what_descends_from_nono(
 
 
 def test_two_runs_at_a_terminal_do_not_ask_at_once(
-    keyboard: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+    keyboard: tuple[int, int], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Of two questions at once the kernel would give a typed yes to either."""
     master, slave = keyboard
     other_master, other = pty.openpty()
-    names = [os.ttyname(end) for end in (slave, slave, other, slave)]
-    monkeypatch.setattr(os, "isatty", lambda _: True)
-    monkeypatch.setattr(os, "ttyname", lambda _: names.pop(0))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    terminals = [slave, slave, other, slave]
+    monkeypatch.setattr(fcntl, "ioctl", lambda _, *asked, to=fcntl.ioctl: to(terminals.pop(0), *asked))
+    fcntl.flock(slave, fcntl.LOCK_EX)  # by a command, whose lock its terminal keeps
     with own_turn() as first:
         assert first.take()
         with own_turn() as second, own_turn() as elsewhere:
@@ -221,9 +224,11 @@ def test_two_runs_at_a_terminal_do_not_ask_at_once(
         os.close(other_master)
 
 
-def test_a_terminal_that_cannot_be_opened_anew_has_no_turns(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "isatty", lambda _: True)
-    monkeypatch.setattr(os, "ttyname", lambda _: "/nonexistent")
+def test_without_a_state_that_can_be_written_there_are_no_turns(
+    keyboard: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fcntl, "ioctl", lambda _, *asked, to=fcntl.ioctl: to(keyboard[1], *asked))
+    monkeypatch.setenv("XDG_STATE_HOME", "/proc")
     with own_turn() as first, own_turn() as second:
         assert first.take()
         assert second.take()
