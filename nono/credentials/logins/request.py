@@ -77,7 +77,9 @@ def media_type(endpoint: TokenEndpoint, body: bytes, said: Sequence[bytes]) -> b
     kind = b"application/json" if is_json else b"application/x-www-form-urlencoded"
     if any(each.partition(b";")[0].strip().lower() != kind for each in said):
         raise LoginRefusedError(
-            f"the Content-Type of a request to the token endpoint is not {kind.decode()}, though its body is"
+            "the Content-Type of a request to the token endpoint is not "
+            f"{kind.decode()}, as which its body is read",
+            "request_body of the provider says how a body is read",
         )
     return kind
 

@@ -165,6 +165,18 @@ def test_the_form_of_the_body_is_as_the_profile_says(make: Make, mode: str, body
         assert len(scene.auth.requests) == (status == 200)
 
 
+@pytest.mark.parametrize("mode", ["form", "auto"])
+def test_a_refused_type_is_told_with_that_as_which_the_body_is_read(make: Make, mode: str) -> None:
+    """Of a body in JSON it was said that it is a form."""
+    with make(request_body=mode) as scene:
+        answer = scene.log_in(b'{"a": 1}', f"Content-Type: {JSON}\r\n")
+        assert answer.status == (403 if mode == "form" else 200)
+        told = [each for each in scene.p.recording.network if each["decision"] == "deny"]
+        said = f"is not {FORM}, as which its body is read"
+        assert [said in str(each["reason"]) for each in told] == [True] * (mode == "form")
+        assert (b"request_body of the provider says how" in answer.body) == (mode == "form")
+
+
 JSON, FORM, PARTS = "application/json", "application/x-www-form-urlencoded", "multipart/form-data; boundary=b"
 PART = '\r\n--b\r\nContent-Disposition: form-data; name="refresh_token"\r\n\r\nof-another\r\n--b--'
 AS_FORM = "grant_type=refresh_token&refresh_token={}"
