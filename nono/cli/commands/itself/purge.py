@@ -50,8 +50,8 @@ class Kept(NamedTuple):
 
 _CONFIG = ("config.toml", "packages", "profile-drafts", "profiles", "sigstore-trusted-root.json",
            "trust-policy.json", "trust-policy.json.bundle", "trusted-keys")  # fmt: skip
-_STATE = ("audit", "credentials.*", "oauth-capture", "phantoms.*", "profiles", "projects.json*", "rollbacks",
-          "sessions", "trust")  # fmt: skip
+_STATE = ("asking", "audit", "credentials.*", "oauth-capture", "phantoms.*", "profiles", "projects.json*",
+          "rollbacks", "sessions", "trust")  # fmt: skip
 _OLDER = ("audit", "rollbacks", "sessions")
 _CACHE = ("bin", "caches", "doctor-*", "gh", "mcp", "tmp")
 

@@ -22,6 +22,7 @@ KEPT = (
     ".cache/nono/gh/abc/hosts.yml",
     ".cache/nono/mcp/tracker/note",
     ".cache/nono/tmp/x",  # TMPDIR of agents, as an earlier build had it
+    ".local/state/nono/asking/34816",
 )
 OTHERS = (".config/other", ".cache/other", "project/nono/file")
 # Where nono's files lie, but not made by it: a program that was installed into ~/.nono, and notes.
@@ -107,7 +108,8 @@ def test_what_is_removed_is_listed_with_its_size(home: Path, capsys: pytest.Capt
     assert main(["purge", "--dry-run"]) == 0
     said = capsys.readouterr().out
     assert (
-        f"{home / '.local/state/nono'}  sessions, logs, stored keys and logins (3.0 MiB)\n    audit\n" in said
+        f"{home / '.local/state/nono'}  sessions, logs, stored keys and logins (3.0 MiB)\n    asking, audit\n"
+        in said
     )
 
 
