@@ -20,7 +20,7 @@ NOBODY = "nobody.example"  # asked for without the token, as anybody on the mach
 PATIENCE_S = 5.0 * PACE  # for an answer; a second, on a machine that does nothing else
 # What a run may leave in a home: its project, the neighbour's own, what nono records.
 OWN_PARTS = ("project", "canary", "profile.json")
-OWN_STATE = (".local/state/nono/audit", ".local/state/nono/profiles/", ".local/state/nono/sessions/")
+OWN_STATE = tuple(f".local/state/nono/{name}" for name in ("asking", "audit", "profiles/", "sessions/"))
 STATUS = ("TracerPid", "Uid", "Gid", "Groups", "NoNewPrivs", "Cpus_allowed")
 
 
