@@ -77,7 +77,7 @@ def test_a_key_that_is_too_long_is_refused(nono: Nono, size: int) -> None:
 
 @pytest.mark.parametrize("how", ["dismissed", "lies"])
 def test_a_prompt_that_unlocks_nothing_leaves_the_keyring_locked(nono: Nono, how: str) -> None:
-    done = nono(f"prompt={how}", *TEST)
+    done = nono(f"prompt={how}", *TEST, unlock_s=30)
     assert done.returncode == 1
     assert "the system keyring is locked, and was not unlocked" in done.stderr
 

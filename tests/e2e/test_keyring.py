@@ -40,7 +40,7 @@ def in_session(tmp_path: Path) -> InSession:
         "HOME": str(tmp_path),
         "XDG_RUNTIME_DIR": str(tmp_path / "run"),
         "PYTHON": sys.executable,
-        "NONO_KEYRING_TIMEOUT_SECS": "3",
+        "NONO_KEYRING_TIMEOUT_SECS": "30",  # a loaded machine takes seconds to start what would ask a person
     }
 
     def run(script: str) -> subprocess.CompletedProcess[str]:
