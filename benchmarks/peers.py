@@ -14,7 +14,7 @@ from benchmarks.samples import Absent, CannotRunError
 
 INSTALL_S = 180.0
 PYTHON_PEERS = {"nono-py": "0.16.0", "sandlock": "0.9.0"}
-NODE_PEERS = {"@openai/codex": "0.169.0", "@anthropic-ai/sandbox-runtime": "0.0.78"}
+NODE_PEERS = {"@openai/codex": "0.171.0", "@anthropic-ai/sandbox-runtime": "0.0.83"}
 
 
 @dataclass(frozen=True, slots=True)
