@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from nono.amounts import several, size
 from nono.audit.proof.verdict import MISMATCH, UNFINISHED, VERIFIED, Attestation, LedgerVerdict, Verdict
-from nono.cli.text.session_text import one_line
+from nono.cli.text.session_text import command_line, one_line
 from nono.cli.text.wrap_text import COLUMNS
 from nono.outward.verification import AnchorVerdict
 from nono.printable import shell_word
@@ -55,14 +55,13 @@ def listing(found: Sequence[Listed]) -> Iterator[str]:
 def _row(each: Listed) -> tuple[str, ...]:
     state = each.state if each.exit_code in (None, 0) else f"{each.state} ({each.exit_code})"
     started = one_line(each.started[:19]).replace("T", " ")
-    command = " ".join(map(shell_word, each.command))
     return (
         "",
         each.session_id,
         started,
         f"{state:<15}",
         f"{size(each.disk_size):>9}",
-        command,
+        command_line(each.command),
     )
 
 
@@ -80,7 +79,7 @@ def details(
     attestation, executable = summary.get("audit_attestation"), summary.get("executable_identity")
     yield from _field("Session", found.session_id)
     yield from _field("Status", found.state)
-    yield from _field("Command", " ".join(map(shell_word, found.command)))
+    yield from _field("Command", command_line(found.command))
     yield from _field("Started", one_line(found.started) or "unknown")
     yield from _field("Ended", one_line(found.ended or "-"))
     yield from _field("Exit code", "-" if found.exit_code is None else str(found.exit_code))

@@ -10,9 +10,10 @@ from typing import Any
 from nono.amounts import size
 from nono.audit.event import FAILURES, rule_of
 from nono.audit.outcomes import outcome_rows
-from nono.cli.text.session_text import one_line, reason
+from nono.cli.text.session_text import LINE_MAX, one_line, reason
 from nono.clock import local_time
 from nono.named_tuple import NamedTuple
+from nono.printable import without_middle
 from nono.sessions.record import End
 
 HEADER = ("TIME", "WHAT", "DECISION", "STATUS", "MS", "WHERE")
@@ -178,7 +179,8 @@ def _of_file(entry: Fields) -> Row:
 
 
 def _row(time: str, what: str, decision: str, status: str, ms: object, where: str) -> Row:
-    return Row(*map(one_line, (time, what, decision, status, _text(ms), where)))
+    cells = map(one_line, (time, what, decision, status, _text(ms), where))
+    return Row(*(without_middle(cell, LINE_MAX) for cell in cells))
 
 
 def _target(fields: Fields, path: str) -> str:

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import zip_longest
 
 from nono.amounts import size
-from nono.cli.text.session_text import one_line
-from nono.printable import printable, shell_word, without_middle
+from nono.cli.text.session_text import command_line, one_line
+from nono.printable import printable, without_middle
 from nono.undo.model.changes import Change, ChangeType
 from nono.undo.model.entry import FILE, LINK, Entry
 from nono.undo.model.line_diff import LineMatcher, unified
@@ -66,14 +66,14 @@ def listed(found: Sequence[Change]) -> list[str]:
 def session_line(info: Info, disk: int, *, is_running: bool) -> str:
     state = "runs" if is_running else "ended" if info.ended is not None else "cut off"
     changed = "?" if info.changed is None else f"{info.changed:,}"
-    command = one_line(" ".join(map(shell_word, info.command)))
+    command = command_line(info.command)
     began = info.started[:19].replace("T", " ")
     return f"{info.session_id}  {began}  {state:<7}  {changed:>7}  {size(disk):>9}  {command}"
 
 
 def meant_line(info: Info) -> str:
     """Say which run `latest` means."""
-    command = one_line(" ".join(map(shell_word, info.command)))
+    command = command_line(info.command)
     return f"Session {info.session_id}, started {info.started[:19].replace('T', ' ')}: {command}"
 
 

@@ -7,13 +7,14 @@ from typing import Any, Protocol
 
 from nono.approval.listing import NEEDS_YOU, Listed
 from nono.clock import local_time
-from nono.printable import printable_line, shell_word
+from nono.printable import printable_line, shell_word, without_middle
 from nono.sessions import ends
 from nono.sessions.record import EXITED, LOST, PAUSED, RUNNING, End, Record, document_of
 
 WIDTH = 120
 HEADERS = ("SESSION", "NAME", "STATUS", "ATTACH", "PID", "UPTIME", "PROFILE", "COMMAND")
 NAME_WIDTH, PROFILE_WIDTH = 24, 16
+LINE_MAX = 1000  # characters of a command or an event: an argument can have 128 KiB; --json has it whole
 _CUT = "..."
 COMMAND_WIDTH_WANTED = 12
 LESS_NEEDED = ("PID", "PROFILE", "ATTACH")  # left out one by one where the command has less; inspect has all
@@ -60,7 +61,7 @@ def _row(record: Record, questions: Sequence[Listed], now_ms: int) -> tuple[str,
         str(record.child_pid),
         "-" if until_ms is None else duration((until_ms - record.started_unix_ms) // 1000),
         _profile(shell_word(record.profile)) if record.profile else "-",
-        " ".join(map(shell_word, record.command)),
+        command_line(record.command),
     )
 
 
@@ -96,7 +97,7 @@ def change_line(record: Record, questions: Sequence[Listed]) -> str:
     why = "" if record.end is None or record.end.cause == ends.EXIT else f"  {reason(record.end)}"
     attached = "" if record.is_ended else f" {record.attachment}"
     name = shell_word(record.name) if record.name else "-"
-    command = " ".join(map(shell_word, record.command))
+    command = command_line(record.command)
     return f"{record.session_id}  {name}  {status(record, questions)}{attached}{why}  {command}"
 
 
@@ -157,7 +158,7 @@ def details(
         fields.append(("Exit code", "unknown" if record.exit_code in (None, LOST) else str(record.exit_code)))
         fields.append(("Reason", reason(record.end)))
     fields += [
-        ("Command", " ".join(map(shell_word, record.command))),
+        ("Command", command_line(record.command)),
         ("Profile", shell_word(record.profile) if record.profile else "-"),
         ("Workdir", shell_word(record.workdir)),
         ("Network", record.network),
@@ -230,6 +231,11 @@ def _signalled(end: End, detail: str) -> str:
             return f"{end.signal}, by {typed} or {somebody}" if typed else f"{end.signal}, sent by {somebody}"
         case by:
             return f"{end.signal}, sent by {one_line(by)}"
+
+
+def command_line(command: Sequence[str]) -> str:
+    """Return a command as a shell reads it, without the middle of a long one."""
+    return without_middle(" ".join(map(shell_word, command)), LINE_MAX)
 
 
 def one_line(text: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from nono.amounts import several
 from nono.approval.listing import Listed
-from nono.cli.text.session_text import duration, one_line, short_name, status
+from nono.cli.text.session_text import command_line, duration, one_line, short_name, status
 from nono.named_tuple import NamedTuple
 from nono.printable import shell_word
 from nono.sessions.record import Record
@@ -101,7 +101,7 @@ def details(watched: Watched, now_ms: int) -> Iterator[str]:
     profile = f", profile {shell_word(record.profile)}" if record.profile else ""
     yield f"{record.session_id}, {duration((until_ms - record.started_unix_ms) // 1000)}{profile}"
     yield f"in {shell_word(record.workdir)}"
-    yield f"$ {_cut(' '.join(map(shell_word, record.command)))}"
+    yield f"$ {_cut(command_line(record.command))}"
     for question in watched.questions[:ASKS_MAX]:
         yield f"asks: {_cut(one_line(question.what))}"
     if len(watched.questions) > ASKS_MAX:

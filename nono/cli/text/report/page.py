@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from nono.amounts import about, clock, moment, money, several, short, size
 from nono.cli.text.report.layout import Section, laid_out
 from nono.cli.text.run_report import spent, unusual
+from nono.cli.text.session_text import LINE_MAX
+from nono.printable import without_middle
 from nono.report.later import Together, together
 from nono.report.model import (
     FILES_MAX,
@@ -23,7 +25,6 @@ from nono.report.model import (
 
 ENDPOINTS_MAX = 4  # endpoints of a host, and rules
 MOMENTS_MAX = 30
-COMMAND_MAX = 800  # characters; an argument list may have 2 MiB
 NO_FILES = "Unknown: nono records them at the end of a run with --rollback only."
 NO_FILES_YET = "Known once the run has ended, if `nono run --rollback` keeps what it changes."
 UNCHANGED = "The run changed none."
@@ -43,8 +44,7 @@ def _head(page: Page) -> Iterator[str]:
         "" if session.ended_ms is None else f", {spent((session.ended_ms - session.started_ms) / 1000)}"
     )
     yield f"Session {session.id} ({session.name}): {session.status}{duration}"
-    command = session.command
-    yield f"  $ {command if len(command) <= COMMAND_MAX else f'{command[:COMMAND_MAX]} ...'}"
+    yield f"  $ {without_middle(session.command, LINE_MAX)}"
     yield f"  in {session.workdir}, profile {session.profile}, network {session.network}"
     until = f" to {moment(session.ended_ms)}: {session.why}" if session.ended_ms is not None else ""
     yield f"  {moment(session.started_ms)}{until}"

@@ -19,6 +19,7 @@ from nono.audit.proof.verdict import (
 from nono.audit.reading import Damage
 from nono.cli.commands.audit.found import COMPLETED, Found
 from nono.cli.text import audit_text
+from nono.cli.text.session_text import LINE_MAX
 from nono.outward.verification import Anchored, AnchorVerdict
 
 DIGEST = "d" * 64
@@ -36,6 +37,12 @@ def test_a_listed_log_has_the_exit_code_of_a_failure(exit_code: int | None, stat
     head, row = audit_text.listing([FOUND._replace(exit_code=exit_code)])
     assert head == "/home/u/p"
     assert row == f"  {'s' * 16}  2026-01-03 00:30:00  {state:<15}       10 B  make"
+
+
+def test_no_command_of_any_length_fills_the_terminal() -> None:
+    found = FOUND._replace(command=("true", "x" * 60_000))
+    for lines in (audit_text.listing([found]), audit_text.details(found, {}, {}, None)):
+        assert sum(map(len, lines)) < 2 * LINE_MAX
 
 
 @pytest.mark.parametrize(

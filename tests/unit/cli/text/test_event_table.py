@@ -9,6 +9,7 @@ import pytest
 
 from nono.audit import event, model_events, outcomes
 from nono.cli.text.event_table import WAITING_MAX, Table
+from nono.cli.text.session_text import LINE_MAX
 from nono.clock import local_time
 
 
@@ -33,6 +34,12 @@ def ended(*found: list[object]) -> dict[str, Any]:
 
 BEGINS = ["request", "allow"]
 WHERE = ["GET", "openai:443/x", "at", "api.openai.com:443"]
+
+
+def test_no_event_of_any_length_fills_the_terminal() -> None:
+    started = {"type": "session_started", "command": ["true", "x" * 60_000]}
+    ((*_, where),) = rows(started)
+    assert len(where) < 2 * LINE_MAX
 
 
 def test_a_request_is_one_row_with_its_end() -> None:

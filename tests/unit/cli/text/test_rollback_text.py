@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 import pytest
 
 from nono.cli.text import rollback_text
+from nono.cli.text.session_text import LINE_MAX
 from nono.undo.model.changes import Change, ChangeType
 from nono.undo.model.entry import FILE, LINK, Entry
 from nono.undo.model.left_out import LeftOut
@@ -80,6 +81,12 @@ def test_a_run_whose_supervisor_was_killed_is_told_apart(
     info = Info("s" * 16, "2026-01-03T00:30:00Z", 0, ("make",), ("/tree",), LeftOut(), ended=ended)
     line = rollback_text.session_line(info, 10, is_running=is_running)
     assert line == f"{'s' * 16}  2026-01-03 00:30:00  {state:<7}        ?       10 B  make"
+
+
+def test_no_command_of_any_length_fills_the_list() -> None:
+    info = Info("s" * 16, "2026-01-03T00:30:00Z", 0, ("true", "x" * 60_000), ("/tree",), LeftOut())
+    for line in (rollback_text.session_line(info, 10, is_running=False), rollback_text.meant_line(info)):
+        assert len(line) < 2 * LINE_MAX
 
 
 def test_a_step_shows_what_it_does_to_the_path_now() -> None:

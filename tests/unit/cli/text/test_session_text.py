@@ -6,7 +6,18 @@ import pytest
 
 from nono.approval.listing import Listed
 from nono.cli.commands.sessions.chosen import Seen
-from nono.cli.text.session_text import details, document, duration, reason, rule_line, status, table
+from nono.cli.text.session_text import (
+    LINE_MAX,
+    change_line,
+    command_line,
+    details,
+    document,
+    duration,
+    reason,
+    rule_line,
+    status,
+    table,
+)
 from nono.sessions.record import LOST, End, Record
 from unit.sessions.test_record import RECORD
 
@@ -26,6 +37,17 @@ def test_colours_do_not_move_the_columns() -> None:
     for colour in ("\x1b[32m", "\x1b[31m", "\x1b[33m", "\x1b[0m"):
         coloured = [line.replace(colour, "") for line in coloured]
     assert [line.rstrip() for line in coloured] == plain
+
+
+@pytest.mark.parametrize(("excess", "is_cut"), [(0, False), (1, True)])
+def test_only_a_command_that_is_too_long_is_cut(excess: int, is_cut: bool) -> None:
+    command = ("true", "x" * (LINE_MAX - len("true ") + excess))
+    told = command_line(command)
+    assert (told != " ".join(command)) is is_cut
+    record = RECORD._replace(command=command)
+    assert f"Command:   {told}" in details(record)
+    assert change_line(record, ()).endswith(told)
+    assert document(record, ())["command"] == [*command]
 
 
 QUESTION = Listed("0" * 16, "host", "connect to a.test:443", (), "a.test:443", 60_000, 360_000)
