@@ -35,7 +35,9 @@ _OCAML = _names("ocaml ocamlc ocamlopt ocamlfind dune utop opam")
 _R = _names("R Rscript")
 _GIT = _names("git gh glab tig lazygit pre-commit")
 _TERMINALS = _names("script expect tmux screen tmate gemini aider")
-_SHARED_MEMORY = _names("python python3 pytest black flask ipython jupyter chromium google-chrome")
+_SHARED_MEMORY = _names(
+    "python python3 pytest black flask ipython jupyter chromium google-chrome mpirun mpiexec prterun"
+)
 _PROCESSES = _names("ps top htop pgrep pkill killall pidof lsof uptime vmstat pstree")
 _TLS = _names("curl wget git gh pip pip3 npm pnpm yarn cargo go openssl") | NODE | PYTHON
 _POSTGRESQL = _names(

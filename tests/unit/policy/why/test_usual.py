@@ -231,6 +231,17 @@ def test_packages_of_a_persons_own_are_offered_to_the_language_that_loads_them(
     assert (f"--read {HOME}/R" in flags(run(allow=(".",)), line, fs)) is is_offered
 
 
+@pytest.mark.parametrize(
+    ("line", "is_told"), [("mpirun -n 2 ./m", True), ("sh -c 'mpiexec ./m'", True), ("make m", False)]
+)
+def test_what_starts_processes_of_mpi_is_told_of_the_memory_that_they_share(
+    run: Resolve, make_fs: MakeFilesystem, line: str, is_told: bool
+) -> None:
+    """In the namespaces of a run there is a /dev/shm of its own."""
+    fs = make_fs(directories=("/dev/shm",))
+    assert ("--allow /dev/shm" in flags(run(allow=(".",)), line, fs)) is is_told
+
+
 @pytest.mark.parametrize(("program", "is_told"), [("podman", True), ("buildah", True), ("docker", False)])
 def test_a_container_is_told_to_run_outside(
     run: Resolve, make_fs: MakeFilesystem, program: str, is_told: bool
