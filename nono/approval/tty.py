@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import signal
@@ -9,7 +10,7 @@ import termios
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from posixpath import join
+from posixpath import dirname, join
 from struct import Struct
 
 from nono import paths
@@ -156,26 +157,56 @@ class Turn:
 def own_turn() -> Iterator[Turn]:
     """Yield the turn at the terminal of the standard streams, which all runs there share, as in a pipeline.
 
-    Of two questions at once the kernel would give a typed yes to either. Where nono's state cannot be
-    written, as by a nono inside, there are no turns.
+    Of two questions at once the kernel would give a typed yes to either. Where nono can keep no state, as
+    below a read-only home or for a nono inside, there are no turns.
+
+    Raises PermissionError if the state is there with other modes than nono gave it.
     """
     file = None
     for stream in (2, 0, 1):
-        with suppress(OSError, NonoError):
+        try:
             device = _DEVICE.unpack(fcntl.ioctl(stream, _TIOCGDEV, bytes(_DEVICE.size)))[0]
-            # A command can lock the terminal itself, and would hold the lock until the terminal is closed.
-            directory = open_private_dir(join(paths.state_root(os.environ), "asking"), create=True)
-            try:
-                file = os.open(str(device), _LOCK, 0o600, dir_fd=directory)
-            finally:
-                os.close(directory)
-            break
+        except OSError:
+            continue
+        with suppress(NonoError):
+            file = _open_lock(join(paths.state_root(os.environ), "asking"), str(device))
+        break
     try:
         yield Turn(file)
     finally:
         if file is not None:
             fcntl.flock(file, fcntl.LOCK_UN)  # a process that was forked meanwhile may hold the file
             os.close(file)
+
+
+def _open_lock(folder: str, name: str) -> int | None:
+    """Open the file name in folder. A command can lock the terminal itself, until somebody closes that."""
+    try:
+        directory = open_private_dir(folder, create=True)
+        try:
+            return os.open(name, _LOCK, 0o600, dir_fd=directory)
+        finally:
+            os.close(directory)
+    except OSError as error:
+        # Without namespaces a command can change modes, and without turns have its own question answered.
+        if changed := _changed_mode(folder, name):
+            raise PermissionError(errno.EPERM, f"somebody has changed the mode of {changed}") from error
+        return None
+
+
+def _changed_mode(folder: str, name: str) -> str | None:
+    """Return what of the way to the file belongs to this user, and is closed to them or open to others."""
+    needed = {join(folder, name): 0o600, folder: 0o700}
+    above = folder
+    while above != (above := dirname(above)):
+        needed[above] = 0o100
+    for path, bits in needed.items():
+        with suppress(OSError):
+            status = os.lstat(path)
+            is_open = path == folder and status.st_mode & 0o022
+            if status.st_uid == os.geteuid() and (is_open or status.st_mode & bits != bits):
+                return path
+    return None
 
 
 def _is_below_us(group: int) -> bool:

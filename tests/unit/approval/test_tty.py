@@ -232,3 +232,33 @@ def test_without_a_state_that_can_be_written_there_are_no_turns(
     with own_turn() as first, own_turn() as second:
         assert first.take()
         assert second.take()
+
+
+@pytest.mark.parametrize(
+    ("changed", "mode"),
+    [("nono/asking", 0o777), ("nono/asking", 0), ("nono/asking/TERMINAL", 0), ("nono", 0), (".", 0o600)],
+)
+def test_a_changed_mode_ends_no_turns(
+    keyboard: tuple[int, int], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, changed: str, mode: int
+) -> None:
+    """Without namespaces a command can change modes: Landlock does not restrict chmod(2)."""
+    monkeypatch.setattr(fcntl, "ioctl", lambda _, *asked, to=fcntl.ioctl: to(keyboard[1], *asked))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    with own_turn() as first:
+        assert first.take()
+    lock = next((tmp_path / "state/nono/asking").iterdir())
+    path = tmp_path / "state" / changed.replace("TERMINAL", lock.name)
+    before = path.stat().st_mode & 0o777
+    path.chmod(mode)
+    try:
+        if os.geteuid() == 0 and mode != 0o777:  # nothing is closed to root
+            with own_turn() as first, own_turn() as second:
+                assert first.take()
+                assert not second.take()
+        else:
+            with pytest.raises(PermissionError, match=f"has changed the mode of {path}"), own_turn():
+                pass
+    finally:
+        path.chmod(before)
+    with own_turn() as again:
+        assert again.take()
