@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import os
 import signal
@@ -160,7 +159,7 @@ def own_turn() -> Iterator[Turn]:
     Of two questions at once the kernel would give a typed yes to either. Where nono can keep no state, as
     below a read-only home or for a nono inside, there are no turns.
 
-    Raises PermissionError if the state is there with other modes than nono gave it.
+    Raises PermissionError if it is this user's to keep, and a mode is in the way.
     """
     file = None
     for stream in (2, 0, 1):
@@ -187,26 +186,22 @@ def _open_lock(folder: str, name: str) -> int | None:
             return os.open(name, _LOCK, 0o600, dir_fd=directory)
         finally:
             os.close(directory)
-    except OSError as error:
+    except PermissionError as error:
         # Without namespaces a command can change modes, and without turns have its own question answered.
-        if changed := _changed_mode(folder, name):
-            raise PermissionError(errno.EPERM, f"somebody has changed the mode of {changed}") from error
+        if paths.STATE_VARIABLE not in os.environ and _is_ours(folder):
+            raise PermissionError(error.errno, f"{folder} cannot be used: {error.strerror}") from error
+        return None
+    except OSError:
         return None
 
 
-def _changed_mode(folder: str, name: str) -> str | None:
-    """Return what of the way to the file belongs to this user, and is closed to them or open to others."""
-    needed = {join(folder, name): 0o600, folder: 0o700}
-    above = folder
-    while above != (above := dirname(above)):
-        needed[above] = 0o100
-    for path, bits in needed.items():
+def _is_ours(path: str) -> bool:
+    """Check that the path, or the nearest directory above it that can be seen, belongs to this user."""
+    while True:
         with suppress(OSError):
-            status = os.lstat(path)
-            is_open = path == folder and status.st_mode & 0o022
-            if status.st_uid == os.geteuid() and (is_open or status.st_mode & bits != bits):
-                return path
-    return None
+            return os.lstat(path).st_uid == os.geteuid()
+        if path == (path := dirname(path)):
+            return False
 
 
 def _is_below_us(group: int) -> bool:
