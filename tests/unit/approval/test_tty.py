@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import pty
@@ -266,3 +267,16 @@ def test_a_changed_mode_ends_no_turns(
         path.chmod(before)
     with own_turn() as again:
         assert again.take()
+
+
+def test_a_mode_that_is_as_it_was_by_the_time_it_is_looked_at_ends_no_turns(
+    keyboard: tuple[int, int], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def closed(path: str, *, create: bool) -> int:
+        raise PermissionError(errno.EACCES, "Permission denied", path)
+
+    monkeypatch.setattr(fcntl, "ioctl", lambda _, *asked, to=fcntl.ioctl: to(keyboard[1], *asked))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.setattr(tty, "open_private_dir", closed)
+    with pytest.raises(PermissionError, match="asking cannot be used: Permission denied"), own_turn():
+        pass
