@@ -18,6 +18,7 @@ from nono.approval.tty import (
     CTRL_C,
     PLAIN,
     SHOWN_S,
+    NoTurnsError,
     controlling_terminal,
     foreground,
     line_mode,
@@ -180,6 +181,8 @@ class TerminalPrompt:
 def open_terminal(*, is_pristine: bool = False) -> Iterator[TerminalPrompt | None]:
     """Take the terminal for questions; None if there is none, or somebody else is in its foreground or asks.
 
+    Says why at the terminal if a mode keeps nono from its turn there.
+
     is_pristine: no command has used it yet. Then it is readable as it is, and ^C interrupts nono instead of
         ending a line.
     Raises OSError or termios.error if the terminal goes away within the block.
@@ -196,7 +199,12 @@ def open_terminal(*, is_pristine: bool = False) -> Iterator[TerminalPrompt | Non
             if is_pristine:
                 heeded.add(signal.SIGINT)  # otherwise ^C is no signal
             with unblocked(heeded), own_turn() as turn:
-                if not turn.wait(_TURN_WITHIN_S):
+                try:
+                    has_turn = turn.wait(_TURN_WITHIN_S)
+                except NoTurnsError as error:
+                    has_turn = False
+                    TerminalPrompt(terminal).say([f"{wording.PREFIX} {error.strerror}"])
+                if not has_turn:
                     yield None
                     return
                 with (

@@ -15,6 +15,7 @@ from nono.approval.request import Answer, FileOpen, Question
 from nono.approval.tty import (
     SHOWN_S,
     TURN_PAUSE_S,
+    NoTurnsError,
     controlling_terminal,
     foreground,
     line_mode,
@@ -63,6 +64,8 @@ class Terminal:
                         if turn.take():
                             return await self._ask_on(terminal, shown, question)
                         await anyio.sleep(TURN_PAUSE_S)
+            except NoTurnsError as error:
+                return Answer("error", error.args[-1], NAME)
             except (OSError, termios.error) as error:
                 return Answer("error", f"the terminal could not be used: {error.args[-1]}", NAME)
 

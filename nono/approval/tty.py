@@ -14,6 +14,7 @@ from struct import Struct
 
 from nono import paths
 from nono.errors import NonoError
+from nono.printable import shell_word
 from nono.private_dir import open_private_dir
 from nono.typed import line as typed_line
 
@@ -127,14 +128,24 @@ _DEVICE = Struct("I")
 _LOCK = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
+class NoTurnsError(PermissionError):
+    """A mode keeps nono from the lock of a terminal; strerror says what to do."""
+
+
 class Turn:
     """The turn to ask at a terminal; see own_turn()."""
 
-    def __init__(self, file: int | None) -> None:
+    def __init__(self, file: int | None, closed: NoTurnsError | None) -> None:
         self._file = file
+        self._closed = closed
 
     def take(self) -> bool:
-        """Return True if no other question is open at the terminal, from now on until the block ends."""
+        """Return True if no other question is open at the terminal, from now on until the block ends.
+
+        Raises NoTurnsError if the locks are this user's to keep, and a mode is in the way.
+        """
+        if self._closed is not None:
+            raise self._closed
         if self._file is not None:
             try:
                 fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -143,7 +154,7 @@ class Turn:
         return True
 
     def wait(self, patience_s: float) -> bool:
-        """Wait for the turn. Returns False if it did not come."""
+        """Wait for the turn. Returns False if it did not come. Raises NoTurnsError, as take() does."""
         deadline = time.monotonic() + patience_s
         while not self.take():
             if time.monotonic() >= deadline:
@@ -158,20 +169,22 @@ def own_turn() -> Iterator[Turn]:
 
     Of two questions at once the kernel would give a typed yes to either. Where nono can keep no state, as
     below a read-only home or for a nono inside, there are no turns.
-
-    Raises PermissionError if it is this user's to keep, and a mode is in the way.
     """
-    file = None
+    file = closed = None
     for stream in (2, 0, 1):
         try:
             device = _DEVICE.unpack(fcntl.ioctl(stream, _TIOCGDEV, bytes(_DEVICE.size)))[0]
         except OSError:
             continue
-        with suppress(NonoError):
+        try:
             file = _open_lock(join(paths.state_root(os.environ), "asking"), str(device))
+        except NoTurnsError as error:
+            closed = error
+        except NonoError:
+            pass
         break
     try:
-        yield Turn(file)
+        yield Turn(file, closed)
     finally:
         if file is not None:
             fcntl.flock(file, fcntl.LOCK_UN)  # a process that was forked meanwhile may hold the file
@@ -189,7 +202,8 @@ def _open_lock(folder: str, name: str) -> int | None:
     except PermissionError as error:
         # Without namespaces a command can change modes, and without turns have its own question answered.
         if paths.STATE_VARIABLE not in os.environ and _is_ours(folder):
-            raise PermissionError(error.errno, f"{folder} cannot be used: {error.strerror}") from error
+            reason = f"nothing is asked at terminals while {folder} cannot be used ({error.strerror})"
+            raise NoTurnsError(error.errno, f"{reason}: chmod -R u=rwX,go= {shell_word(folder)}") from error
         return None
     except OSError:
         return None

@@ -16,10 +16,12 @@ from nono.audit.event import WITHDRAWN
 # of the answer, or None if nobody can be asked.
 AskViewer = Callable[[Mapping[str, object], Callable[[], str]], Awaitable[object]]
 
+NO_TURNS = "nothing is asked at terminals while the directory 'asking' of nono's state cannot be used"
 ANSWERS = {
     "yes": Answer("granted", "", NAME),
     "no": Answer("denied", SAID_NO, NAME, is_remembered=True),
     "background": Answer("denied", IN_BACKGROUND, NAME),
+    "closed": Answer("error", NO_TURNS, NAME),
     "gone": Answer("error", "the terminal that was asked is gone", NAME),
     None: Answer("denied", NO_TERMINAL, NAME, is_unasked=True),
 }

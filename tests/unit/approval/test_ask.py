@@ -17,7 +17,7 @@ from support.terminal import Terminal, terminal
 PROGRAM = """
 import fcntl, os, struct, sys, termios, types
 import anyio
-from nono.approval import ask, request, terminal, tty
+from nono.approval import ask, request, terminal, tty, viewer_terminal
 from nono.cli import resolution
 from nono.cli.commands.terminal import questions
 from nono.policy.capability import Access
@@ -47,11 +47,15 @@ def save_prompt():
 def approval():
     opened = request.FileOpen("/file", Access.READ, "file", False, 1)
     question = request.Question("id", opened, "", "terminal")
-    return anyio.run(terminal.Terminal(terminal.nothing_to_hold).ask, question, 60.0).is_granted
+    answer = anyio.run(terminal.Terminal(terminal.nothing_to_hold).ask, question, 60.0)
+    print(answer.reason)
+    return answer.is_granted
 
 def viewer():
     document = {"kind": "approve", "lines": ["a line"], "short": "it"}
-    return questions.Questions((), lambda: None, lambda: None).answer(document, None) == "yes"
+    word = questions.Questions((), lambda: None, lambda: None).answer(document, None)
+    print(viewer_terminal.ANSWERS[word].reason)
+    return word == "yes"
 
 ways = {
     "viewer": viewer,
@@ -77,9 +81,9 @@ CALLERS = ("workdir", "learn", "save", "approval", "viewer")
 QUICK_S, SLOW_S = 0.02, 1.5  # until a key counts
 
 
-def asked(caller: str, shown_s: float, directory: Path) -> Iterator[Terminal]:
+def asked(caller: str, shown_s: float, directory: Path, **more: str) -> Iterator[Terminal]:
     argv = [sys.executable, "-c", PROGRAM, caller, str(shown_s)]
-    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), **more}
     with terminal(argv, environment, directory) as person:
         yield person
 
@@ -135,6 +139,18 @@ def test_a_question_is_shown_after_those_of_other_runs_at_the_terminal(person: T
     assert b"?" not in before[0]
     assert b"?" in before[2]
     assert answered(person, b"y\n") == b"granted, 0"
+
+
+@pytest.mark.parametrize("caller", ["learn", "approval", "viewer"])
+def test_a_mode_that_keeps_nono_from_asking_is_told(caller: str, tmp_path: Path) -> None:
+    """Nothing was said, or that the terminal is gone."""
+    asking = tmp_path / "nono/asking"
+    asking.mkdir(parents=True)
+    asking.chmod(0o777)
+    for person in asked(caller, QUICK_S, tmp_path, XDG_STATE_HOME=str(tmp_path)):
+        person.wait_for(b"<refused, 0 bytes left>")
+        assert b"nothing is asked at terminals while " in person.shown
+        assert b"? [y/N]" not in person.shown
 
 
 def test_an_interrupted_yes_is_none(person: Terminal) -> None:

@@ -15,6 +15,7 @@ from nono.approval.tty import (
     NO_KEY,
     SHOWN_S,
     TURN_PAUSE_S,
+    NoTurnsError,
     Turn,
     controlling_terminal,
     foreground,
@@ -70,6 +71,8 @@ class Questions:
                     self._prompt.say(_lines(document))
                 case "line" if self._prompt is not None:
                     return self._prompt.ask(str(document.get("question", "")))
+        except NoTurnsError:
+            return "closed"
         except (OSError, termios.error):
             return "gone"
         return None

@@ -71,7 +71,7 @@ def _is_said(words: str, texts: str) -> bool:
 
 def _sources() -> str:
     """Return the code that puts messages together, where the list has a gap."""
-    rooms = ("policy", "launch", "cli/instructions", "private_dir.py", "sandbox/plan")
+    rooms = ("approval", "policy", "launch", "cli/instructions", "private_dir.py", "sandbox/plan")
     paths = (path for room in rooms for path in _files(ROOT / "nono" / room))
     return "\n".join(path.read_text(encoding="utf-8") for path in paths)
 
