@@ -50,7 +50,9 @@ class _Fold:
             for base in found.bases:
                 bases = merge(bases, self.of(base))
             own = _as_block(self.document_of(found), found)
-            self.known[found.key] = merge(without(bases, own.get("replace", ())), own)
+            # Otherwise messages would name a base as the origin of what this file says.
+            bases = {**without(bases, own.get("replace", ())), "meta": None}
+            self.known[found.key] = merge(bases, own)
         return {**self.known[found.key]}
 
 

@@ -266,13 +266,25 @@ def test_what_nono_ships_extends_what_nono_ships(environ: dict[str, str]) -> Non
 def test_a_base_profile_is_looked_for_beside_the_file_first(environ: dict[str, str], tmp_path: Path) -> None:
     project = tmp_path / "project"
     (project / "sub").mkdir(parents=True)
-    (project / "base.jsonc").write_text('{"meta": {"name": "beside"},}')
+    (project / "base.jsonc").write_text('{"binary": "beside",}')
     (project / "sub/far.json").write_text('{"extends": "../base.jsonc", "skipdirs": ["far"]}')
     (project / "near.json").write_text('{"extends": "base"}')
-    write(environ, base={"meta": {"name": "user's"}}, near={"extends": "base"})
-    assert load_profile(str(project / "near.json"), environ).meta.name == "beside"
-    assert load_profile("near", environ).meta.name == "user's"
-    assert load_profile(str(project / "sub/far.json"), environ).meta.name == "beside"
+    write(environ, base={"binary": "user's"}, near={"extends": "base"})
+    assert load_profile(str(project / "near.json"), environ).binary == "beside"
+    assert load_profile("near", environ).binary == "user's"
+    assert load_profile(str(project / "sub/far.json"), environ).binary == "beside"
+
+
+@pytest.mark.parametrize(("own", "label"), [({}, "the profile"), ({"meta": {"name": "b"}}, "profile b")])
+def test_what_a_profile_says_is_not_told_as_its_bases(
+    environ: dict[str, str], own: dict[str, Any], label: str
+) -> None:
+    """Of the denials of a profile without meta it was said that the shipped one denies them."""
+    write(environ, mine={"extends": "claude-code", **own})
+    profile = load_profile("mine", environ)
+    assert profile.label == label
+    assert profile.meta.description is None
+    assert load_profile("claude-code", environ).meta.description == "Claude Code"
 
 
 def test_a_circle_through_paths_is_one(environ: dict[str, str]) -> None:
