@@ -34,7 +34,7 @@ def conclude(prepared: Prepared, console: Console, environ: Mapping[str, str], r
             if not service.is_optional:
                 raise
             # No key is read here. Without one, the run starts and the variable is left to the command.
-            console.warn(f"refused if there is a key '{service.name}': {error}\nhint: {error.hint}")
+            console.warn(f"refused if there is a key '{service.name}': {error} {error.hint}")
     console.lines(_injected(prepared))
     program = program_of(prepared.resolved, prepared.argv[0], environ.get("PATH", os.defpath))
     console.lines(

@@ -221,6 +221,7 @@ def test_a_dry_run_says_that_the_key_of_an_optional_service_would_be_refused(sta
     dry = stage.person(dry_run, environment=elsewhere)
     run = inside(stage, "true", profile="claude-code", **elsewhere, ANTHROPIC_API_KEY=key_of("anthropic"))
     assert (dry.returncode, said in dry.stderr) == (0, True), dry.stderr
+    assert f"https://api.anthropic.com. --credential anthropic={GATEWAY} sends it there" in dry.stderr
     assert (run.exit_code, said.partition(": ")[2] in run.stderr) == (1, True), run.stderr
     assert "refused if" not in stage.person(dry_run).stderr
 
