@@ -426,11 +426,18 @@ def test_a_program_that_takes_rights_of_another_user_is_told_that_it_gets_none(
     assert (said in run.stderr.splitlines()) is is_told
 
 
-@pytest.mark.parametrize(("program", "is_told"), [("at", True), ("cat", False)])
-def test_a_program_in_a_script_is_told_so_too(sandbox: NonoRun, program: str, is_told: bool) -> None:
-    (sandbox.project / "do.sh").write_text(f"# what's next\n{program}() {{ return 1; }}\n{program} now\n")
-    run = sandbox.run(["sh", "do.sh"], profile={})
-    assert run.exit_code == 1
+@pytest.mark.parametrize(
+    ("argv", "program", "is_told"),
+    [(("sh", "do.sh"), "at", True), (("sh", "do.sh"), "cat", False), (("make",), "at", True)],
+)
+def test_a_program_in_a_script_is_told_so_too(
+    sandbox: NonoRun, argv: tuple[str, ...], program: str, is_told: bool
+) -> None:
+    failing = f"{program}() {{ return 1; }}\n{program} now\n"
+    (sandbox.project / "do.sh").write_text(f"# what's next\n{failing}")
+    (sandbox.project / "Makefile").write_text("all:\n\t@{}; {}\n".format(*failing.splitlines()))
+    run = sandbox.run(argv, profile={})
+    assert run.exit_code == (2 if argv == ("make",) else 1)
     said = f"  {program} takes the rights of another user, which nothing inside gets. Run it outside."
     assert (said in run.stderr.splitlines()) is is_told
 

@@ -14,7 +14,7 @@ from nono.policy.files.path_verdict import Granted
 from nono.policy.host_filesystem import HostFilesystem
 from nono.policy.path_expansion import canonical_as_far
 from nono.policy.profile.detection import AGENTS, STATE_OF_OTHER_AGENTS, agent_profile
-from nono.policy.why.command_words import with_script
+from nono.policy.why.commands.words import with_script
 from nono.policy.why.lacking.hooks import installs_hooks
 from nono.policy.why.lacking.model_clouds import cloud_of_agent
 from nono.policy.why.lacking.namespaces import confines_itself, makes_mounts

@@ -134,7 +134,7 @@ def _about_others(found: Sequence[Finding], suppressed: Sequence[str]) -> list[F
 
 def _script(prepared: Prepared, fs: HostFilesystem) -> str:
     # Imported here: most runs end well.
-    from nono.policy.why.command_words import script_named
+    from nono.policy.why.commands.named_scripts import script_named
 
     places = prepared.resolved.path_context
     places = places._replace(cwd=places.workdir)  # where the command starts

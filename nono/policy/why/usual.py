@@ -19,7 +19,7 @@ from nono.policy.path_expansion import (
     canonical_as_far,
     is_within,
 )
-from nono.policy.why.command_words import STARTERS, Started, started, with_script
+from nono.policy.why.commands.words import STARTERS, Started, started, with_script
 from nono.policy.why.lacking.certificates import named_certificates
 from nono.policy.why.lacking.home_project import home_as_project
 from nono.policy.why.lacking.namespaces import MAKE_MOUNTS

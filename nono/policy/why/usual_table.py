@@ -9,7 +9,7 @@ from nono.policy.capability import Access
 from nono.policy.files.grants import opens_too_much
 from nono.policy.path_expansion import Filesystem, PathContext, canonical_as_far, is_within
 from nono.policy.profile.detection import AGENTS
-from nono.policy.why.command_words import Started
+from nono.policy.why.commands.words import Started
 
 
 def _names(text: str) -> frozenset[str]:

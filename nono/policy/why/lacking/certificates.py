@@ -8,7 +8,7 @@ from nono.policy.capability import Access
 from nono.policy.effective_policy import EffectivePolicy
 from nono.policy.environment.authority import ADDED_CERTIFICATES, CERTIFICATE_BUNDLES
 from nono.policy.path_expansion import PathContext
-from nono.policy.why.command_words import Started
+from nono.policy.why.commands.words import Started
 from nono.policy.why.usual_table import Row
 
 _DIRECTORY = "SSL_CERT_DIR"

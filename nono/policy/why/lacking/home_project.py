@@ -8,7 +8,7 @@ from posixpath import dirname, join
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import Access
 from nono.policy.path_expansion import Filesystem, PathContext, is_within
-from nono.policy.why.command_words import Started
+from nono.policy.why.commands.words import Started
 from nono.policy.why.usual_table import Row
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nono.policy.why.command_words import started
+from nono.policy.why.commands.words import started
 
 _INSTALLERS = frozenset({"pre-commit", "prek", "lefthook", "git-lfs"})
 _CHANGES = frozenset({"install", "uninstall", "update"})

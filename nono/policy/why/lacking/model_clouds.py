@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from nono.policy.why.command_words import started
+from nono.policy.why.commands.words import started
 
 _AGENT = "claude"
 _CLOUDS: Mapping[str, str] = {

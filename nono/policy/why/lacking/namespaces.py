@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nono.policy.why.command_words import started
+from nono.policy.why.commands.words import started
 
 # podman and buildah are in the table of `usual`, with the files that they look for first.
 MAKE_MOUNTS = frozenset(

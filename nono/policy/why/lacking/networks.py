@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from nono.policy.why.command_words import Started, started
+from nono.policy.why.commands.words import Started, started
 
 _ASK_ALWAYS = frozenset(
     {

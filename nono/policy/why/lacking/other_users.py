@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from nono.policy.why.command_words import Started, started
+from nono.policy.why.commands.words import Started, started
 
 _SET_ID = frozenset(
     ("at", "atq", "atrm", "batch", "crontab", "sudo", "sudoedit", "doas", "su", "pkexec", "newgrp", "passwd")

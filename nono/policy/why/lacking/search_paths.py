@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from nono.policy.why.command_words import started
+from nono.policy.why.commands.words import started
 from nono.policy.why.usual_table import NODE, PERL, PYTHON, RUBY
 
 _NOT_FOUND = 127  # of a shell, and of ld.so(8) that finds a library nowhere

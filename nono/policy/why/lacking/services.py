@@ -7,7 +7,7 @@ from posixpath import basename, join
 
 from nono.policy.capability import Access, CapabilitySet
 from nono.policy.path_expansion import PathContext
-from nono.policy.why.command_words import Started
+from nono.policy.why.commands.words import Started
 from nono.policy.why.usual_table import REACHES_A_REMOTE, SSH, Row
 
 _OF_BUS = frozenset(

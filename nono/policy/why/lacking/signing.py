@@ -9,7 +9,7 @@ from posixpath import join
 from nono.policy.capability import Access
 from nono.policy.git.settings import settings_of, unquoted
 from nono.policy.path_expansion import Filesystem, PathContext
-from nono.policy.why.command_words import Started
+from nono.policy.why.commands.words import Started
 from nono.policy.why.usual_table import Row
 
 FATAL = 128  # how git ends when it could not sign

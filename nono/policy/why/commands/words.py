@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from posixpath import basename
 
 from nono.named_tuple import NamedTuple
 
 WORDS_MAX = 200
-_SCRIPT_MAX = 16 * 1024  # of a file; a word of megabytes takes the lexer minutes
 SHELLS = frozenset({"sh", "bash", "dash", "zsh", "ksh", "fish", "ash"})
 _PYTHONS = ("python", "pypy")
 # Programs that start the program named by their first operand.
@@ -18,7 +17,9 @@ _WRAPPERS = frozenset(
     {"env", "nohup", "nice", "ionice", "time", "timeout", "setsid", "stdbuf", "exec", "command", "npx", "uvx"}
 )
 STARTERS = SHELLS | _WRAPPERS
-_GIT_TAKES_A_VALUE = frozenset({"-C", "-c", "--config-env", "--git-dir", "--namespace", "--work-tree"})
+_GIT_TAKES_A_VALUE = frozenset(
+    {"-C", "-c", "--attr-source", "--config-env", "--git-dir", "--namespace", "--work-tree"}
+)
 _OPENERS = frozenset({"then", "do", "else", "if", "while", "until", "!", "{", "("})
 _SEPARATORS = frozenset(";&|()\n")
 _REDIRECTION = re.compile(r"\d*(?P<sign>>>?|<>?)(?P<file>.*)", re.DOTALL)
@@ -49,26 +50,6 @@ def started(argv: Sequence[str]) -> list[Started]:
     This is a guess: nothing is expanded or looked up.
     """
     return list(_started([*argv[:WORDS_MAX]], (), depth=0))
-
-
-def script_named(argv: Sequence[str], text_of: Callable[[str], str | None]) -> str:
-    """Return the first script of a shell that argv names as a file; empty if there is none.
-
-    text_of: Reads a file, named as in argv.
-    """
-    for each in started(argv):
-        if each.program in SHELLS and each.operands and not _takes_script(each):
-            text = text_of(each.operands[0])
-        elif "/" in each.word:
-            text = text_of(each.word)
-            first = (text or "").partition("\n")[0]
-            if not first.startswith("#!") or SHELLS.isdisjoint(map(basename, first[2:].split()[:2])):
-                text = None
-        else:
-            continue
-        if text:
-            return text[:_SCRIPT_MAX]
-    return ""
 
 
 def with_script(argv: Sequence[str], script: str) -> Sequence[str]:
@@ -109,10 +90,6 @@ def _command_of_git(words: list[str]) -> list[str]:
     while words and words[0].startswith("-"):
         words = words[2 if words[0] in _GIT_TAKES_A_VALUE else 1 :]
     return words
-
-
-def _takes_script(shell: Started) -> bool:
-    return any("c" in option and not option.startswith("--") for option in shell.options)
 
 
 def _script(words: Sequence[str]) -> str | None:
