@@ -61,6 +61,9 @@ _OUTWARD_UDP = "udp:"
 # names up by it.
 _LOOK_UP = "dns:"
 _UDP = (_LOOK_UP, *(f"socket(family={family}, type=2," for family in (2, 10)))
+# Reports of use are sent there by many programs, which work without (telemetry.nextjs.org). Wrangler asks the
+# other host for values to show, and makes them up otherwise.
+_OPTIONAL_HOSTS = ("telemetry.", "workers.cloudflare.com")
 _NO_DENIALS = (*FAILURES, TOKEN_ASKED_FOR)  # no grant would change them
 
 
@@ -73,7 +76,7 @@ def tried_among(targets: Sequence[str]) -> frozenset[str]:
 
 def may_be_tried(target: str) -> bool:
     """Return True for what some programs only try, so that it may have nothing to do with a failure."""
-    return target.startswith(_UDP)
+    return target.startswith((*_UDP, *_OPTIONAL_HOSTS))
 
 
 def is_look_up(target: str) -> bool:

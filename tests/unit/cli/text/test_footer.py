@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 
 from nono.audit.event import OF_INSTRUCTIONS, Unasked, UnaskedDecision, network
-from nono.cli.text.footer import LISTED_MAX, Finding, findings, footer, headline, what
+from nono.cli.text.footer import LISTED_MAX, Finding, clear, findings, footer, headline, what
 from nono.launch.denials import Denials, Denied, Kind
 from nono.policy.capability import Access
 from nono.policy.path_expansion import PathContext
@@ -161,6 +161,22 @@ def _socket(family: int, hint: str | None = "UDP is closed") -> Denied:
     return Denied(
         Kind.NETWORK, f"socket(family={family})", "only TCP", rule="network.static_filter", hint=hint
     )
+
+
+@pytest.mark.parametrize(
+    ("host", "is_clear"),
+    [
+        ("telemetry.nextjs.org", False),
+        ("workers.cloudflare.com", False),
+        ("api.cloudflare.com", True),
+        ("nextjs.org", True),
+    ],
+)
+def test_a_refused_host_that_programs_do_without_does_not_explain_a_failure(
+    host: str, is_clear: bool
+) -> None:
+    found = [Finding(Denied(Kind.NETWORK, host, "not granted", port=443), None)]
+    assert clear(found) == (found if is_clear else [])
 
 
 def test_a_hint_that_two_denials_share_is_said_once() -> None:
