@@ -10,7 +10,7 @@ from posixpath import dirname, join
 
 from nono.errors import NonoError
 from nono.policy.files.mount_table import MountTable, host_maps
-from nono.policy.path_expansion import Entry, Kind, is_within
+from nono.policy.path_expansion import Entry, Holder, Kind, is_within
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -126,12 +126,9 @@ class HostFilesystem:
         mounts = self._mount_table()
         return mounts.aliases_of_tree(path) if of_tree else mounts.aliases(path)
 
-    def mount_of_9p(self, path: str) -> str | None:
-        """Implements Filesystem.mount_of_9p.
-
-        Raises NonoError if the mounts of this process cannot be read.
-        """
-        return self._mount_table().mount_of_9p(path)
+    def holder(self, path: str) -> Holder | None:
+        """Implements Filesystem.holder. Raises NonoError if the mounts of this process cannot be read."""
+        return self._mount_table().holder(path)
 
     def host_maps(self) -> tuple[str, ...]:
         """Return the directories in which a daemon mounts what a host exports once its name is looked up.

@@ -41,6 +41,13 @@ class Entry(NamedTuple):
     is_public: bool = True  # everybody on the machine may read it, and enter it if it is a directory
 
 
+class Holder(NamedTuple):
+    """The mount that holds a path."""
+
+    point: str
+    type: str  # of the file system, as in filesystems(5)
+
+
 class Filesystem(Protocol):
     """The questions a policy asks about the disk."""
 
@@ -68,8 +75,8 @@ class Filesystem(Protocol):
         of_tree: Also return those that show a part of the tree below it, and layers of an overlay.
         """
 
-    def mount_of_9p(self, path: str) -> str | None:
-        """Return the mount point of the 9P file system that holds a canonical `path`; None for any other."""
+    def holder(self, path: str) -> Holder | None:
+        """Return the mount that holds a canonical `path`; None if that is unknown."""
 
 
 class UnsetVariableError(ValueError):

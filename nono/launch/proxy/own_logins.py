@@ -24,7 +24,7 @@ from nono.errors import NonoError
 from nono.named_tuple import NamedTuple
 from nono.paths import state_root
 from nono.policy.capability import Masking
-from nono.policy.files.masking import with_own_file
+from nono.policy.files.masks.masking import with_own_file
 from nono.policy.path_expansion import is_within
 from nono.policy.resolve import Resolved
 from nono.printable import shell_word

@@ -105,7 +105,7 @@ def enforceable(grants: Sequence[Grant], rules: DenyRules, fs: Filesystem) -> tu
     """Return the grants compatible with `rules`, and a warning for each group grant dropped.
 
     Raises SandboxError if a person's grant is at or below a denied path. A directory grant above one stands:
-    the denied path is masked (nono.policy.files.masking).
+    the denied path is masked (nono.policy.files.masks.masking).
     """
     kept: list[Grant] = []
     warnings: list[str] = []

@@ -176,11 +176,13 @@ def on_9p(grants: Iterable[Grant], fs: Filesystem) -> Iterator[str]:
 
     Its driver makes a file's inode anew once nothing has it open, and Landlock's rules belong to inodes.
     """
-    points = dict.fromkeys(fs.mount_of_9p(grant.path) for grant in grants if grant.is_users)
-    for point in filter(None, points):
+    holders = dict.fromkeys(fs.holder(grant.path) for grant in grants if grant.is_users)
+    for holder in holders:
+        if holder is None or holder.type != "9p":
+            continue
         yield (
-            f"{point} is a 9P file system, as Windows drives are in WSL2: the kernel may forget what is "
-            "granted there and answer Permission denied. Keep the project on a disk of Linux itself."
+            f"{holder.point} is a 9P file system, as Windows drives are in WSL2: the kernel may forget what "
+            "is granted there and answer Permission denied. Keep the project on a disk of Linux itself."
         )
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from posixpath import basename, isabs
 
 from nono.named_tuple import NamedTuple
-from nono.policy.path_expansion import ancestry, is_within
+from nono.policy.path_expansion import Holder, ancestry, is_within
 
 # Maps of autofs in which each name is a host: who looks it up has its exports mounted (auto.master(5)).
 _HOST_MAPS = frozenset({"-hosts", "auto.net", "auto.smb"})
@@ -30,7 +30,7 @@ class Mount(NamedTuple):
     root: str  # the directory of the file system that appears at the mount point
     point: str
     layers: str  # mount options of an overlay; empty for any other file system
-    is_9p: bool
+    type: str  # of the file system
 
 
 class _Index(NamedTuple):
@@ -69,7 +69,6 @@ class MountTable:
                 self._holders["/"] = self._top(mount, "/")
         if self._holders:  # the table says nothing in a chroot(2) whose root is no mount
             self._find_twins(mounts, is_dir)
-        self._has_9p = bool(self._holders) and any(mount.is_9p for mount in mounts)
         self._prefixes = tuple(f"{region.rstrip('/')}/" for region in self._regions)
         self._above_regions = {above for region in self._regions for above in ancestry(region)}
 
@@ -92,12 +91,12 @@ class MountTable:
             found += self._index.parts.get((self._holder(place).device, self._sight(place)[0]), ())
         return tuple(dict.fromkeys(found))
 
-    def mount_of_9p(self, path: str) -> str | None:
-        """Return the mount point of the 9P file system that holds a canonical `path`; None for any other."""
-        if not self._has_9p:  # the usual case
+    def holder(self, path: str) -> Holder | None:
+        """Return the mount that holds a canonical `path`; None if the table does not say."""
+        if not self._holders:
             return None
-        holder = self._holder(path)
-        return holder.point if holder.is_9p else None
+        mount = self._holder(path)
+        return Holder(mount.point, mount.type)
 
     def _find_twins(self, mounts: list[Mount], is_dir: Callable[[str], bool]) -> None:
         by_device: dict[str, list[Mount]] = {}
@@ -210,10 +209,9 @@ def _parsed(text: str) -> Iterator[Mount]:
         root, point = fields[3], fields[4]
         if "\\" in line:
             root, point = unescaped(root), unescaped(point)
-        layers = ""
-        if " - overlay " in line:
-            layers = fields[-1]
-        yield Mount(fields[0], fields[1], fields[2], root, point, layers, " - 9p " in line)
+        kind = line.partition(" - ")[2].partition(" ")[0]
+        layers = fields[-1] if kind == "overlay" else ""
+        yield Mount(fields[0], fields[1], fields[2], root, point, layers, kind)
 
 
 def host_maps(text: str) -> tuple[str, ...]:

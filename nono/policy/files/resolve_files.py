@@ -26,7 +26,8 @@ from nono.policy.files.grants import (
     without_unsafe_temporary,
 )
 from nono.policy.files.links import LinkGuard, Way, way_of_profile
-from nono.policy.files.masking import masking_of
+from nono.policy.files.masks.masking import masking_of
+from nono.policy.files.masks.spellings import in_words, respelled
 from nono.policy.files.own_state import OwnState, own_denials, own_state
 from nono.policy.files.repositories import (
     changeable,
@@ -257,18 +258,22 @@ def file_rules(
     enforceable(named, deny_rules, fs)
     kept, dropped = enforceable(grants, deny_rules, fs)
     roots = wanted.own_state.paths
+    masking = masking_of(kept, deny_rules, fs, wanted.state_directories)
+    hooks = kept_hooks(wanted.repository, kept, deny_rules, fs)
+    protected = [*filter(None, [hooks]), *(gap.path for gap in masking.absent if not gap.denial.is_of_group)]
     return FileRules(
         grants=united(kept),
         sockets=UnixSocketRules(wanted.sockets, deny_rules, roots),
         socket_directories=socket_directories(wanted.sockets, deny_rules.denials, roots, path_context, fs),
         deny_rules=deny_rules,
-        masking=masking_of(kept, deny_rules, fs, wanted.state_directories),
+        masking=masking,
         repository=changeable(wanted.repository, kept),
-        hooks=kept_hooks(wanted.repository, kept, deny_rules, fs),
+        hooks=hooks,
         warnings=(
             *wanted.warnings,
             *dropped,
             *on_9p(kept, fs),
+            *in_words(respelled(protected, fs)),
             *keys_in_settings(kept, fs),
             *links_out_of(wanted.state_directories, kept, deny_rules, path_context, fs),
         ),

@@ -9,7 +9,7 @@ from nono.named_tuple import NamedTuple
 from nono.policy.capability import Absent, Access, Grant, Mask
 from nono.policy.effective_policy import EffectivePolicy
 from nono.policy.files.grants import covering, directory_flag, file_flag, opens_too_much
-from nono.policy.files.masking import masked_at
+from nono.policy.files.masks.masking import masked_at
 from nono.policy.files.path_verdict import (
     PROBED,
     Denied,

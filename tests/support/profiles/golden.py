@@ -14,7 +14,7 @@ from posixpath import normpath
 from typing import Any
 
 from nono.policy.builtin import shipped
-from nono.policy.path_expansion import Entry, Kind
+from nono.policy.path_expansion import Entry, Holder, Kind
 from nono.policy.profile.store import load
 from nono.policy.request import RunRequest
 from nono.policy.resolve import Resolved, resolve
@@ -67,7 +67,7 @@ class WholeDisk:
     def aliases(self, path: str, *, of_tree: bool = False) -> tuple[str, ...]:
         return ()
 
-    def mount_of_9p(self, path: str) -> str | None:
+    def holder(self, path: str) -> Holder | None:
         return None
 
 

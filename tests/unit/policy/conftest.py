@@ -9,7 +9,7 @@ from posixpath import basename, dirname, join, normpath
 import pytest
 
 from nono.policy.files.mount_table import MountTable
-from nono.policy.path_expansion import Entry, Filesystem, Kind, parent_resolved
+from nono.policy.path_expansion import Entry, Filesystem, Holder, Kind, parent_resolved
 from nono.policy.resolve import Resolved, RunRequest, resolve
 from nono.policy.schema.profile import Profile
 
@@ -89,8 +89,8 @@ class MemoryFilesystem:
     def aliases(self, path: str, *, of_tree: bool = False) -> tuple[str, ...]:
         return self.mounts.aliases_of_tree(path) if of_tree else self.mounts.aliases(path)
 
-    def mount_of_9p(self, path: str) -> str | None:
-        return self.mounts.mount_of_9p(path)
+    def holder(self, path: str) -> Holder | None:
+        return self.mounts.holder(path)
 
     def _kind(self, path: str) -> Kind | None:
         if path in self.files:

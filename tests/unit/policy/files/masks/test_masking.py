@@ -9,8 +9,8 @@ import pytest
 
 from nono.errors import NonoError, SandboxError
 from nono.policy.capability import Masking
-from nono.policy.files import masking
-from nono.policy.files.masking import with_own_file
+from nono.policy.files.masks import masking
+from nono.policy.files.masks.masking import with_own_file
 from nono.policy.host_filesystem import HostFilesystem
 from nono.policy.path_expansion import Entry, Filesystem
 from nono.policy.resolve import Resolved

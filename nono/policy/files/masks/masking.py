@@ -9,6 +9,7 @@ from nono.errors import SandboxError
 from nono.policy.capability import Absent, Grant, Mask, Masking
 from nono.policy.files.denials import DenyRules
 from nono.policy.files.grants import at_every_mount
+from nono.policy.files.masks.spellings import respelled
 from nono.policy.path_expansion import Filesystem, ancestry, is_within
 from nono.printable import shell_word
 
@@ -22,8 +23,9 @@ def masking_of(grants: Sequence[Grant], rules: DenyRules, fs: Filesystem, states
     """Return the masks needed for `grants`, each of which is compatible with `rules` by itself.
 
     states: those of the state directories.
-    Raises SandboxError if a bypass lies below a path to be masked, since it would be masked too, and if there
-    are too many masks: a command can make any number of files with a name that a pattern denies.
+    Raises SandboxError if a bypass lies below a path to be masked, since it would be masked too, if there are
+    too many masks: a command can make any number of files with a name that a pattern denies, and if another
+    spelling leads past a mask.
     """
     directories = [*at_every_mount((grant for grant in grants if grant.is_dir), fs)]
     writable = [grant for grant in directories if grant.access.writes]
@@ -56,6 +58,7 @@ def masking_of(grants: Sequence[Grant], rules: DenyRules, fs: Filesystem, states
         raise _too_many(f"more than {MASKS_MAX:,} denied paths lie in granted directories", masks[-1])
     _refuse_too_deep(masks)
     _refuse_pierced(masks, rules)
+    _refuse_respelled(masks, fs)
     paths = [*(mask.path for mask in masks), *(gap.path for gap in absent)]
     return Masking(tuple(masks), _pinned(masks, writable), tuple(absent), _watched(paths, directories))
 
@@ -124,6 +127,17 @@ def _refuse_pierced(masks: Iterable[Mask], rules: DenyRules) -> None:
                     hint=f"lift the denial itself with --bypass-protection {shell_word(mask.path)}, "
                     f"or grant the directories the command needs instead of {mask.grant.path}",
                 )
+
+
+def _refuse_respelled(masks: Iterable[Mask], fs: Filesystem) -> None:
+    origins = {mask.path: mask.denial.origin for mask in masks}
+    for path, other, holder in respelled(origins, fs):
+        raise SandboxError(
+            f"'{path}' ({origins[path]}) cannot be masked: the file system at {holder} ignores the case of "
+            f"names, so '{other}' leads there as well.",
+            hint="keep the project on a disk of Linux itself, or grant the directories the command needs "
+            f"instead of their parent, or lift the denial with --bypass-protection {shell_word(path)}",
+        )
 
 
 def with_own_file(

@@ -1,0 +1,5 @@
+"""Decide which denied paths a mask hides. Pure.
+
+`masking` finds the denied paths below granted directories, and the mounts that hide them; `spellings` finds
+those that another case of their letters leads to, past such a mount.
+"""

@@ -1,0 +1,106 @@
+"""Which denied paths have another spelling, past their masks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+
+from nono.errors import SandboxError
+from nono.policy.files.masks.spellings import respelled
+from nono.policy.path_expansion import Entry, Filesystem
+from nono.policy.resolve import Resolved
+from nono.policy.schema.profile import Filesystem as Files
+from nono.policy.schema.profile import Meta, Profile
+from unit.policy.conftest import MemoryFilesystem
+
+Resolve = Callable[..., Resolved]
+MakeFilesystem = Callable[..., Filesystem]
+
+SITE = "/mnt/c/Site"
+
+
+@dataclass(frozen=True)
+class IgnoringCase(MemoryFilesystem):
+    """Finds an entry by any spelling below /mnt/c."""
+
+    def entry(self, path: str) -> Entry | None:
+        if not path.startswith("/mnt/c/"):
+            return super().entry(path)
+        known = {each.casefold(): each for each in (*self.directories, *self.files)}
+        return super().entry(known.get(path.casefold(), path))
+
+
+def windows_drive(make_fs: MakeFilesystem, kind: str = "9p") -> Filesystem:
+    mounts = f"20 1 8:1 / / rw - ext4 /dev/a rw\n21 20 0:50 / /mnt/c rw - {kind} C: rw\n"
+    names = (
+        ".env",
+        "2024",
+        "both",
+        "BOTH",
+        "Sub/key",
+        ".git/hooks/pre-commit",
+        ".git/HEAD",
+        ".git/refs/x",
+        ".git/objects/x",
+    )
+    made = make_fs((SITE,), tuple(f"{SITE}/{name}" for name in names), mountinfo=mounts)
+    return IgnoringCase(**vars(made))
+
+
+@pytest.mark.parametrize(
+    ("path", "other"),
+    [
+        (f"{SITE}/.env", f"{SITE}/.ENV"),
+        (f"{SITE}/Sub/key", f"{SITE}/Sub/KEY"),
+        (f"{SITE}/2024", "/mnt/c/sITE/2024"),  # no letters
+        (f"{SITE}/Sub/missing", f"{SITE}/sUB/missing"),
+        ("/mnt/c", None),
+        ("/mnt/2024", None),
+        ("/etc/hosts", None),
+    ],
+)
+def test_a_path_has_another_spelling_where_its_drive_ignores_case(
+    make_fs: MakeFilesystem, path: str, other: str | None
+) -> None:
+    found = [each.other for each in respelled([path], windows_drive(make_fs))]
+    assert found == ([] if other is None else [other])
+
+
+@pytest.mark.parametrize("kind", ["9p", "fuse.sshfs", "virtiofs", "cifs", "unheard-of"])
+def test_only_drives_that_ignore_case_have_other_spellings(make_fs: MakeFilesystem, kind: str) -> None:
+    ignoring = windows_drive(make_fs, kind)
+    telling_apart = MemoryFilesystem(**vars(ignoring))
+    assert [*respelled([f"{SITE}/.env"], ignoring)] != []
+    assert [*respelled([f"{SITE}/.env", f"{SITE}/both"], telling_apart)] == []
+
+
+@pytest.mark.parametrize("kind", ["ext4", "vfat", "overlay"])
+def test_a_file_system_whose_names_this_kernel_compares_has_none(make_fs: MakeFilesystem, kind: str) -> None:
+    assert [*respelled([f"{SITE}/.env"], windows_drive(make_fs, kind))] == []
+
+
+def test_a_denial_with_another_spelling_is_refused(run: Resolve, make_fs: MakeFilesystem) -> None:
+    denying = Profile(meta=Meta(name="web"), filesystem=Files(deny=(f"{SITE}/.env",)))
+    with pytest.raises(SandboxError, match=r"ignores the case of names, so '/mnt/c/Site/.ENV' leads there"):
+        run(denying, fs=windows_drive(make_fs), allow=(SITE,))
+    masking = run(denying, fs=windows_drive(make_fs, "ext4"), allow=(SITE,)).capabilities.masking
+    assert [mask.path for mask in masking.masks] == [f"{SITE}/.env"]
+
+
+def test_hooks_with_another_spelling_are_a_warning(run: Resolve, make_fs: MakeFilesystem) -> None:
+    for kind, told in (("9p", [f"{SITE}/.git/hooks"]), ("ext4", [])):
+        found = run(fs=windows_drive(make_fs, kind), allow=(SITE,), workdir=SITE)
+        assert found.capabilities.hooks == f"{SITE}/.git/hooks"
+        assert _told(found) == told
+
+
+def test_a_missing_path_with_another_spelling_is_a_warning(run: Resolve, make_fs: MakeFilesystem) -> None:
+    absent = Profile(meta=Meta(name="web"), filesystem=Files(deny=(f"{SITE}/Sub/token",)))
+    for kind, told in (("9p", [f"{SITE}/Sub/token"]), ("ext4", [])):
+        assert _told(run(absent, fs=windows_drive(make_fs, kind), read=(SITE,))) == told
+
+
+def _told(resolved: Resolved) -> list[str]:
+    return [text.split()[2] for text in resolved.warnings if "another spelling" in text]
