@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 
 from nono.credentials.logins.phantom import MARK, nonce_of
@@ -10,6 +11,7 @@ from nono.secret import Secret
 
 MAX_BODY_BYTES = 64 * 1024  # of a request to a token endpoint
 _MAX_PAIRS = 1000  # of a form
+_BEGINNING = re.compile(r"[\W_]*[^\0\[]*")  # of a field's name
 
 TokenOf = Callable[[str], Secret]  # by nonce; LoginRefusedError: it may not be redeemed
 
@@ -175,8 +177,9 @@ def _misspelled(name: str, meant: str) -> LoginRefusedError:
 
 
 def _loose(name: str) -> str:
-    """Return a name as the most lenient server compares it."""
-    return "".join(c for c in name.casefold() if c.isalnum())
+    """Return a name as the most lenient server compares it: PHP ends one at NUL, and takes a[b] for a."""
+    begins = _BEGINNING.match(name)
+    return "".join(c for c in (begins[0] if begins else name).casefold() if c.isalnum())
 
 
 def _redeem_at(document: dict[str, object], path: tuple[str, ...], redeem: Callable[[str], str]) -> None:
