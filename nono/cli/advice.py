@@ -135,7 +135,8 @@ def _advice(cause: BaseException | None) -> str | None:
     code = cause.errno if isinstance(cause, OSError) else None
     if code in (errno.ENOSPC, errno.EDQUOT):
         return "free space there; nono prune and nono rollback cleanup drop what is kept of old runs"
-    if code == errno.EFBIG:
+    # As the kernel says it: a file that is too large to be read has the same number, and a text of its own.
+    if isinstance(cause, OSError) and code == errno.EFBIG and cause.strerror == os.strerror(code):
         return "no file may be larger here: ulimit -f shows how large"
     return None
 
