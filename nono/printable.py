@@ -6,14 +6,18 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-BLANK_LETTERS = frozenset("\u115f\u1160\u2800\u3164\uffa0")  # letters and a symbol by category, yet invisible
+_SELECTORS = (*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0))  # of a variation
+# Letters, marks and a symbol by category, yet invisible.
+UNSEEN = frozenset(
+    "\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0" + "".join(map(chr, _SELECTORS))
+)
 _QUOTES, _BEFORE_A_QUOTE = "'\"", " $('\""
 _PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789@%+=:,./-_")
 
 
 def printable(text: str) -> str:
     """Escape the control characters of text: even the name of a directory may contain terminal commands."""
-    if text.isprintable() and BLANK_LETTERS.isdisjoint(text):
+    if text.isprintable() and UNSEEN.isdisjoint(text):
         return text
     # Format characters (category Cf) are escaped too: some of them reorder what a person reads.
     return "".join(c if _is_seen(c) or c in "\t\n" else _escaped(c) for c in text)
@@ -35,7 +39,7 @@ def shell_word(text: str) -> str:
     Names in a suggestion may have been chosen by the command. Like shlex.quote, which imports re.
     Blanks in a row are spelled as well: where a terminal ends its line, they would indent the rest of a name.
     """
-    if not text.isprintable() or "  " in text or not BLANK_LETTERS.isdisjoint(text):
+    if not text.isprintable() or "  " in text or not UNSEEN.isdisjoint(text):
         return "$'" + "".join(map(_in_quotes, text)).replace("  ", " \\x20") + "'"
     return text if text and _PLAIN.issuperset(text) else "'" + text.replace("'", "'\"'\"'") + "'"
 
@@ -79,7 +83,7 @@ def held_together(line: str) -> str:
 
 
 def _is_seen(character: str) -> bool:
-    return character.isprintable() and character not in BLANK_LETTERS
+    return character.isprintable() and character not in UNSEEN
 
 
 def _in_quotes(character: str) -> str:

@@ -7,7 +7,7 @@ from unicodedata import bidirectional, category, combining, east_asian_width
 from nono.approval.request import EndpointRequest, FileOpen, HostRequest, LimitRequest, Request
 from nono.policy.capability import Access
 from nono.policy.endpoints.path_glob import is_literal
-from nono.printable import BLANK_LETTERS
+from nono.printable import UNSEEN
 
 PREFIX = "[nono]"
 COLUMNS = 60  # of a value on one line; not the window's width, which the sandboxed process can set
@@ -172,7 +172,7 @@ def harmless(text: str, *, keeps_blanks: bool = False) -> str:
 
 
 def _is_plain(c: str) -> bool:
-    if c in BLANK_LETTERS or bidirectional(c) in ("R", "AL", "AN"):
+    if c in UNSEEN or bidirectional(c) in ("R", "AL", "AN"):
         return False
     return category(c)[0] in "LNPS" and not combining(c)
 

@@ -48,6 +48,14 @@ def test_a_word_is_quoted_as_shlex_would(text: str) -> None:
     assert shell_word(text) == shlex.quote(text)
 
 
+def test_no_two_names_look_alike_by_marks_that_are_not_seen() -> None:
+    hidden = "\u034f\u17b4\u17b5\u180b\u180d\u180f\ufe00\ufe0f\U000e0100\U000e01ef"
+    for mark in hidden:
+        assert printable(f"a{mark}") == "a" + mark.encode("ascii", "backslashreplace").decode()
+        assert mark not in shell_word(f"a{mark}")
+    assert printable("e\u0301\U000e01f0") == "e\u0301\\U000e01f0"
+
+
 def test_no_blanks_of_a_name_indent_the_rest_of_it() -> None:
     """A terminal breaks a long line wherever it ends, which may be before such blanks."""
     assert shell_word("/a fix: x") == "'/a fix: x'"

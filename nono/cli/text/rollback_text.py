@@ -118,7 +118,8 @@ def refused_lines(refused: Sequence[Refused]) -> Iterator[str]:
 
 
 def _path(full_path: str) -> str:
-    return without_middle(one_line(full_path), PATH_MAX)
+    # Where a terminal ends the line within blanks, what follows them would look like a line of its own.
+    return without_middle(one_line(full_path).replace("  ", " \\x20"), PATH_MAX)
 
 
 def described(entry: Entry | None) -> list[str]:

@@ -14,8 +14,8 @@ from nono.undo.model.left_out import LeftOut
 from nono.undo.model.restore_plan import Refused, Step
 from nono.undo.model.session import Info
 
-NAME = "a\n  - /etc/passwd\x1b[2K\u2028\t\udcff"
-SHOWN = r"/tree/a\n  - /etc/passwd\x1b[2K\u2028\t\xff"
+NAME = "a\n - /etc/passwd\x1b[2K\u2028\t\udcff"
+SHOWN = r"/tree/a\n - /etc/passwd\x1b[2K\u2028\t\xff"
 MADE = Entry(FILE, 0o644, 0, 0, 2, 0, 0, 1, 1, "0" * 64)
 CHANGE = Change("/tree", NAME, ChangeType.CREATED, None, MADE)
 
@@ -52,6 +52,15 @@ def test_no_path_of_any_length_fills_the_terminal(worded: Callable[[str], Iterab
     assert "leaf" in line
     (line,) = worded(short)
     assert f"/tree/{short}" in line
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"), [("a b - c", "a b - c"), ("a    - c  -9 KiB", r"a \x20 \x20- c \x20-9 KiB")]
+)
+def test_no_name_looks_like_a_second_row(name: str, shown: str) -> None:
+    """A terminal breaks a long line wherever it ends, and what followed it began like a row: `  - path`."""
+    line = rollback_text.change_line(Change("/tree", name, ChangeType.CREATED, None, MADE))
+    assert line.startswith(f"  + /tree/{shown}  +")
 
 
 def test_the_target_of_a_link_stays_on_its_line() -> None:
