@@ -363,13 +363,15 @@ def _with_own_environment(
 
 
 def _made(caches: Caches) -> bool:
-    """Create the directory and its files. Returns False if it cannot be made: a command needs no caches."""
+    """Create the directory and what is in it. Returns False if that fails: a command needs no caches."""
     try:
         ready_state_directories((caches.grant,))
     except NonoError:
         return False
     for file in caches.files:
         _made_empty(file)
+    for directory in caches.directories:
+        _made_directory(directory)
     return True
 
 
@@ -378,6 +380,14 @@ def _made_empty(file: str) -> None:
     try:
         # O_EXCL: an earlier command may have made it a link or a FIFO, which is not opened here.
         os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+    except OSError:
+        return
+
+
+def _made_directory(path: str) -> None:
+    """Create a directory where there is nothing. If that is impossible, its program says what it lacks."""
+    try:
+        os.mkdir(path, 0o700)  # a link of an earlier command is not followed
     except OSError:
         return
 

@@ -34,6 +34,7 @@ class _Tool(NamedTuple):
     prefix: str = ""  # of the variable's value
     reading_is_enough: bool = False
     must_exist: bool = False  # a file without which the tool ends; it may be empty
+    is_made: bool = False  # a directory that the tool leaves aside where it is not there
     is_first_of_list: bool = False  # the usual location may be a list, which this one would begin
     moves_with: str = ""  # a variable that moves the usual location too
     programs: tuple[str, ...] = ()  # where it installs programs, below its directory
@@ -125,6 +126,8 @@ _TOOLS = (
     # `poetry config`, with --local too, makes the directory first.
     _Tool("POETRY_CONFIG_DIR", "poetry-config", "$XDG_CONFIG_HOME/pypoetry", reading_is_enough=True),
     _Tool("PRE_COMMIT_HOME", "pre-commit", "$XDG_CACHE_HOME/pre-commit"),
+    # R installs packages only in a directory that is there, and the user's own are not to be written.
+    _Tool("R_LIBS_USER", "R", "~/R", reading_is_enough=True, is_made=True),
     # rr records nothing if it cannot make a directory there.
     _Tool("_RR_TRACE_DIR", "rr", "$XDG_DATA_HOME/rr"),
     # Ruff keeps it beside its settings, which may be in the home, and stops where it cannot write it.
@@ -147,6 +150,8 @@ _TOOLS = (
     _Tool("XONSH_DATA_DIR", "xonsh", "$XDG_DATA_HOME/xonsh"),
     _Tool("YARN_CACHE_FOLDER", "yarn", "$XDG_CACHE_HOME/yarn"),
     _Tool("YARN_GLOBAL_FOLDER", "yarn-berry", "~/.yarn/berry"),
+    # zoxide ends with an error, at each prompt of a shell, if it cannot read its database there.
+    _Tool("_ZO_DATA_DIR", "zoxide", "$XDG_DATA_HOME/zoxide", reading_is_enough=True),
     _Tool("npm_config_cache", "npm", "~/.npm"),
 )
 
@@ -157,6 +162,7 @@ class Caches(NamedTuple):
     grant: Grant  # on a directory that may not exist yet
     variables: tuple[tuple[str, str], ...]
     files: tuple[str, ...]  # to be made, empty, directly in that directory
+    directories: tuple[str, ...]  # to be made there too
     programs: tuple[str, ...]  # directories for PATH, where the person's own are on it
 
 
@@ -201,8 +207,10 @@ def own_caches(
         if tool.moves_with in variables and tool.variable not in (*variables, *settled)
     }
     files = tuple(join(path, tool.directory) for tool in tools if tool.must_exist)
+    directories = tuple(join(path, tool.directory) for tool in tools if tool.is_made)
     grant = Grant(path, Access.READWRITE, True, "system", path)
-    return Caches(grant, tuple({**variables, **stay}.items()), files, _programs(tools, path, path_context))
+    programs = _programs(tools, path, path_context)
+    return Caches(grant, tuple({**variables, **stay}.items()), files, directories, programs)
 
 
 def _is_wanted(

@@ -107,8 +107,10 @@ def test_a_cache_of_the_person_that_is_granted_stays_in_use(make_fs: MakeFilesys
         ("MICRO_CONFIG_HOME", ".config/micro"),
         ("PDM_CONFIG_FILE", ".config/pdm"),
         ("POETRY_CONFIG_DIR", ".config/pypoetry"),
+        ("R_LIBS_USER", "R"),
         ("SEMGREP_SETTINGS_FILE", ".semgrep"),
         ("XDG_STATE_HOME", ".local/state"),
+        ("_ZO_DATA_DIR", ".local/share/zoxide"),
     ],
 )
 def test_settings_that_may_be_read_stay_in_use(variable: str, usual: str, make_fs: MakeFilesystem) -> None:
@@ -339,6 +341,18 @@ def test_settings_that_must_be_there_are_made_where_the_variable_leads(make_fs: 
     outside = caches(make_fs(), READ_WRITE, environment=EnvironmentRules(passed=frozenset(names)))
     assert outside is not None
     assert outside.files == ()
+
+
+def test_a_directory_for_packages_of_r_is_made_unless_a_persons_own_may_be_read(
+    make_fs: MakeFilesystem,
+) -> None:
+    found = caches(make_fs(), READ_WRITE)
+    assert found is not None
+    assert found.directories == (variables(found)["R_LIBS_USER"],) == (f"{path(found)}/R",)
+    own = Grant(f"{HOME}/R", Access.READ, True, "user", f"{HOME}/R")
+    granted = caches(make_fs(directories=(own.path,)), READ_WRITE, own)
+    assert granted is not None
+    assert granted.directories == ()
 
 
 def test_there_are_none_where_the_command_could_replace_them(make_fs: MakeFilesystem) -> None:
