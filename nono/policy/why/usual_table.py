@@ -48,6 +48,7 @@ _ANSIBLE = _names(
     "ansible-playbook ansible-pull ansible-vault molecule"
 )
 _LOCALHOST_OF_ANSIBLE = _names("ansible ansible-playbook ansible-pull")
+_ERLANG = _names("elixir iex mix erl")
 _CONTAINERS = _names("podman buildah podman-compose")
 SSH = _names("ssh scp sftp rsync")
 REACHES_A_REMOTE = _names("push pull fetch clone ls-remote submodule")
@@ -254,6 +255,24 @@ _SETTINGS = (
         is_whole=False,
         operands=_names("allow permit grant block deny disallow revoke"),
         instead="run it outside, once: what it allows holds there too",
+    ),
+    # With it a command could start programs on the person's other nodes. Erlang makes it for reading only.
+    *(
+        Row(
+            *("~/.erlang.cookie", access, "the secret of your other nodes", _ERLANG),
+            is_whole=False,
+            options=("--sname", "--name", "-sname", "-name"),
+            instead="elixir --cookie WORD ..., erl -setcookie WORD ...: a word of your own",
+            unless=("--cookie", "-setcookie"),
+        )
+        for access in (Access.READ, Access.READWRITE)
+    ),
+    # In namespaces a run has another /run/screen, with full access.
+    Row(
+        *("/run/screen", Access.READWRITE, "where your screens listen", _names("screen")),
+        is_whole=False,
+        instead="""sh -c 'mkdir -pm 700 "$TMPDIR/s"; SCREENDIR="$TMPDIR/s" screen ...', which finds no """
+        "screens of yours",
     ),
     # Debian's psql asks it which server is meant, and ends with a word about a data directory.
     Row(

@@ -242,6 +242,41 @@ def test_what_starts_processes_of_mpi_is_told_of_the_memory_that_they_share(
     assert ("--allow /dev/shm" in flags(run(allow=(".",)), line, fs)) is is_told
 
 
+@pytest.mark.parametrize(
+    ("line", "is_told"),
+    [
+        ("elixir --sname a -e 1", True),
+        ("sh -c 'iex --name a@b'", True),
+        ("erl -sname a -noshell", True),
+        ("elixir --sname a --cookie b -e 1", False),
+        ("erl -sname a -setcookie b", False),
+        ("elixir -e 1", False),
+        ("node --name a", False),
+    ],
+)
+@pytest.mark.parametrize("files", [(f"{HOME}/.erlang.cookie",), ()], ids=["there", "to be made"])
+def test_a_node_with_a_name_is_told_to_have_a_secret_of_its_own(
+    run: Resolve, make_fs: MakeFilesystem, files: tuple[str, ...], line: str, is_told: bool
+) -> None:
+    """Erlang makes it so that it is only read."""
+    cookie = f"{HOME}/.erlang.cookie"
+    fs = make_fs(directories=(HOME,), files=files)
+    found = absentees(
+        run(allow=(".",)), line, fs, is_usable=lambda path, access: path != cookie or not access.writes
+    )
+    found = [each for each in found if each.path == cookie]
+    assert [(each.flag, "--cookie WORD" in str(each.instead)) for each in found] == [(None, True)] * is_told
+
+
+@pytest.mark.parametrize(("program", "is_told"), [("screen", True), ("tmux", False)])
+def test_screen_is_told_where_it_may_listen(
+    run: Resolve, make_fs: MakeFilesystem, program: str, is_told: bool
+) -> None:
+    fs = make_fs(directories=("/run/screen",))
+    found = [each for each in absentees(run(allow=(".",)), f"{program} -S a", fs) if each.path.endswith("n")]
+    assert [(each.flag, "SCREENDIR=" in str(each.instead)) for each in found] == [(None, True)] * is_told
+
+
 @pytest.mark.parametrize(("program", "is_told"), [("podman", True), ("buildah", True), ("docker", False)])
 def test_a_container_is_told_to_run_outside(
     run: Resolve, make_fs: MakeFilesystem, program: str, is_told: bool
