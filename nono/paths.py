@@ -44,13 +44,22 @@ def config_dirs(environ: Mapping[str, str]) -> tuple[str, ...]:
     return (*dict.fromkeys((config_dir(environ), join(home(environ), ".config/nono"))),)
 
 
+def is_inside(environ: Mapping[str, str]) -> bool:
+    """Return True in a sandbox of nono's, `nono wrap` included."""
+    return STATE_VARIABLE in environ or _has_state_of_a_run(environ)
+
+
+def _has_state_of_a_run(environ: Mapping[str, str]) -> bool:
+    return f"/{CACHES}/" in environ.get("XDG_STATE_HOME", "")
+
+
 def state_root(environ: Mapping[str, str]) -> str:
     """Return the root of audit logs, sessions and the credential store. No sandbox grants access to it.
 
     The XDG_STATE_HOME that a run has been given is for its command. A nono inside leaves it alone: what it
     kept there, a key for instance, later runs could read. Nothing else tells one below `nono wrap`.
     """
-    if f"/{CACHES}/" in environ.get("XDG_STATE_HOME", ""):
+    if _has_state_of_a_run(environ):
         return _usual_state_root(environ)
     return join(xdg(environ, "XDG_STATE_HOME", ".local/state"), "nono")
 

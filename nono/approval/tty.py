@@ -201,7 +201,7 @@ def _open_lock(folder: str, name: str) -> int | None:
             os.close(directory)
     except PermissionError as error:
         # Without namespaces a command can change modes, and without turns have its own question answered.
-        if paths.STATE_VARIABLE not in os.environ and _is_ours(folder):
+        if _is_ours(folder) and not paths.is_inside(os.environ):
             reason = f"nothing is asked at terminals while {folder} cannot be used ({error.strerror})"
             raise NoTurnsError(error.errno, f"{reason}: chmod -R u=rwX,go= {shell_word(folder)}") from error
         return None

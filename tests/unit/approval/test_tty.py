@@ -283,3 +283,8 @@ def test_a_mode_that_is_as_it_was_by_the_time_it_is_looked_at_ends_no_turns(
     monkeypatch.setattr(tty, "open_private_dir", closed)
     with own_turn() as first, pytest.raises(NoTurnsError, match=r"cannot be used \(Permission denied\)"):
         first.take()
+    # Below `nono wrap`, which tells a nono inside no more than where its state would be.
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / ".cache/nono/caches/project/state"))
+    with own_turn() as inside:
+        assert inside.take()
