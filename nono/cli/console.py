@@ -90,9 +90,12 @@ def folded(line: str, width: int | None) -> str:
         return line
     if not line.strip(" -"):
         return line[:width]  # a rule
+    if line.lstrip().startswith(_WHOLE):
+        return line
     indent = " " * (len(line) - len(line.lstrip()) + _HANGING)
     pieces, start, line = [], len(indent) - _HANGING, held_together(line)
-    while len(line) > width and not line.lstrip().startswith(_WHOLE):
+    is_command = False
+    while len(line) > width and not is_command:
         whole = line.find(_COMMAND) + 1 or len(line)  # a command is copied, and broken only before it
         end = line.rfind(" ", start, min(width, whole) + 1)
         if end <= start:  # a word that is as long as that, such as a path
@@ -100,6 +103,7 @@ def folded(line: str, width: int | None) -> str:
         if end < 0:
             break
         pieces.append(line[:end].rstrip())
+        is_command = end == whole < len(line)
         line, start = indent + line[end:].lstrip(), len(indent)
     return "\n".join([*pieces, line]).replace("\0", " ")
 

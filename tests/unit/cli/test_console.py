@@ -106,6 +106,13 @@ def test_a_command_is_broken_only_before_it() -> None:
     )
 
 
+@pytest.mark.parametrize("begins", ["nono", "fix:", "undo", "$"])
+def test_a_line_that_begins_like_a_command_after_a_break_is_broken_too(begins: str) -> None:
+    """A warning that says what nono does went past the edge of the terminal there."""
+    said = f"  it says what would change it, and {begins} outside of that sandbox does not know it"
+    assert max(map(len, folded(said, 36).split("\n"))) <= 36
+
+
 def test_a_path_is_not_broken() -> None:
     path = "/home/somebody/" + "x" * 60
     assert folded(f"  not enforced: {path} and more", 40) == f"  not enforced:\n      {path}\n      and more"
