@@ -171,24 +171,29 @@ def own_turn() -> Iterator[Turn]:
     below a read-only home or for a nono inside, there are no turns.
     """
     file = closed = None
-    for stream in (2, 0, 1):
-        try:
-            device = _DEVICE.unpack(fcntl.ioctl(stream, _TIOCGDEV, bytes(_DEVICE.size)))[0]
-        except OSError:
-            continue
+    device = _device()
+    if device is not None:
         try:
             file = _open_lock(join(paths.state_root(os.environ), "asking"), str(device))
         except NoTurnsError as error:
             closed = error
-        except NonoError:
+        except NonoError:  # no place for state is named
             pass
-        break
     try:
         yield Turn(file, closed)
     finally:
         if file is not None:
             fcntl.flock(file, fcntl.LOCK_UN)  # a process that was forked meanwhile may hold the file
             os.close(file)
+
+
+def _device() -> int | None:
+    """Return the number of the terminal of the standard streams; None without one."""
+    for stream in (2, 0, 1):
+        with suppress(OSError):
+            number: int = _DEVICE.unpack(fcntl.ioctl(stream, _TIOCGDEV, bytes(_DEVICE.size)))[0]
+            return number
+    return None
 
 
 def _open_lock(folder: str, name: str) -> int | None:
