@@ -127,8 +127,7 @@ def trust_bundle(
     """
     directory_fd = open_private_dir(directory, create=True)
     try:
-        found = trusted_roots(inherited, extra, clients, places) if roots is None else roots
-        blocks, added, warnings = found
+        blocks, added, warnings = roots or trusted_roots(inherited, extra, clients, places)
         if not blocks:
             raise FileNotFoundError("no file with the system's root certificates was found (ca-certificates)")
         certificates = [*blocks, session_ca_pem.strip()]
