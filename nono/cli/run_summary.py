@@ -60,11 +60,9 @@ def show(
         console.warn(chosen.shares)
     for warning in chosen.insisted:
         console.insist(warning)
+    warn = console.insist if chosen.is_open else console.warn
     for warning in chosen.warnings:
-        if chosen.is_open:
-            console.insist(warning)
-        else:
-            console.warn(warning)
+        warn(warning)
 
 
 def closed_descriptors(argv: Sequence[str]) -> Iterator[str]:
