@@ -150,7 +150,8 @@ class Acting:
                 except OSError as error:
                     if error.errno != errno.ENOTEMPTY:
                         raise
-                    raise OSError(errno.ENOTEMPTY, "it holds something that the run did not make") from error
+                    why = "it holds what the run did not make, or undo left out"
+                    raise OSError(errno.ENOTEMPTY, why) from error
             else:
                 self._discard(parent, name, name, step.now, trash)
 

@@ -70,11 +70,13 @@ def test_what_somebody_else_changed_since_is_refused_by_name(stage: Stage) -> No
     assert not (stage.root / "made").exists()
 
 
-def test_what_was_created_since_the_run_is_kept(stage: Stage) -> None:
-    stage.run(lambda: shell(stage, "mkdir made; echo run > made/run"))
-    write(stage.root / "made/mine", "since")
-    assert stage.restore() == ["made: it holds something that the run did not make"]
-    assert (stage.root / "made/mine").read_text() == "since"
+@pytest.mark.parametrize(("by_run", "since"), [("true", "made/mine"), ("mkdir made/target", "made/target/x")])
+def test_what_was_created_since_the_run_or_left_out_is_kept(stage: Stage, by_run: str, since: str) -> None:
+    """Of a directory of the run's own that undo leaves out it was said that the run did not make it."""
+    stage.run(lambda: shell(stage, f"mkdir made; echo run > made/run; {by_run}"))
+    write(stage.root / since, "since")
+    assert stage.restore() == ["made: it holds what the run did not make, or undo left out"]
+    assert (stage.root / since).read_text() == "since"
     assert not (stage.root / "made/run").exists()
 
 
