@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from itertools import islice
 from posixpath import basename
 
+from nono.named_tuple import NamedTuple
 from nono.policy.why.commands.words import SHELLS, Started, started
 
 # Reads a file, named as in argv, as text. None: There is none that can be read.
@@ -76,26 +77,37 @@ def _of_makefile(named: Started, text_of: TextOf) -> str | None:
     rules = _rules(next(filter(None, map(text_of, _MAKEFILES)), ""))
     by_default = (target for target in rules if not target.startswith("."))
     wanted = [word for word in named.operands if word in rules] or [*islice(by_default, 1)]
-    recipes: dict[str, list[str]] = {}
-    while wanted:
-        target = wanted.pop(0)
-        if target in rules and target not in recipes:
-            needed, recipes[target] = rules[target]
-            wanted += needed
+    # By the line of a rule, which all its targets share.
+    followed, recipes = set[int](), dict[int, list[str]]()
+    for target in wanted:  # which grows meanwhile
+        of_target = rules.pop(target, [])
+        for rule in of_target:
+            if rule.line not in followed:
+                followed.add(rule.line)
+                wanted += rule.needed
+        first = next((rule for rule in of_target if rule.recipe), None)
+        if first is not None:
+            recipes[first.line] = first.recipe
     # A shell would take $(CC) for a command.
     return "\n".join(_VARIABLE.sub(r"$\1", line) for recipe in recipes.values() for line in recipe)
 
 
-def _rules(makefile: str) -> dict[str, tuple[list[str], list[str]]]:
-    """Return what each target needs, and the lines of its recipe, in the order of the file."""
-    rules: dict[str, tuple[list[str], list[str]]] = {}
+class _Rule(NamedTuple):
+    line: int
+    needed: list[str]
+    recipe: list[str]
+
+
+def _rules(makefile: str) -> dict[str, list[_Rule]]:
+    """Return the rules of each target, in the order of the file."""
+    rules: dict[str, list[_Rule]] = {}
     recipe: list[str] = []
-    for line in makefile[:_SCRIPT_MAX].splitlines():
+    for number, line in enumerate(makefile[:_SCRIPT_MAX].splitlines()):
         if line.startswith("\t"):
             recipe.append(line.lstrip(_PREFIXES))
         elif found := _RULE.fullmatch(line):
             recipe = [found["recipe"].lstrip(_PREFIXES)] if found["recipe"] else []
+            rule = _Rule(number, found["needed"].split(), recipe)
             for target in found["targets"].split():
-                needed, lines = rules.get(target, ([], []))
-                rules[target] = (needed + found["needed"].split(), lines or recipe)
+                rules.setdefault(target, []).append(rule)
     return rules

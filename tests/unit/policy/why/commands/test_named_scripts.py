@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import time
 
 import pytest
 
@@ -112,6 +113,14 @@ def test_a_package_without_readable_scripts_names_nothing(text: str) -> None:
 )
 def test_the_recipes_of_a_makefile_name_their_programs(line: str, programs: list[str]) -> None:
     assert _programs(line, {"Makefile": MAKEFILE}) == programs
+
+
+def test_a_makefile_in_which_all_need_all_is_read_in_no_time() -> None:
+    """A command can leave one behind: with 16 KiB of it the report after the run would not have come."""
+    names = " ".join(f"a{number}" for number in range(500))
+    began = time.process_time()
+    assert _programs("make", {"Makefile": f"{names}: {names}\n\tone\n"}) == ["one"]
+    assert time.process_time() - began < 1
 
 
 def test_of_several_makefiles_the_one_that_make_takes_is_read() -> None:
