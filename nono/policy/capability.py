@@ -132,6 +132,7 @@ class Masking(NamedTuple):
     pinned: tuple[str, ...] = ()  # renameable directories above a mask, outermost first
     absent: tuple[Absent, ...] = ()
     watched: tuple[str, ...] = ()  # directories in which a denied path may be replaced by another file
+    is_served: bool = False  # it may be replaced unseen, because another program or machine serves its names
 
 
 class Scopes(NamedTuple):

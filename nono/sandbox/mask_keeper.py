@@ -2,7 +2,8 @@
 
 A mount belongs to one inode. When an editor outside saves by renaming a new file into place, or git checks
 one out, Linux detaches the mask with the old file, and the new file is exposed. So a process stays in the
-command's mount namespace, watches for changed names, and masks them again.
+command's mount namespace, watches for changed names, and masks them again. Of what another machine or program
+replaces on a file system that it serves (9P, NFS, FUSE) inotify says nothing: there the process looks again.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import errno
 import os
 import select
+import time
 from collections.abc import Iterable
 from contextlib import suppress
 
@@ -24,6 +26,9 @@ SAID_BYTES_MAX = 4096
 TRIES_MAX = 100  # if a path is replaced while it is being masked; the next change tries again
 # Needed to mount, and to reach paths that root can reach whatever their directories' modes.
 NEEDED = (1, 2, 21)  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_SYS_ADMIN
+# How often it looks at what changes without an event, which also shows the kernel that it has changed.
+AGAIN_S = 1.0
+PAUSES = 20  # times as long as looking takes: thousands of masks on a slow server take seconds
 # Errors for a directory that does not exist (yet), or that this user may not read.
 UNWATCHABLE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.ELOOP})
 
@@ -86,13 +91,16 @@ def _serve(plan: SandboxPlan, queue: int, command: int) -> None:
     poll = select.poll()
     poll.register(queue, select.POLLIN)
     poll.register(command, select.POLLIN)
+    pause_s = AGAIN_S
     while True:
-        ready = {descriptor for descriptor, _ in poll.poll()}
+        ready = {descriptor for descriptor, _ in poll.poll(pause_s * 1000 if plan.looks_again else None)}
         if command in ready:
             return
-        if any(name is None or name in names for name in [*inotify.changed_names(queue)]):
+        if not ready or any(name is None or name in names for name in [*inotify.changed_names(queue)]):
+            began = time.monotonic()
             with suppress(OSError):  # a new directory cannot be watched: keep the existing masks all the same
                 _watch_and_mask(plan, queue)
+            pause_s = max(AGAIN_S, PAUSES * (time.monotonic() - began))
 
 
 def _watch_and_mask(plan: SandboxPlan, queue: int) -> None:

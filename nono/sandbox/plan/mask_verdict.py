@@ -15,6 +15,10 @@ REPLACED_GAP = (
     "what takes the place of a denied path while the command runs, as when an editor outside saves, is "
     "masked at once, but not in the same instant: a command that lies in wait for it may read it."
 )
+SERVED_GAP = (
+    "denied paths lie on a file system that another program or machine serves: what it puts in the place of "
+    "one while the command runs is masked within seconds."
+)
 
 
 def with_masks(chosen: Enforcement, masking: Masking, facts: MaskFacts | None) -> Enforcement | Refusal:
@@ -33,7 +37,7 @@ def with_masks(chosen: Enforcement, masking: Masking, facts: MaskFacts | None) -
     named, warnings = tuple(_named_elsewhere(masking)), tuple(_creatable(masking, is_own=False))
     gaps = [*named, *warnings]
     if masking.masks:
-        gaps.append(REPLACED_GAP)
+        gaps.append(SERVED_GAP if masking.is_served else REPLACED_GAP)
     # Agents keep a login in their own directory. While that is missing, there is nothing to protect.
     gaps += _creatable(masking, is_own=True)
     out_of_reach = [absent.path for absent in masking.absent if not absent.is_creatable]

@@ -51,6 +51,7 @@ class SandboxPlan(NamedTuple):
     pinned: tuple[str, ...] = ()  # directories above the masks that must not be renamed, outermost first
     unmasked: tuple[str, ...] = ()  # paths to mask once they exist
     watched: tuple[str, ...] = ()  # directories in which a masked path may be replaced
+    looks_again: bool = False  # a masked path may be replaced without an event of inotify
     own_root_fs: int = 0  # rights that hold only below a root directory of the command's own; 0: it has none
     stays_in_cgroup: bool = False  # no descendant may be created in another cgroup
     refuses_sysv_ipc: bool = False  # System V IPC and POSIX queues, because they are shared with the machine
@@ -122,6 +123,7 @@ def draw(
         pinned=masking.pinned,
         unmasked=tuple(absent.path for absent in masking.absent),
         watched=masking.watched,
+        looks_again=masking.is_served,
         own_root_fs=_own_root_rights(capabilities, enforcement, abi),
         stays_in_cgroup=capabilities.limits.is_set,
         # Without namespaces both reach processes outside. The mask keeper is inside.

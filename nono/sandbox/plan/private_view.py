@@ -110,11 +110,11 @@ def masked_in(view: PrivateView, masking: Masking) -> Masking:
         # Or the way to what shows through, which the command could move away with its masks.
         return not is_own or any(is_within(path, s.path) or is_within(s.path, path) for s in view.shown)
 
-    return Masking(
-        tuple(mask for mask in masking.masks if is_there(mask.path)),
-        tuple(filter(is_there, masking.pinned)),
-        tuple(each for each in masking.absent if is_there(each.path)),
-        tuple(filter(is_there, masking.watched)),
+    return masking._replace(
+        masks=tuple(mask for mask in masking.masks if is_there(mask.path)),
+        pinned=tuple(filter(is_there, masking.pinned)),
+        absent=tuple(each for each in masking.absent if is_there(each.path)),
+        watched=tuple(filter(is_there, masking.watched)),
     )
 
 

@@ -49,3 +49,22 @@ def test_a_change_that_may_uncover_a_path_is_looked_at(
     assert looked == ([PLAN] if looks else [])
     for descriptor in (queue, changes, command, ends):
         os.close(descriptor)
+
+
+def test_what_changes_without_an_event_is_looked_at_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    queue, changes = os.pipe()
+    command, ends = os.pipe()
+    looked: list[SandboxPlan] = []
+
+    def look(plan: SandboxPlan, _: int) -> None:
+        looked.append(plan)
+        if len(looked) == 2:
+            os.write(ends, b"-")
+
+    monkeypatch.setattr(mask_keeper, "AGAIN_S", 0.001)
+    monkeypatch.setattr(mask_keeper, "_watch_and_mask", look)
+    served = PLAN._replace(looks_again=True)
+    mask_keeper._serve(served, queue, command)
+    assert looked == [served, served]
+    for descriptor in (queue, changes, command, ends):
+        os.close(descriptor)

@@ -9,6 +9,7 @@ from nono.errors import SandboxError
 from nono.policy.capability import Absent, Grant, Mask, Masking
 from nono.policy.files.denials import DenyRules
 from nono.policy.files.grants import at_every_mount
+from nono.policy.files.masks.served import server_of
 from nono.policy.files.masks.spellings import respelled
 from nono.policy.path_expansion import Filesystem, ancestry, is_within
 from nono.printable import shell_word
@@ -60,7 +61,13 @@ def masking_of(grants: Sequence[Grant], rules: DenyRules, fs: Filesystem, states
     _refuse_pierced(masks, rules)
     _refuse_respelled(masks, fs)
     paths = [*(mask.path for mask in masks), *(gap.path for gap in absent)]
-    return Masking(tuple(masks), _pinned(masks, writable), tuple(absent), _watched(paths, directories))
+    return Masking(
+        tuple(masks),
+        _pinned(masks, writable),
+        tuple(absent),
+        _watched(paths, directories),
+        any(server_of(path, fs) is not None for path in paths),
+    )
 
 
 def _refuse_too_deep(masks: Iterable[Mask]) -> None:

@@ -11,16 +11,8 @@ from collections.abc import Iterable, Iterator, Set
 from posixpath import join
 
 from nono.named_tuple import NamedTuple
+from nono.policy.files.masks.served import server_of
 from nono.policy.path_expansion import Filesystem
-
-# Their names are compared by this kernel alone.
-_COMPARED_HERE = frozenset(
-    (
-        *("bcachefs", "btrfs", "devtmpfs", "erofs", "exfat", "ext2", "ext3", "ext4", "f2fs", "jfs", "msdos"),
-        *("ntfs3", "overlay", "proc", "ramfs", "reiserfs", "squashfs", "sysfs", "tmpfs", "vfat", "xfs"),
-        "zfs",
-    )
-)
 
 
 class Respelled(NamedTuple):
@@ -35,8 +27,8 @@ def respelled(paths: Iterable[str], fs: Filesystem) -> Iterator[Respelled]:
     """Yield those of the canonical `paths` that have another spelling."""
     ignoring: dict[str, bool] = {}  # by directory; WSL2 and NTFS have it so
     for path in paths:
-        holder = fs.holder(path)
-        if holder is None or holder.type in _COMPARED_HERE:  # the usual case
+        holder = server_of(path, fs)
+        if holder is None:  # the usual case
             continue
         place = path
         while place != holder.point:

@@ -5,6 +5,7 @@ import pytest
 from nono.kernel import landlock_rights
 from nono.policy.capability import (
     CapabilitySet,
+    Masking,
     NetworkMode,
     SandboxPolicy,
     Scopes,
@@ -170,6 +171,12 @@ def test_landlock_blocks_the_network_with_its_rules_and_the_filter() -> None:
     plan = draw(blocked, NATIVE, enforcement(blocked, NATIVE))
     assert (plan.handled_net, plan.connect_ports) == (landlock_rights.HANDLED_NET[6], ())
     assert plan.static_filter is StaticFilter.BLOCK_ALL
+
+
+@pytest.mark.parametrize("is_served", [True, False])
+def test_masks_are_looked_at_again_where_names_change_without_this_kernel(is_served: bool) -> None:
+    blocked = LANDLOCK._replace(network=NetworkMode.BLOCKED, masking=Masking(is_served=is_served))
+    assert draw(blocked, NATIVE, enforcement(blocked, NATIVE)).looks_again is is_served
 
 
 @pytest.mark.parametrize("facts", [NATIVE, WSL2, NATIVE._replace(landlock_abi=7)], ids=["6", "wsl2", "7"])

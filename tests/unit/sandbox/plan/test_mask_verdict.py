@@ -7,7 +7,7 @@ import pytest
 from nono.policy.capability import Absent, Access, Denial, Grant, Mask, Masking
 from nono.sandbox.plan.enforcement import Enforcement, Refusal
 from nono.sandbox.plan.facts import MaskFacts, NamespaceFacts
-from nono.sandbox.plan.mask_verdict import REPLACED_GAP, with_masks
+from nono.sandbox.plan.mask_verdict import REPLACED_GAP, SERVED_GAP, with_masks
 
 CHOSEN = Enforcement(rung=None, warnings=("a warning",), gaps=("a gap",))
 WORK = Grant("/work", Access.READWRITE, True, "user", "/work")
@@ -35,7 +35,9 @@ def refused(masking: Masking, facts: MaskFacts) -> Refusal:
 
 
 def test_masks_that_can_be_laid_leave_one_gap() -> None:
-    assert held(Masking((mask("/work/.env"),))) == CHOSEN._replace(gaps=("a gap", REPLACED_GAP))
+    masking = Masking((mask("/work/.env"),))
+    assert held(masking) == CHOSEN._replace(gaps=("a gap", REPLACED_GAP))
+    assert held(masking._replace(is_served=True)) == CHOSEN._replace(gaps=("a gap", SERVED_GAP))
 
 
 def test_masks_that_cannot_be_laid_refuse_the_run_as_specified() -> None:

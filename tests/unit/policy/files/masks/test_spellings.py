@@ -89,6 +89,18 @@ def test_a_denial_with_another_spelling_is_refused(run: Resolve, make_fs: MakeFi
     assert [mask.path for mask in masking.masks] == [f"{SITE}/.env"]
 
 
+@pytest.mark.parametrize(
+    ("kind", "is_served"), [("9p", True), ("fuse.sshfs", True), ("nfs4", True), ("ext4", False)]
+)
+def test_masks_on_a_served_file_system_are_looked_at_again(
+    run: Resolve, make_fs: MakeFilesystem, kind: str, is_served: bool
+) -> None:
+    denying = Profile(meta=Meta(name="web"), filesystem=Files(deny=(f"{SITE}/.env",)))
+    telling_apart = MemoryFilesystem(**vars(windows_drive(make_fs, kind)))
+    capabilities = run(denying, fs=telling_apart, allow=(SITE,)).capabilities
+    assert capabilities.masking.is_served is is_served
+
+
 def test_hooks_with_another_spelling_are_a_warning(run: Resolve, make_fs: MakeFilesystem) -> None:
     for kind, told in (("9p", [f"{SITE}/.git/hooks"]), ("ext4", [])):
         found = run(fs=windows_drive(make_fs, kind), allow=(SITE,), workdir=SITE)
