@@ -19,7 +19,15 @@ _SOCKETS = (
     frozenset({"SSH_AUTH_SOCK", "VSCODE_GIT_IPC_HANDLE", "VSCODE_IPC_HOOK_CLI", "WATCHMAN_SOCK"}) | _WINDOWS
 )
 _TMUX = "TMUX"  # "SOCKET,PID,SESSION"; who connects runs commands outside, and tmux fails without the socket
-_BUSES = frozenset({"DBUS_SESSION_BUS_ADDRESS", "DBUS_SYSTEM_BUS_ADDRESS"})
+# That of assistive technology reads windows and types into them; a started service finds its bus by the last.
+_BUSES = frozenset(
+    {
+        "DBUS_SESSION_BUS_ADDRESS",
+        "DBUS_SYSTEM_BUS_ADDRESS",
+        "AT_SPI_BUS_ADDRESS",
+        "DBUS_STARTER_ADDRESS",
+    }
+)
 _ENGINES = frozenset({"DOCKER_HOST", "CONTAINER_HOST", "BUILDKIT_HOST"})
 _FILES = frozenset(
     """KUBECONFIG GOOGLE_APPLICATION_CREDENTIALS CLOUDSDK_CONFIG AWS_SHARED_CREDENTIALS_FILE AWS_CONFIG_FILE

@@ -72,7 +72,15 @@ _EDITORS = (
 )
 # Below the base directories of the person (XDG base directory spec).
 _OF_BASES = {
-    ("XDG_CACHE_HOME", ".cache"): ("git/credential", "JetBrains/*/.port", "nvim/*"),
+    ("XDG_CACHE_HOME", ".cache"): (
+        "git/credential",
+        "JetBrains/*/.port",
+        "nvim/*",
+        # Those of a session without a runtime directory. Assistive technology types into windows.
+        "at-spi",
+        "keyring-*/*",
+        "gcr",
+    ),
     ("XDG_CONFIG_HOME", ".config"): ("colima/*/docker.sock", *(f"{each}/*.sock" for each in _EDITORS)),
     ("XDG_DATA_HOME", ".local/share"): (
         "containers/podman/machine/*/podman.sock",
@@ -120,6 +128,9 @@ _OF_TEMPORARY = (
     "zellij-*/*/*",
     "ssh-*/agent.*",
     "i3-*/ipc-socket.*",
+    "dbus-*",
+    "at-spi2-*/*",
+    "keyring-*/*",
 )
 _OF_VARIABLES = {
     "TMUX_TMPDIR": ("tmux-*/*",),

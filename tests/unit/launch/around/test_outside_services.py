@@ -96,6 +96,8 @@ def test_sockets_that_variables_name_are_found_and_nothing_else_there(home: Path
     [
         ("DBUS_SESSION_BUS_ADDRESS", "autolaunch:;unix:path=/{}"),
         ("DBUS_SESSION_BUS_ADDRESS", "unix:path=/{};unix:abstract=x"),
+        ("AT_SPI_BUS_ADDRESS", "unix:path=/{},guid=1"),
+        ("DBUS_STARTER_ADDRESS", "unix:path=/{}"),
         ("CONTAINER_HOST", "unix:/{}"),
         ("CONTAINER_HOST", "unix://{}"),
     ],
@@ -172,6 +174,9 @@ def listening(*paths: Path) -> Iterator[None]:
     "usual",
     [
         ".cache/git/credential/socket",
+        ".cache/at-spi/bus",
+        ".cache/keyring-QPDK12/control",
+        ".cache/gcr/ssh",
         ".git-credential-cache/socket",
         ".local/state/watchman/me-state/sock",
         ".config/Code - Insiders/1.9-main.sock",
@@ -210,7 +215,7 @@ def test_temporary_directories_are_searched_where_they_are_shared_or_elsewhere(
 ) -> None:
     monkeypatch.setattr(outside_services, "DIRECTORIES", (f"{home}/tmp",))
     shared, moved = home / "tmp", home / "moved"
-    paths = [shared / "tmux-7/default", moved / "vscode-ipc-1.sock"]
+    paths = [shared / "tmux-7/default", shared / "dbus-kq5zkCoDxQ", moved / "vscode-ipc-1.sock"]
     with listening(*paths, shared / "database"):
         found = session_of({**environ(home, ""), "TMPDIR": str(moved)}, [str(shared)]).sockets
         private = session_of(environ(home, ""), ()).sockets
