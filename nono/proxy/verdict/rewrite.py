@@ -18,9 +18,10 @@ from nono.proxy.verdict.routes import Route
 # A secret split by ranges or deltas (RFC 3229) would be in no part, and a search in another charset, or in
 # the compressed messages of gRPC or Connect, finds nothing.
 _NOT_SEARCHABLE = frozenset(
-    b"accept-encoding accept-charset range if-range request-range x-ms-range a-im grpc-accept-encoding"
-    b" connect-accept-encoding".split()
+    b"accept-encoding accept-charset range if-range request-range x-ms-range a-im".split()
 )
+# Without one, a service of Connect compresses for a client that compresses its own messages.
+_OF_MESSAGES = frozenset((b"grpc-accept-encoding", b"connect-accept-encoding"))
 _WRITTEN_HERE = frozenset((b"content-length", b"host"))
 # A session cookie would outlive the request and authenticate without the credential
 # (docs/attack-matrix.md, T15).
@@ -76,10 +77,16 @@ def completed(request: Outgoing, injection: Injection | None, *, searched: bool)
 def searchable(headers: Iterable[Header]) -> list[Header]:
     """Return the fields of a request without those that ask for a response that cannot be searched."""
     return [
-        (name, without_charsets(value)) if plain == b"accept" else (name, value)
+        (name, _searchable(plain, value))
         for name, value in headers
         if (plain := folded(name)) not in _NOT_SEARCHABLE
     ]
+
+
+def _searchable(plain: bytes, value: bytes) -> bytes:
+    if plain in _OF_MESSAGES:
+        return b"identity"
+    return without_charsets(value) if plain == b"accept" else value
 
 
 def request_head(written: Completed, framing: Iterable[Header]) -> bytes:
