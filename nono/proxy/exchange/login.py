@@ -273,7 +273,7 @@ class LoginExchange(Attempt):
     def _own_request(self, body: bytes, ready: Admitted) -> OwnRequest:
         request, injection = self._verdict.request, ready.injection
         if self._at is not None:
-            if any(name.lower() == b"content-encoding" for name, _ in request.headers):
+            if any(folded(name) == b"content-encoding" for name, _ in request.headers):
                 raise LoginRefusedError("the body of a request to the token endpoint is compressed")
             request = _unambiguous(self._at.endpoint, request, body)
             body = self._at.login.request_body(self._at.endpoint, body)
