@@ -402,7 +402,7 @@ def test_a_program_that_makes_namespaces_is_told_that_no_run_may(
 ) -> None:
     run = sandbox.run(["sh", "-c", script], profile=profile)
     assert run.exit_code != 0
-    said = "  unshare makes namespaces and mounts of its own, which no run may. Run it outside."
+    said = "  unshare makes mounts or namespaces of its own, which no run may. Run it outside."
     assert (said in run.stderr.splitlines()) is is_told
 
 

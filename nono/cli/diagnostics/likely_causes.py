@@ -70,7 +70,7 @@ def _of_mounts(argv: Sequence[str]) -> Iterator[str]:
     program = makes_mounts(argv)
     if program is not None:
         yield ""
-        yield f"  {program} makes namespaces and mounts of its own, which no run may. Run it outside."
+        yield f"  {program} makes mounts or namespaces of its own, which no run may. Run it outside."
     browser = confines_itself(argv)
     if browser is not None:
         yield ""

@@ -236,6 +236,13 @@ _SETTINGS = (
         is_whole=False,
         instead="""sh -c 'XDG_DATA_HOME="$XDG_CACHE_HOME/data" caddy ...', which has a CA of the run's own""",
     ),
+    # What was typed in the person's shells may hold secrets.
+    Row(
+        *("~/.local/share/atuin", Access.READWRITE, "what you have typed in your shells", _names("atuin")),
+        is_whole=False,
+        instead="""sh -c 'XDG_CONFIG_HOME="$XDG_CACHE_HOME/config" XDG_DATA_HOME="$XDG_CACHE_HOME/data" """
+        """atuin ...', which has a history of the run's own""",
+    ),
     # What they change there holds outside too.
     Row(
         *("~/.rustup", Access.READWRITE, "your toolchains of Rust", _names("rustup")),

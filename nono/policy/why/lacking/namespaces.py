@@ -1,4 +1,4 @@
-"""Tell that a failed command makes namespaces of its own, and mounts, which no run may."""
+"""Tell that a failed command makes mounts, or namespaces of its own, which no run may."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from nono.policy.why.commands.words import started
 
 # podman and buildah are in the table of `usual`, with the files that they look for first.
 MAKE_MOUNTS = frozenset(
-    {"bwrap", "unshare", "flatpak", "flatpak-builder", "rootlesskit", "nsjail", "firejail", "apptainer"}
+    (
+        *("bwrap", "unshare", "flatpak", "flatpak-builder", "rootlesskit", "nsjail", "firejail", "apptainer"),
+        *("sshfs", "bindfs", "fusermount", "fusermount3"),
+    )
 )
 
 # Electron too: its programs have names of their own, but a project starts them by this one.
@@ -21,7 +24,7 @@ _CONFINE_THEMSELVES = frozenset(
 
 
 def makes_mounts(argv: Sequence[str]) -> str | None:
-    """Return the program of a command line that makes namespaces and mounts; None if there is none."""
+    """Return the program of a command line that makes mounts or namespaces; None if there is none."""
     return next((each.program for each in started(argv) if each.program in MAKE_MOUNTS), None)
 
 

@@ -342,6 +342,8 @@ def test_a_program_of_npm_that_stops_without_its_settings_is_told_what_does_with
         ("ansible-playbook -eansible_remote_tmp=~/x a.yml", ".ansible/tmp", "-e ansible_remote_tmp=/tmp"),
         ("distcc gcc -c a.c", ".distcc", "DISTCC_DIR"),
         ("gcc -c a.c", ".distcc", ""),
+        ("atuin history list", ".local/share/atuin", "XDG_DATA_HOME"),
+        ("cat atuin", ".local/share/atuin", ""),
         ("yarn install", ".npmrc", ""),  # only read, so nothing would be made
     ],
 )

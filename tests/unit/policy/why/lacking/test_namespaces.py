@@ -14,6 +14,9 @@ from nono.policy.why.lacking.namespaces import confines_itself, makes_mounts
     [
         ("bwrap --ro-bind / / true", "bwrap"),
         ("sh -c 'make && unshare -Ur make check'", "unshare"),
+        ("sshfs host.example: mnt", "sshfs"),
+        ("fusermount3 -u mnt", "fusermount3"),
+        ("ssh host.example", None),
         ("echo bwrap", None),
         ("podman run a", None),
         ("", None),
