@@ -76,6 +76,13 @@ def test_a_link_that_replaced_caches_is_not_followed(runner: NonoRun) -> None:
     assert "denied" in inside(runner, "project", f"ls {own}/")
 
 
+def test_a_directory_made_at_the_start_is_not_made_through_a_link(runner: NonoRun) -> None:
+    assert inside(runner, "project", 'ls -d "$R_LIBS_USER"').endswith("/R\n")
+    inside(runner, "project", 'rmdir "$R_LIBS_USER"; ln -s ~/made "$R_LIBS_USER"')
+    assert "No such file" in inside(runner, "project", 'ls "$R_LIBS_USER/"; ls ~/made')
+    assert not (runner.user.home / "made").exists()
+
+
 @pytest.mark.skipif(not shutil.which("npm"), reason="npm is not installed")
 def test_npm_leaves_the_persons_cache_as_it_is(runner: NonoRun) -> None:
     package = 'mkdir p && echo \'{"name":"m","version":"1.0.0"}\' > p/package.json'
