@@ -43,6 +43,8 @@ class _Tool(NamedTuple):
 _EVERYTHING_ELSE = _Tool("XDG_CACHE_HOME", "xdg", "$XDG_CACHE_HOME")
 # Neovim asks for Enter at each start and end where it cannot write there.
 _STATE = _Tool("XDG_STATE_HOME", "state", "$XDG_STATE_HOME", reading_is_enough=True)
+# R installs packages only in a directory that is there, and the user's own are not to be written.
+_PACKAGES_OF_R = _Tool("R_LIBS_USER", "R", "~/R", reading_is_enough=True, is_made=True)
 _TOOLS = (
     _EVERYTHING_ELSE,
     _STATE,
@@ -126,8 +128,7 @@ _TOOLS = (
     # `poetry config`, with --local too, makes the directory first.
     _Tool("POETRY_CONFIG_DIR", "poetry-config", "$XDG_CONFIG_HOME/pypoetry", reading_is_enough=True),
     _Tool("PRE_COMMIT_HOME", "pre-commit", "$XDG_CACHE_HOME/pre-commit"),
-    # R installs packages only in a directory that is there, and the user's own are not to be written.
-    _Tool("R_LIBS_USER", "R", "~/R", reading_is_enough=True, is_made=True),
+    _PACKAGES_OF_R,
     # rr records nothing if it cannot make a directory there.
     _Tool("_RR_TRACE_DIR", "rr", "$XDG_DATA_HOME/rr"),
     # Ruff keeps it beside its settings, which may be in the home, and stops where it cannot write it.
@@ -226,8 +227,9 @@ def _is_wanted(
         grant.is_users and grant.access.writes and is_within(grant.path, usual) for grant in grants
     ):
         return False  # the profile expects its program to find its cache there
-    if tool is _STATE and any(is_within(grant.path, usual) for grant in grants):
-        return False  # what is granted there is to be found, if only read: a profile of Nix, for instance
+    if tool in (_STATE, _PACKAGES_OF_R) and any(is_within(grant.path, usual) for grant in grants):
+        # What is granted there is to be found, if only read: a profile of Nix, the packages of one R.
+        return False
     access = held.accesses(usual)
     return access is None if tool.reading_is_enough else access is not Access.READWRITE
 

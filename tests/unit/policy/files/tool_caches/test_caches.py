@@ -343,13 +343,14 @@ def test_settings_that_must_be_there_are_made_where_the_variable_leads(make_fs: 
     assert outside.files == ()
 
 
+@pytest.mark.parametrize("place", ["R", "R/x86_64-pc-linux-gnu-library/4.5"], ids=["all", "of one version"])
 def test_a_directory_for_packages_of_r_is_made_unless_a_persons_own_may_be_read(
-    make_fs: MakeFilesystem,
+    place: str, make_fs: MakeFilesystem
 ) -> None:
     found = caches(make_fs(), READ_WRITE)
     assert found is not None
     assert found.directories == (variables(found)["R_LIBS_USER"],) == (f"{path(found)}/R",)
-    own = Grant(f"{HOME}/R", Access.READ, True, "user", f"{HOME}/R")
+    own = Grant(f"{HOME}/{place}", Access.READ, True, "user", f"{HOME}/{place}")
     granted = caches(make_fs(directories=(own.path,)), READ_WRITE, own)
     assert granted is not None
     assert granted.directories == ()
