@@ -7,9 +7,11 @@ from nono.policy.path_expansion import Filesystem, Holder
 # Only this kernel looks up and changes their names. Any other type is taken for served: 9P, FUSE, NFS, SMB.
 _OF_THIS_KERNEL = frozenset(
     (
-        *("bcachefs", "btrfs", "devtmpfs", "erofs", "exfat", "ext2", "ext3", "ext4", "f2fs", "jfs", "msdos"),
-        *("ntfs3", "overlay", "proc", "ramfs", "reiserfs", "squashfs", "sysfs", "tmpfs", "vfat", "xfs"),
-        "zfs",
+        *("aufs", "bcachefs", "bpf", "btrfs", "cgroup", "cgroup2", "configfs", "cramfs", "debugfs"),
+        *("devpts", "devtmpfs", "ecryptfs", "efivarfs", "erofs", "exfat", "ext2", "ext3", "ext4"),
+        *("f2fs", "hfsplus", "hugetlbfs", "iso9660", "jfs", "mqueue", "msdos", "nilfs2", "ntfs3"),
+        *("overlay", "proc", "ramfs", "reiserfs", "securityfs", "squashfs", "sysfs", "tmpfs"),
+        *("tracefs", "ubifs", "udf", "vfat", "xfs", "zfs"),
     )
 )
 
