@@ -261,7 +261,9 @@ class NonoRun:
     def events_since(self, before: set[Path]) -> tuple[AuditEvent, ...]:
         """Return everything in the logs that were not there before."""
         new = [path for path in self.logs() if path not in before]
-        lines = [line for path in new for line in path.read_text(encoding="utf-8").splitlines()]
+        # A run beside this one may be in the middle of its last line.
+        texts = (path.read_text(encoding="utf-8").rpartition("\n")[0] for path in new)
+        lines = [line for text in texts for line in text.splitlines()]
         return tuple(json.loads(json.loads(line)["event_json"]) for line in lines)
 
     def give(self, path: Path) -> Path:
