@@ -91,16 +91,19 @@ def _serve(plan: SandboxPlan, queue: int, command: int) -> None:
     poll = select.poll()
     poll.register(queue, select.POLLIN)
     poll.register(command, select.POLLIN)
-    pause_s = AGAIN_S
+    pause_s, looked = AGAIN_S, time.monotonic()
     while True:
         ready = {descriptor for descriptor, _ in poll.poll(pause_s * 1000 if plan.looks_again else None)}
         if command in ready:
             return
-        if not ready or any(name is None or name in names for name in [*inotify.changed_names(queue)]):
+        # Changes of other names do not put it off: the command can make as many as it likes.
+        is_due = not ready or (plan.looks_again and time.monotonic() - looked >= pause_s)
+        if is_due or any(name is None or name in names for name in [*inotify.changed_names(queue)]):
             began = time.monotonic()
             with suppress(OSError):  # a new directory cannot be watched: keep the existing masks all the same
                 _watch_and_mask(plan, queue)
-            pause_s = max(AGAIN_S, PAUSES * (time.monotonic() - began))
+            looked = time.monotonic()
+            pause_s = max(AGAIN_S, PAUSES * (looked - began))
 
 
 def _watch_and_mask(plan: SandboxPlan, queue: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -66,5 +67,31 @@ def test_what_changes_without_an_event_is_looked_at_all_the_same(monkeypatch: py
     served = PLAN._replace(looks_again=True)
     mask_keeper._serve(served, queue, command)
     assert looked == [served, served]
+    for descriptor in (queue, changes, command, ends):
+        os.close(descriptor)
+
+
+def test_changes_of_other_names_do_not_put_the_next_look_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    queue, changes = os.pipe()
+    command, ends = os.pipe()
+    looked: list[SandboxPlan] = []
+
+    def look(plan: SandboxPlan, _: int) -> None:
+        looked.append(plan)
+        os.write(ends, b"-")
+
+    until = time.monotonic() + 5
+
+    def changed_names(_: int) -> Iterator[str | None]:  # of a queue that never runs empty
+        assert time.monotonic() < until, "no look"
+        yield "other"
+
+    monkeypatch.setattr(mask_keeper, "AGAIN_S", 0.001)
+    monkeypatch.setattr(mask_keeper, "_watch_and_mask", look)
+    monkeypatch.setattr(inotify, "changed_names", changed_names)
+    served = PLAN._replace(looks_again=True)
+    os.write(changes, b"-")
+    mask_keeper._serve(served, queue, command)
+    assert looked == [served]
     for descriptor in (queue, changes, command, ends):
         os.close(descriptor)
