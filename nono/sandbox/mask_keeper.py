@@ -29,6 +29,7 @@ NEEDED = (1, 2, 21)  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_SYS_ADMIN
 # How often it looks at what changes without an event, which also shows the kernel that it has changed.
 AGAIN_S = 1.0
 PAUSES = 20  # times as long as looking takes: thousands of masks on a slow server take seconds
+PAUSE_S_MAX = 10.0  # for a server that is slow because the command keeps it busy
 # Errors for a directory that does not exist (yet), or that this user may not read.
 UNWATCHABLE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.ELOOP})
 
@@ -103,7 +104,7 @@ def _serve(plan: SandboxPlan, queue: int, command: int) -> None:
             with suppress(OSError):  # a new directory cannot be watched: keep the existing masks all the same
                 _watch_and_mask(plan, queue)
             looked = time.monotonic()
-            pause_s = max(AGAIN_S, PAUSES * (looked - began))
+            pause_s = max(AGAIN_S, min(PAUSES * (looked - began), PAUSE_S_MAX))
 
 
 def _watch_and_mask(plan: SandboxPlan, queue: int) -> None:

@@ -52,46 +52,45 @@ def test_a_change_that_may_uncover_a_path_is_looked_at(
         os.close(descriptor)
 
 
-def test_what_changes_without_an_event_is_looked_at_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def _looks_until(number: int, monkeypatch: pytest.MonkeyPatch, *, is_changing: bool = False) -> int:
+    """Return how often the keeper looks before a command ends, which it does at look `number`."""
     queue, changes = os.pipe()
     command, ends = os.pipe()
     looked: list[SandboxPlan] = []
 
     def look(plan: SandboxPlan, _: int) -> None:
         looked.append(plan)
-        if len(looked) == 2:
+        if len(looked) == number:
             os.write(ends, b"-")
 
+    if is_changing:
+        os.write(changes, b"-")
     monkeypatch.setattr(mask_keeper, "AGAIN_S", 0.001)
     monkeypatch.setattr(mask_keeper, "_watch_and_mask", look)
-    served = PLAN._replace(looks_again=True)
-    mask_keeper._serve(served, queue, command)
-    assert looked == [served, served]
+    mask_keeper._serve(PLAN._replace(looks_again=True), queue, command)
     for descriptor in (queue, changes, command, ends):
         os.close(descriptor)
+    return len(looked)
+
+
+def test_what_changes_without_an_event_is_looked_at_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert _looks_until(2, monkeypatch) == 2
+
+
+def test_a_server_kept_busy_puts_the_next_look_off_by_no_more_than_seconds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(mask_keeper, "PAUSES", 1e9)
+    monkeypatch.setattr(mask_keeper, "PAUSE_S_MAX", 0.001)
+    assert _looks_until(2, monkeypatch) == 2
 
 
 def test_changes_of_other_names_do_not_put_the_next_look_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    queue, changes = os.pipe()
-    command, ends = os.pipe()
-    looked: list[SandboxPlan] = []
-
-    def look(plan: SandboxPlan, _: int) -> None:
-        looked.append(plan)
-        os.write(ends, b"-")
-
     until = time.monotonic() + 5
 
     def changed_names(_: int) -> Iterator[str | None]:  # of a queue that never runs empty
         assert time.monotonic() < until, "no look"
         yield "other"
 
-    monkeypatch.setattr(mask_keeper, "AGAIN_S", 0.001)
-    monkeypatch.setattr(mask_keeper, "_watch_and_mask", look)
     monkeypatch.setattr(inotify, "changed_names", changed_names)
-    served = PLAN._replace(looks_again=True)
-    os.write(changes, b"-")
-    mask_keeper._serve(served, queue, command)
-    assert looked == [served]
-    for descriptor in (queue, changes, command, ends):
-        os.close(descriptor)
+    assert _looks_until(1, monkeypatch, is_changing=True) == 1
