@@ -138,10 +138,10 @@ def _refuse_pierced(masks: Iterable[Mask], rules: DenyRules) -> None:
 
 def _refuse_respelled(masks: Iterable[Mask], fs: Filesystem) -> None:
     origins = {mask.path: mask.denial.origin for mask in masks}
-    for path, other, holder in respelled(origins, fs):
+    for path, other, holder, because in respelled(origins, fs):
         raise SandboxError(
-            f"'{path}' ({origins[path]}) cannot be masked: the file system at {holder} ignores the case of "
-            f"names, so '{other}' leads there as well.",
+            f"'{path}' ({origins[path]}) cannot be masked: the file system at {holder} {because}, "
+            f"so '{other}' leads there as well.",
             hint="keep the project on a disk of Linux itself, or grant the directories the command needs "
             f"instead of their parent, or lift the denial with --bypass-protection {shell_word(path)}",
         )

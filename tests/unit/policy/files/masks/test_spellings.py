@@ -68,7 +68,7 @@ def test_a_path_has_another_spelling_where_its_drive_ignores_case(
     assert found == ([] if other is None else [other])
 
 
-@pytest.mark.parametrize("kind", ["9p", "fuse.sshfs", "virtiofs", "cifs", "unheard-of"])
+@pytest.mark.parametrize("kind", ["9p", "fuse.sshfs", "virtiofs", "cifs", "overlay", "unheard-of"])
 def test_only_drives_that_ignore_case_have_other_spellings(make_fs: MakeFilesystem, kind: str) -> None:
     ignoring = windows_drive(make_fs, kind)
     telling_apart = MemoryFilesystem(**vars(ignoring))
@@ -76,9 +76,49 @@ def test_only_drives_that_ignore_case_have_other_spellings(make_fs: MakeFilesyst
     assert [*respelled([f"{SITE}/.env", f"{SITE}/both"], telling_apart)] == []
 
 
-@pytest.mark.parametrize("kind", ["ext4", "vfat", "overlay"])
+@pytest.mark.parametrize("kind", ["ext4", "vfat", "ntfs3", "zfs"])
 def test_a_file_system_whose_names_this_kernel_compares_has_none(make_fs: MakeFilesystem, kind: str) -> None:
     assert [*respelled([f"{SITE}/.env"], windows_drive(make_fs, kind))] == []
+
+
+@dataclass(frozen=True)
+class Respelling(MemoryFilesystem):
+    """Finds the only file of SITE by another spelling too, which it does not list."""
+
+    other: str = ""
+
+    def entry(self, path: str) -> Entry | None:
+        return super().entry(next(iter(self.files)) if path == f"{SITE}/{self.other}" else path)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "other", "is_found"),
+    [
+        ("fuseblk", ".env", "ENV~1", True),
+        ("ntfs3", ".env", "ENV~1", True),
+        ("ntfs3", "my first.private+key.json", "MYFIRS~4.JSO", True),
+        ("ntfs3", "private+key.pem", "PRIVAT~2.PEM", True),
+        ("ntfs3", "a+b.keys", "A_B~1.KEY", True),
+        ("vfat", ".env", "ENV~1", False),
+        ("nfs4", ".env", "ENV~1", False),
+        ("zfs", "schl\u00fcssel", "schlu\u0308ssel", True),
+        ("virtiofs", "schlu\u0308ssel", "schl\u00fcssel", True),
+        ("ext4", "schl\u00fcssel", "schlu\u0308ssel", False),
+        ("cifs", "stra\u00dfe", "STRA\u00dfE", True),
+        ("cifs", "\u043a\u043b\u044e\u0447", "\u041a\u041b\u042e\u0427", True),
+        ("fuse.fusefat", "1234", "1234.", True),
+        ("ext4", "1234", "1234.", False),
+    ],
+)
+def test_a_file_found_by_a_name_that_is_not_listed_has_another_spelling(
+    make_fs: MakeFilesystem, kind: str, name: str, other: str, is_found: bool
+) -> None:
+    mounts = f"20 1 8:1 / / rw - ext4 /dev/a rw\n21 20 0:50 / {SITE} rw - {kind} x rw\n"
+    path = f"{SITE}/{name}"
+    respelling = Respelling(**vars(make_fs((), (path,), mountinfo=mounts)), other=other)
+    assert [each.other for each in respelled([path], respelling)] == [f"{SITE}/{other}"] * is_found
+    listed = make_fs((), (path, f"{SITE}/{other}"), mountinfo=mounts)
+    assert [*respelled([path], listed)] == []
 
 
 def test_a_denial_with_another_spelling_is_refused(run: Resolve, make_fs: MakeFilesystem) -> None:
