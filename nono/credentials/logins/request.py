@@ -11,7 +11,8 @@ from nono.secret import Secret
 
 MAX_BODY_BYTES = 64 * 1024  # of a request to a token endpoint
 _MAX_PAIRS = 1000  # of a form
-_BEGINNING = re.compile(r"[\W_]*[^\0\[]*")  # of a field's name
+# How much of a field's name counts. PHP ends it at NUL, takes a[b] for a, and a[b for a_b.
+_COUNTING = (re.compile(r"(?s:.*)"), re.compile(r"[\W_]*[^\0]*"), re.compile(r"[\W_]*[^\0\[]*"))
 
 TokenOf = Callable[[str], Secret]  # by nonce; LoginRefusedError: it may not be redeemed
 
@@ -90,7 +91,7 @@ def refuse_fields_in_query(endpoint: TokenEndpoint, query: bytes) -> None:
     """Raise LoginRefusedError if a query has a field that is judged in the body."""
     judged = {_loose(".".join(path)) for path in _judged(endpoint)}
     for pair in query.decode("latin-1").replace(";", "&").split("&"):
-        if _loose(name := _plain(pair.partition("=")[0])) in judged:
+        if judged & _readings(name := _plain(pair.partition("=")[0])):
             raise LoginRefusedError(f"a request to the token endpoint has the field {name!r} in its query")
 
 
@@ -165,7 +166,7 @@ def _refuse_other_spellings(document: dict[str, object], path: tuple[str, ...]) 
         if not isinstance(place, dict):
             return
         for name in place:
-            if name != step and _loose(name) == _loose(step):
+            if name != step and _loose(step) in _readings(name):
                 raise _misspelled(name, step)
         place = place.get(step)
 
@@ -177,9 +178,13 @@ def _misspelled(name: str, meant: str) -> LoginRefusedError:
 
 
 def _loose(name: str) -> str:
-    """Return a name as the most lenient server compares it: PHP ends one at NUL, and takes a[b] for a."""
-    begins = _BEGINNING.match(name)
-    return "".join(c for c in (begins[0] if begins else name).casefold() if c.isalnum())
+    """Return a name as the most lenient server compares it."""
+    return "".join(c for c in name.casefold() if c.isalnum())
+
+
+def _readings(name: str) -> set[str]:
+    """Return what servers may read in place of a field's name, each as _loose() returns it."""
+    return {_loose(counts[0]) for part in _COUNTING if (counts := part.match(name))}
 
 
 def _redeem_at(document: dict[str, object], path: tuple[str, ...], redeem: Callable[[str], str]) -> None:
@@ -207,9 +212,9 @@ def _form(text: str, fields: set[str], redeem: Callable[[str], str]) -> str:
         plain = _plain(name)
         for place, part in enumerate(pair.split(";")):  # where some servers begin a field, too
             spelled = _plain(part.partition("=")[0])
-            meant = taken_for.get(_loose(spelled))
-            if meant is not None and (place > 0 or spelled != meant):
-                raise _misspelled(spelled, meant)
+            for reading in taken_for.keys() & _readings(spelled):
+                if place > 0 or spelled != taken_for[reading]:
+                    raise _misspelled(spelled, taken_for[reading])
         if plain in judged and plain in seen:
             # RFC 6749 section 3.2. Which of the two the provider takes is unknown.
             raise LoginRefusedError(f"a request to the token endpoint has the field {plain!r} twice")

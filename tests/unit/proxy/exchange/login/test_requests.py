@@ -201,6 +201,9 @@ AS_JSON = '{{"grant_type":"refresh_token","refresh_token":"{}","x":"&refresh_tok
         (AS_FORM + "&x%00refresh_token=1&x%5Brefresh_token%5D=2", FORM, "", 200),
         (AS_FORM + "&refresh_token%00x=of-another", FORM, "", 403),
         (AS_FORM + "&refresh_token%5Bx%5D=of-another", FORM, "", 403),
+        (AS_FORM + "&refresh%5Btoken=of-another", FORM, "", 403),
+        (AS_FORM + "&refresh%5Btoken%00x=of-another", FORM, "", 403),
+        (AS_FORM + "&refresh%00_token=of-another", FORM, "", 403),
         (AS_JSON.replace('"x"', '"Refresh_Token"'), JSON, "", 403),
         (AS_JSON.replace('"x"', '"refre\u017fh_token"'), JSON, "", 403),
         (AS_JSON.replace('"x"', r'"refresh_token\u0000x"'), JSON, "", 403),
@@ -209,6 +212,7 @@ AS_JSON = '{{"grant_type":"refresh_token","refresh_token":"{}","x":"&refresh_tok
         (AS_FORM, FORM, "?refresh_token=of-another", 403),
         (AS_FORM, FORM, "?x&refresh%5Ftoken=of-another", 403),
         (AS_FORM, FORM, "?refresh_token%00x=of-another", 403),
+        (AS_FORM, FORM, "?refresh[token=of-another", 403),
         (AS_FORM, FORM, "?grant_type=authorization_code&code=of-another", 403),
     ],
 )
