@@ -115,6 +115,26 @@ def test_a_server_for_all_addresses_is_bound_to_loopback_alone(command: Inside, 
 
 
 @pytest.mark.needs("listener")
+def test_a_server_for_one_address_of_this_host_is_bound_to_loopback_alone(command: Inside) -> None:
+    """Node's get-port, detect-port and portfinder take a port that cannot be bound at each for taken."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.53", 9))  # sends nothing
+        except OSError:
+            pytest.skip("this host has no address but loopback")
+        host = probe.getsockname()[0]
+    port = command.serves("own", host)
+    with socket.create_connection(("127.0.0.1", port), timeout=5):
+        pass
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection((host, port), timeout=5)
+    assert command.asks("serve", "elsewhere", "192.0.2.53", 0)[0] == "EADDRNOTAVAIL"
+    assert command.asks("serve", "system", host, 81)[0] == "EACCES"
+    (denied,) = [event for event in command.ends() if event["decision"] == "deny"]
+    assert (denied["target"], denied["port"], denied["hint"]) == (host, 81, "`--listen-port 81`")
+
+
+@pytest.mark.needs("listener")
 def test_a_port_of_the_system_takes_a_grant(command: Inside) -> None:
     assert command.asks("serve", "own", "127.0.0.1", 81)[0] == "EACCES"
     (denied,) = [event for event in command.ends() if event["decision"] == "deny"]

@@ -163,6 +163,7 @@ class InetCalls:
         try:
             address = verdict.address
             if verdict.rule == OWN_SERVER:
+                _require_own(address)
                 address = own_servers.narrowed(address, is_v6_only=_is_v6_only(duplicate))
             duplicate.bind(address.for_family(duplicate.family))
             if self._bound is not None:
@@ -344,6 +345,15 @@ def _refused(duplicate: Socket, sockaddr: bytes, *, binds: bool) -> Refuse | int
     is_root = os.geteuid() == 0
     refusal = adjudicator.judge_family(duplicate.family)
     return refusal or adjudicator.judge_netlink(sockaddr, binds=binds, is_root=is_root)
+
+
+def _require_own(address: InetAddress) -> None:
+    """Raise OSError, as the kernel would for the caller, if this host does not have the address."""
+    if address.host.is_loopback or address.host.is_unspecified:
+        return
+    family = socket.AF_INET if address.host.version == 4 else socket.AF_INET6
+    with socket.socket(family) as probe:
+        probe.bind(address._replace(port=0).for_family(family))
 
 
 def _is_v6_only(duplicate: Socket) -> bool:

@@ -128,7 +128,8 @@ def _refuse_connect(address: InetAddress, grants: NetworkGrants) -> Refuse:
 def judge_bind(address: Address, grants: NetworkGrants) -> Verdict:
     """Judge bind(2): allow a granted TCP port, on any local address or on loopback only.
 
-    With the rule OWN_SERVER the address is to be narrowed to loopback (own_servers.narrowed).
+    With the rule OWN_SERVER the address, if this host has it, is to be narrowed to loopback
+    (own_servers.narrowed).
     """
     match address:
         case InetAddress():

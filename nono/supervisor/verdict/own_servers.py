@@ -28,13 +28,14 @@ def may_serve(address: InetAddress) -> bool:
 
 
 def narrowed(address: InetAddress, *, is_v6_only: bool = False) -> InetAddress:
-    """Return the loopback address to use instead of the unspecified address.
+    """Return the loopback address to use instead of another address, or of the unspecified one.
 
     A socket of both families gets the IPv4 one, which every client tries.
     """
-    if not address.host.is_unspecified:
+    if address.host.is_loopback:
         return address
-    return InetAddress(_LOOPBACKS[address.host.version if is_v6_only else 4], address.port)
+    serves_both = address.host.is_unspecified and not is_v6_only
+    return InetAddress(_LOOPBACKS[4 if serves_both else address.host.version], address.port)
 
 
 def reached(address: InetAddress) -> InetAddress | None:

@@ -226,8 +226,15 @@ def test_no_denial_keeps_the_command_from_its_proxy() -> None:
     assert judge_connect(PROXY, NetworkGrants(PROXY, live)) == Perform(PROXY, PROXY_ONLY)
 
 
-@pytest.mark.parametrize("judge", [judge_bind, judge_listen])
-@pytest.mark.parametrize("beside", [("192.0.2.7", 5000), ("127.0.0.1", 80)])
+@pytest.mark.parametrize(
+    ("judge", "beside"),
+    [
+        (judge_bind, ("127.0.0.1", 80)),
+        (judge_bind, ("192.0.2.7", 80)),
+        (judge_listen, ("127.0.0.1", 80)),
+        (judge_listen, ("192.0.2.7", 5000)),  # a bind to it is narrowed, so this socket was handed in
+    ],
+)
 def test_an_own_server_is_one_on_loopback_at_a_port_of_no_service(
     judge: Callable[[Address, NetworkGrants], object], beside: tuple[str, int]
 ) -> None:
@@ -235,6 +242,15 @@ def test_an_own_server_is_one_on_loopback_at_a_port_of_no_service(
     own = inet("127.0.0.1", 5000)
     assert judge(own, grants) == Perform(own, OWN_SERVER)
     assert isinstance(judge(inet(*beside), grants), Refuse)
+
+
+def test_a_server_at_another_address_is_one_of_its_own_until_a_grant_names_the_port() -> None:
+    """The bind is narrowed to loopback then, and otherwise made where it was asked for."""
+    asked = inet("192.0.2.7", 5000)
+    grants = NetworkGrants(PROXY, own_servers=True)
+    assert judge_bind(asked, grants) == Perform(asked, OWN_SERVER)
+    granted = grants._replace(ports=PortGrants(listen=united([5000])))
+    assert judge_bind(asked, granted) == Perform(asked, LISTEN_PORT)
 
 
 def test_a_granted_port_is_listened_on_by_its_grant_although_the_command_may_serve_itself() -> None:

@@ -51,9 +51,11 @@ def test_one_foreign_listener_among_those_that_match_is_enough_to_refuse(beside:
         ("::", False, "127.0.0.1"),
         ("::", True, "::1"),
         ("127.0.0.9", False, "127.0.0.9"),
+        ("192.0.2.7", False, "127.0.0.1"),
+        ("2001:db8::7", False, "::1"),
     ],
 )
-def test_the_address_of_all_is_narrowed_to_loopback(asked: str, is_v6_only: bool, expected: str) -> None:
+def test_another_address_than_loopback_is_narrowed_to_it(asked: str, is_v6_only: bool, expected: str) -> None:
     assert narrowed(inet(asked), is_v6_only=is_v6_only) == inet(expected)
 
 
