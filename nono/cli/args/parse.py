@@ -198,11 +198,11 @@ def collect(
             continue
         if not option.available:
             raise UsageError(f"{option.flags[0]}: {option.help}.")
+        if option.splits_commas and isinstance(value, list):
+            value = [part for item in value for part in _parts(item, exists)]
         if any(part == "" or "" in _pair(part) for part in (value if isinstance(value, list) else [value])):
             # Most likely an unset shell variable; as a path, it would mean the working directory.
             raise UsageError(f"{option.flags[0]}: its value is empty.")
-        if option.splits_commas and isinstance(value, list):
-            value = [part for item in value for part in _parts(item, exists)]
         _refuse_two(option, value)
         values[option.dest] = value
         # An old flag that lifts a protection will stop working one day, so its owner must be warned in any
@@ -215,7 +215,8 @@ def _parts(item: str, exists: Exists) -> list[str]:
     """Split paths at commas, unless all of it is a path: the name of a directory may hold one."""
     if exists(item):
         return [item]
-    return [part.strip() for part in item.split(",") if part.strip()]
+    # Without any part it stays an empty value, which is refused.
+    return [part.strip() for part in item.split(",") if part.strip()] or [""]
 
 
 def _refuse_two(option: Option, value: object) -> None:

@@ -53,6 +53,12 @@ def test_a_variable_with_commas_alone_is_refused(text: str) -> None:
         given([], {"NONO_ALLOW_DOMAIN": text})
 
 
+@pytest.mark.parametrize("text", [" ", ",", " , "])
+def test_blanks_and_commas_alone_grant_no_path(text: str) -> None:
+    with pytest.raises(UsageError, match="--allow: its value is empty"):
+        given(["--allow", "a", "--allow", text])
+
+
 @pytest.mark.parametrize("text", ["a, b ", "/work/a,b"])
 def test_a_path_that_is_there_is_not_split(text: str) -> None:
     exists = ["a, b ", "/work/a,b"].__contains__
