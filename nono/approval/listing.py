@@ -7,13 +7,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from nono.named_tuple import NamedTuple
+from nono.printable import without_middle
 
 if TYPE_CHECKING:
     from nono.approval.request import Question
 
 NEEDS_YOU = "needs you"  # the state of a session with open questions
 ID_SHOWN = 8  # characters of an id, where a person reads it
-VALUE_MAX = 1024  # characters; the rest is not shown
+VALUE_MAX = 1024  # characters; of more, the middle is left out
 
 
 class Listed(NamedTuple):
@@ -40,10 +41,13 @@ def listed(question: Question, now_ms: int, timeout_s: float) -> Listed:
     from nono.approval.request import FileOpen
 
     kind, what = wording.kind(question.request), wording.in_short(question.request)
-    fields = tuple((name or "...", value[:VALUE_MAX]) for name, value in wording.fields(question.request))
+    fields = tuple(
+        (name or "...", without_middle(value, VALUE_MAX)) for name, value in wording.fields(question.request)
+    )
     target, expires_ms = wording.target(question.request), now_ms + int(timeout_s * 1000)
     writes = isinstance(question.request, FileOpen) and question.request.access.writes
-    return Listed(question.id, kind, what[:VALUE_MAX], fields, target, now_ms, expires_ms, writes)
+    what = without_middle(what, VALUE_MAX)
+    return Listed(question.id, kind, what, fields, target, now_ms, expires_ms, writes)
 
 
 def to_json(questions: Iterable[Listed]) -> bytes:

@@ -12,14 +12,23 @@ from nono.printable import UNSEEN
 PREFIX = "[nono]"
 COLUMNS = 60  # of a value on one line; not the window's width, which the sandboxed process can set
 LINES_MAX = 12  # of one value; a longer one would push the question out of sight
-BODY_LINES_MAX = 8  # of a body's beginning
+BODY_LINES_MAX = 8  # of a body's beginning; fewer where the rest of the question needs the rows
+ROWS_MAX = 24  # of a whole question: what scrolls off an alternate screen cannot be scrolled back to
 
 _ACCESS = {Access.READ: "read-only", Access.WRITE: "write-only", Access.READWRITE: "read+write"}
 
 
 def lines(request: Request, expires_s: float) -> list[str] | None:
     """Return the question without its last line, which is `ask`; None if it is too long to show whole."""
-    named = [*fields(request), ("Expires", f"without an answer within {expires_s:g} s")]
+    for body_lines in range(BODY_LINES_MAX, 0, -1):
+        shown = _lines(fields(request, body_lines), expires_s)
+        if shown is None or len(shown) < ROWS_MAX:
+            return shown
+    return None
+
+
+def _lines(named: list[tuple[str, str]], expires_s: float) -> list[str] | None:
+    named = [*named, ("Expires", f"without an answer within {expires_s:g} s")]
     width = max(len(name) for name, _ in named) + 1
     shown = ["", f"{PREFIX} The sandboxed process is requesting additional access:"]
     for name, value in named:
@@ -90,8 +99,11 @@ def target(request: Request) -> str:
     return found if harmless(found) == found else ""
 
 
-def fields(request: Request) -> list[tuple[str, str]]:
-    """Return name and value of each line of a question, both safe to print. A name may be empty."""
+def fields(request: Request, body_lines: int = BODY_LINES_MAX) -> list[tuple[str, str]]:
+    """Return name and value of each line of a question, both safe to print. A name may be empty.
+
+    body_lines: How many lines of a body there may be.
+    """
     match request:
         case FileOpen():
             access = _ACCESS[request.access] + (", emptied first" if request.truncates else "")
@@ -107,7 +119,7 @@ def fields(request: Request) -> list[tuple[str, str]]:
                 ("Method", harmless(method)),
                 ("Path", harmless(target or path)),
                 ("Upstream", harmless(host)),
-                *_body(request),
+                *_body(request, body_lines),
                 ("Rule", harmless(rule.label)),
             ]
             if rule.reason:
@@ -129,7 +141,7 @@ def fields(request: Request) -> list[tuple[str, str]]:
             ]
 
 
-def _body(request: EndpointRequest) -> list[tuple[str, str]]:
+def _body(request: EndpointRequest, most: int) -> list[tuple[str, str]]:
     """Return the fields that describe a request's body, and its first lines behind bars."""
     body = request.body
     if body is None:
@@ -137,19 +149,19 @@ def _body(request: EndpointRequest) -> list[tuple[str, str]]:
     size = f"{body.length:,} byte{'s' * (body.length != 1)}"
     of = f" of {harmless(body.media_type)}" if body.media_type else ""
     fields = [("Body", f"{size}{of}"), ("SHA-256", body.sha256)]
-    lines, is_all = _first_lines(body.begins.decode("utf-8", "surrogateescape"))
+    lines, is_all = _first_lines(body.begins.decode("utf-8", "surrogateescape"), most)
     fields += (("Begins" if number == 0 else "", f"| {line}") for number, line in enumerate(lines))
     if not (is_all and body.is_whole):
         fields.append(("", "(the rest is not shown)"))
     return fields
 
 
-def _first_lines(text: str) -> tuple[list[str], bool]:
-    """Return at most BODY_LINES_MAX lines of one row each, and True if they are all of the text."""
+def _first_lines(text: str, most: int) -> tuple[list[str], bool]:
+    """Return at most `most` lines of one row each, and True if they are all of the text."""
     rows = [
         row for line in text.split("\n") for row in _pieces(harmless(line, keeps_blanks=True), COLUMNS - 2)
     ]
-    return rows[:BODY_LINES_MAX], len(rows) <= BODY_LINES_MAX
+    return rows[:most], len(rows) <= most
 
 
 def harmless(text: str, *, keeps_blanks: bool = False) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from nono.approval.listing import ID_SHOWN, Listed
 from nono.cli.text.session_text import duration, one_line, short_name
+from nono.printable import without_middle
 from nono.sessions.record import Record
 
 HEADERS = ("ID", "SESSION", "WAITS", "LEFT", "KIND", "WHAT")
@@ -27,7 +28,7 @@ def _row(question: Listed, record: Record, now_ms: int) -> tuple[str, ...]:
         duration((now_ms - question.asked_unix_ms) // 1000),
         duration((question.expires_unix_ms - now_ms) // 1000),
         one_line(question.kind),
-        one_line(question.what)[:_WIDE],
+        without_middle(one_line(question.what), _WIDE),
     )
 
 
@@ -44,7 +45,7 @@ def details(question: Listed, record: Record, now_ms: int) -> Iterator[str]:
 
 def outcome(question: Listed, status: int, document: Mapping[str, object]) -> str:
     """Word the response to an answer."""
-    about = f"{question.id[:ID_SHOWN]}, {one_line(question.what)[:_WIDE]}"
+    about = f"{question.id[:ID_SHOWN]}, {without_middle(one_line(question.what), _WIDE)}"
     match status:
         case 200:
             word = "Allowed" if document.get("outcome") == "granted" else "Denied"

@@ -149,6 +149,20 @@ def test_what_does_not_fit_is_not_shown_at_all() -> None:
     assert wording.lines(file("/" + "x" * 60 * 12), 60) is None
 
 
+@pytest.mark.parametrize(("path", "kind"), [(240, 5), (5, 240), (300, 5)])
+def test_a_question_fits_on_a_screen_of_24_rows_or_is_not_asked(path: int, kind: int) -> None:
+    rule = EndpointVerdict("approve", "endpoint_policy.default", "it costs money")
+    body = HeldBody(18, "0f" * 32, b"{\n" * 9, "x" * kind)
+    request = EndpointRequest("api.test", "DELETE", "/x", "shop", rule, "/" + "x" * path, body)
+    lines = shown(request)
+    assert len([*lines, wording.ask()]) == wording.ROWS_MAX == 24
+    assert "[nono]   Method:   DELETE" in lines
+    assert "[nono]             (the rest is not shown)" in lines
+    assert any("| {" in line for line in lines)
+    longer = request._replace(target=f"{request.target}{'x' * 300}")
+    assert wording.lines(longer, 60) is None
+
+
 def test_a_long_kind_of_body_is_shown_to_its_end() -> None:
     body = HeldBody(1, "0f" * 32, b"a", "x" * 99 + ", gzip")
     rule = EndpointVerdict("approve", "endpoint_policy.default")

@@ -19,6 +19,15 @@ def test_a_question_is_listed_with_what_has_passed_and_what_is_left() -> None:
     assert row.split() == ["01234567", "web", "30s", "4m", "host", "connect", "to", "a.test"]
 
 
+def test_of_a_long_question_both_ends_are_told_and_how_much_is_left_out() -> None:
+    question = QUESTION._replace(what=f"DELETE a.test/{'x' * 300}/keys")
+    _, row = table([(question, RECORD)], NOW_MS)
+    for line in (row, outcome(question, 404, {})):
+        assert "DELETE a.test/x" in line
+        assert "...(119 more)..." in line
+        assert "x/keys" in line
+
+
 def test_all_of_a_question_is_told_in_columns() -> None:
     assert [*details(QUESTION, RECORD._replace(name="web"), NOW_MS)] == [
         "Question: 0123456789abcdef",
