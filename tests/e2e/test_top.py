@@ -20,8 +20,11 @@ from support.terminal import Terminal, terminal
 # Presses keys once a session is shown, and prints what the screen said.
 PILOT = """
 import asyncio, os, sys
+from nono.cli.commands.top import questions
 from nono.cli.commands.top.look import Look
 from nono.cli.commands.top.screen import Top
+
+questions.SHOWN_S = 0
 
 async def main():
     top = Top(Look(os.environ), os.environ, has_all=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from time import monotonic
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -11,6 +12,7 @@ from textual.containers import Vertical, VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from nono.approval.tty import SHOWN_S
 from nono.cli.commands.top.acts import Word
 
 _WORDS: Mapping[str, Word] = {"allow": "allow", "deny": "deny"}
@@ -48,7 +50,13 @@ class Asked(_Dialog[Word | None]):
         ("escape,ctrl+c", "answer('')", "later"),
     ]
 
+    def on_mount(self) -> None:
+        self._since = monotonic()
+
     def action_answer(self, word: str) -> None:
+        # A command may withdraw the question that was read, and ask another one as the keys are typed.
+        if word == "allow" and monotonic() < self._since + SHOWN_S:
+            return
         self.dismiss(_WORDS.get(word))
 
 

@@ -6,10 +6,13 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import pytest
 from textual.app import App
 from textual.pilot import Pilot
 
 from nono.approval.listing import Listed
+from nono.cli.commands.top import acts, questions
+from nono.cli.commands.top.questions import Asked
 from nono.cli.commands.top.screen import Top
 from nono.cli.text.top_text import Watched
 from nono.sessions.record import Record
@@ -87,6 +90,33 @@ def test_the_cursor_stays_on_its_session_when_others_move() -> None:
         assert top.selected.record == SECOND
 
     looked_at([watched(FIRST), watched(SECOND)], then)
+
+
+@pytest.mark.parametrize(
+    ("shown_s", "key", "told"), [(60, "y", []), (0, "y", ["allow"]), (60, "n", ["deny"])]
+)
+def test_a_yes_typed_as_the_question_appears_answers_nothing(
+    shown_s: float, key: str, told: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = list[str]()
+
+    def answer(session_id: str, question: Listed, word: str, environ: object) -> str:
+        answers.append(word)
+        return word
+
+    async def then(top: Top, pilot: Pilot[None]) -> None:
+        await pilot.press("a")
+        while not isinstance(top.screen, Asked):
+            await pilot.pause(0.01)
+        await pilot.press(key)
+        assert isinstance(top.screen, Asked) == (not told)
+        while told and not answers:
+            await pilot.pause(0.01)
+        assert answers == told
+
+    monkeypatch.setattr(questions, "SHOWN_S", shown_s)
+    monkeypatch.setattr(acts, "answer", answer)
+    looked_at([question(FIRST)], then)
 
 
 def test_a_question_stays_when_an_older_one_appears() -> None:
