@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 NEEDS_YOU = "needs you"  # the state of a session with open questions
 ID_SHOWN = 8  # characters of an id, where a person reads it
+_MORE = "..."  # the name of a line that goes on with the field before it
 VALUE_MAX = 1024  # characters; of more, the middle is left out
 
 
@@ -31,8 +32,14 @@ class Listed(NamedTuple):
 
     @property
     def document(self) -> Mapping[str, object]:
-        """Return it as JSON values."""
-        return {**self._asdict(), "fields": dict(self.fields)}
+        """Return it as JSON values. What goes on in further lines is one value."""
+        fields = dict[str, str]()
+        for name, value in self.fields:
+            if name == _MORE and fields:
+                fields[next(reversed(fields))] += f"\n{value}"
+            else:
+                fields[name] = value
+        return {**self._asdict(), "fields": fields}
 
 
 def listed(question: Question, now_ms: int, timeout_s: float) -> Listed:
@@ -42,7 +49,7 @@ def listed(question: Question, now_ms: int, timeout_s: float) -> Listed:
 
     kind, what = wording.kind(question.request), wording.in_short(question.request)
     fields = tuple(
-        (name or "...", without_middle(value, VALUE_MAX)) for name, value in wording.fields(question.request)
+        (name or _MORE, without_middle(value, VALUE_MAX)) for name, value in wording.fields(question.request)
     )
     target, expires_ms = wording.target(question.request), now_ms + int(timeout_s * 1000)
     writes = isinstance(question.request, FileOpen) and question.request.access.writes

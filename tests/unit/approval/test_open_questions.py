@@ -16,6 +16,7 @@ from nono.approval.request import (
     Answer,
     EndpointRequest,
     FileOpen,
+    HeldBody,
     HostRequest,
     LimitRequest,
     Question,
@@ -278,6 +279,16 @@ def test_no_text_of_a_question_can_forge_the_screen(request_: Request) -> None:
 def test_a_question_is_read_as_it_was_written(request_: Request) -> None:
     shown = (listed(Question("0" * 16, request_, "session", TERMINAL), 5, 60.0),)
     assert parse(to_json(shown)) == shown
+
+
+def test_each_line_of_a_body_is_in_what_a_program_reads() -> None:
+    body = HeldBody(19, "0f" * 32, b'{\n "to": "x",\n "n": 1\n}\n')
+    request = EndpointRequest("api.test", "POST", "/pay", "shop", RULE, "/pay", body)
+    document = listed(Question("id", request, "session", TERMINAL, lambda: None), 0, 60).document
+    fields = cast(dict[str, str], document["fields"])
+    assert fields["Begins"].split("\n") == ["| {", '|  "to": "x",', '|  "n": 1', "| }", "| "]
+    assert "..." not in fields
+    assert fields["Scope"] == "this one request"
 
 
 @pytest.mark.parametrize("content", [None, b"", b"{", b"[1]", b'[["a"]]', b"[" * 100_000, b'{"a": 1}'])
