@@ -5,6 +5,7 @@ from __future__ import annotations
 import termios
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from math import ceil
 from textwrap import wrap
 
 from nono.approval.ask import Prompt
@@ -15,7 +16,7 @@ from nono.cli.text.wrap_text import COLUMNS
 from nono.errors import NonoError
 from nono.policy.why.saving import Addition, suppressing
 
-OFFERED_MAX = 20  # every offer is shown, and a person reads no more than this
+OFFERED_ROWS = 20  # every offer is shown, and a person reads no more than this at once
 NAMES_ASKED_MAX = 3
 NO_PROMPT = "NONO_NO_SAVE_PROMPT"
 Asks = Callable[[], AbstractContextManager[Prompt | None]]
@@ -42,12 +43,25 @@ def offer(
     options: The other options of the run, which are saved too or go into the next command.
     asks: Opens the terminal; yields None if there is none.
     """
+    offered = [*_seen_at_once(found)]
+    if not offered:
+        return
     try:
         with asks() as prompt:
             if prompt is not None:
-                _offer(prompt, found[:OFFERED_MAX], target_of(profile, environ), program, options, environ)
+                _offer(prompt, offered, target_of(profile, environ), program, options, environ)
     except (OSError, termios.error):
         return  # the terminal is gone
+
+
+def _seen_at_once(found: Sequence[Addition]) -> Iterator[Addition]:
+    """Yield what fits on a screen: a command could push one off it by the long names of others."""
+    left = OFFERED_ROWS
+    for addition in found:
+        rows = ceil(len(_numbered(OFFERED_ROWS, addition)) / COLUMNS)
+        if rows <= left:
+            left -= rows
+            yield addition
 
 
 def _offer(
@@ -85,7 +99,7 @@ def _ask(
 ) -> tuple[str, list[Addition]]:
     """Show the additions and ask. Returns the word that was typed, and the additions that it is about."""
     prompt.say(["  [nono] This would have allowed what was denied:"])
-    prompt.say(f"    {number}. {_text(addition)}" for number, addition in enumerate(found, 1))
+    prompt.say(_numbered(number, addition) for number, addition in enumerate(found, 1))
     if len(found) > 1:
         prompt.say(["  'g' takes all of them, 'g 1 3' those two"])
     if options.shown:
@@ -128,10 +142,10 @@ def _picked(found: Sequence[Addition], numbers: str) -> list[Addition]:
     return [by_number[word] for word in words] or list(found)
 
 
-def _text(addition: Addition) -> str:
+def _numbered(number: int, addition: Addition) -> str:
     """Return an addition as one line. The command chose its values, such as the names of directories."""
     entries = " + ".join(harmless(str(entry)) for entry in addition.entries)
-    return entries + ("   (protected)" if addition.is_sensitive else "")
+    return f"    {number}. {entries}{'   (protected)' if addition.is_sensitive else ''}"
 
 
 def _confirmed(prompt: Prompt, found: Sequence[Addition]) -> Iterator[Addition]:

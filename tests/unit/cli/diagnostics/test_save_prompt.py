@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -31,7 +31,7 @@ class Person:
         return self._answer
 
 
-def shown(flag: str, directory: Path, answer: str = "") -> list[str]:
+def shown(flag: str, directory: Path, answer: str = "", more: Sequence[str] = ()) -> list[str]:
     person = Person(answer)
 
     @contextmanager
@@ -40,7 +40,7 @@ def shown(flag: str, directory: Path, answer: str = "") -> list[str]:
 
     environ = {"HOME": str(directory)}
     save_prompt.offer(
-        additions([flag], str(directory)), None, "sh", OptionsOfRun((), (), (), ()), environ, asks
+        additions([flag, *more], str(directory)), None, "sh", OptionsOfRun((), (), (), ()), environ, asks
     )
     return person.shown
 
@@ -63,6 +63,15 @@ def shown(flag: str, directory: Path, answer: str = "") -> list[str]:
 def test_a_name_is_offered_as_nobody_can_misread_it(name: str, said: str, tmp_path: Path) -> None:
     lines = shown(f"--read '/srv/{name}'", tmp_path)
     assert lines[1] == f"    1. filesystem.read: /srv/{said}"
+
+
+@pytest.mark.parametrize(("columns", "offered"), [(30, 20), (90, 10), (250, 5)])
+def test_no_more_is_offered_than_can_be_seen_at_once(columns: int, offered: int, tmp_path: Path) -> None:
+    more = [f"--read /srv/{number:0{columns}}" for number in range(30)]
+    lines = shown("--read /srv/first", tmp_path, more=more)
+    assert lines[1] == "    1. filesystem.read: /srv/first"
+    assert sum(". filesystem.read: " in line for line in lines) == offered
+    assert shown(f"--read /srv/{'x' * 1600}", tmp_path) == []
 
 
 def test_a_protected_path_is_confirmed_as_nobody_can_misread_it(tmp_path: Path) -> None:
