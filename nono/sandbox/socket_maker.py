@@ -38,7 +38,7 @@ _OF_LOOPBACK = (b"\x7f\0\0\1", b"\0" * 15 + b"\1")  # what it has anyway
 def fork_socket_maker(name_servers: Sequence[_socket.socket]) -> socket.socket:
     """Fork a process that makes sockets, and return the other end of its channel.
 
-    It ends when the caller closes that.
+    It ends when the caller closes that. The caller's own arguments are overwritten (proc_pid_stat(5)).
 
     name_servers: What bind_name_servers() has made: sent first, and closed.
     """
@@ -50,6 +50,8 @@ def fork_socket_maker(name_servers: Sequence[_socket.socket]) -> socket.socket:
     ours, theirs = socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
     with theirs:
         send_name_servers(theirs, name_servers)
+        # They may hold a password, the command can see this process, and may begin before it runs.
+        process.forget_arguments()
         fork_orphan(lambda: _make_sockets(theirs.fileno()))
     return ours
 
@@ -119,9 +121,7 @@ def _send(channel: _socket.socket, what: bytes, made: Sequence[_socket.socket], 
 
 
 def _make_sockets(descriptor: int) -> None:
-    # It has the command's uid and is outside its sandbox, so the command must not be able to inspect it. The
-    # command can see it, and the arguments may hold a password.
-    process.forget_arguments()
+    # It has the command's uid and is outside its sandbox, so the command must not be able to inspect it.
     process.set_dumpable(False)
     capabilities.drop_all_but(())
     process.close_range_from(0, keep={descriptor})

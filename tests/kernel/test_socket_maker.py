@@ -6,11 +6,14 @@ import os
 import resource
 import socket
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from nono import forked
 from nono.kernel import namespaces, process
 from nono.sandbox.socket_maker import (
     NAME_SERVERS,
@@ -53,6 +56,22 @@ def test_the_maker_of_sockets_is_not_dumpable() -> None:
     owner, *made = beside_a_maker(UNPRIVILEGED_ID if IS_ROOT else os.geteuid())
     assert owner == 0
     assert made == [True, socket.AF_INET, socket.SOCK_STREAM]
+
+
+def test_the_maker_of_sockets_shows_no_arguments_when_it_is_forked() -> None:
+    """Where the machine is busy, the command reads them before the maker has run at all."""
+
+    def work() -> list[str]:
+        shown: list[str] = []
+
+        def fork_orphan(life: Callable[[], object]) -> None:
+            shown.append(Path("/proc/self/cmdline").read_text().strip("\0"))
+
+        forked.fork_orphan = fork_orphan
+        with fork_socket_maker([]):
+            return shown
+
+    assert in_child(work) == [""]
 
 
 def test_a_user_with_too_many_descriptors_in_flight_is_refused_a_socket() -> None:
