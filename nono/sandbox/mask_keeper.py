@@ -70,6 +70,8 @@ def _keep(plan: SandboxPlan, command: int, masking: int | None, reply: Reply) ->
         for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)
         # It has the command's uid and is outside its sandbox, so the command must not be able to inspect it.
+        # The command can see it, and the arguments may hold a password.
+        process.forget_arguments()
         process.set_dumpable(False)
         process.no_new_privs()
         capabilities.drop_all_but(NEEDED)

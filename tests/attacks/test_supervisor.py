@@ -58,11 +58,14 @@ def test_the_supervisor_has_no_number_in_the_namespaces_of_the_command(
 ) -> None:
     flags = [f"--sandbox-policy={policy}"]
     script = "echo $PPID; cd /proc; for each in [0-9]*; do tr '\\0' ' ' <$each/cmdline; echo; done"
-    run = sandbox.run(["sh", "-c", script], profile=profile, flags=flags)
+    (sandbox.project / "denied").write_text("")
+    masked = {**profile, "filesystem": {"deny": [f"{sandbox.project}/denied"]}}
+    run = sandbox.run(["sh", "-c", script], profile=masked, flags=flags)
     parent, *said = run.stdout.splitlines()
     assert parent == "0"
-    # Of init, and of what makes sockets in a network of the command's own, the arguments are not to be seen.
-    of_nono = 2 if policy == "netns" else 1
+    # Of init, of what keeps the mask, and of what makes sockets in a network of the command's own, the
+    # arguments are not to be seen.
+    of_nono = 3 if policy == "netns" else 2
     assert [line for line in said if "--sandbox-policy" in line] == []
     assert [bool(line.strip()) for line in said].count(False) == of_nono
     assert len(said) == of_nono + 1
