@@ -19,12 +19,14 @@ _SOCKETS = (
     frozenset({"SSH_AUTH_SOCK", "VSCODE_GIT_IPC_HANDLE", "VSCODE_IPC_HOOK_CLI", "WATCHMAN_SOCK"}) | _WINDOWS
 )
 _TMUX = "TMUX"  # "SOCKET,PID,SESSION"; who connects runs commands outside, and tmux fails without the socket
-# That of assistive technology reads windows and types into them; a started service finds its bus by the last.
+# Those of assistive technology and input methods read what a person types, and type into windows; a service
+# that was started finds its bus by the last.
 _BUSES = frozenset(
     {
         "DBUS_SESSION_BUS_ADDRESS",
         "DBUS_SYSTEM_BUS_ADDRESS",
         "AT_SPI_BUS_ADDRESS",
+        "IBUS_ADDRESS",
         "DBUS_STARTER_ADDRESS",
     }
 )

@@ -76,6 +76,7 @@ _OF_BASES = {
         "git/credential",
         "JetBrains/*/.port",
         "nvim/*",
+        "ibus",  # GNOME's input method, whose engines read the keyboard and type into windows
         # Those of a session without a runtime directory. Assistive technology types into windows.
         "at-spi",
         "keyring-*/*",

@@ -98,6 +98,7 @@ def test_sockets_that_variables_name_are_found_and_nothing_else_there(home: Path
         ("DBUS_SESSION_BUS_ADDRESS", "unix:path=/{};unix:abstract=x"),
         ("AT_SPI_BUS_ADDRESS", "unix:path=/{},guid=1"),
         ("DBUS_STARTER_ADDRESS", "unix:path=/{}"),
+        ("IBUS_ADDRESS", "unix:path=/{},guid=1"),
         ("CONTAINER_HOST", "unix:/{}"),
         ("CONTAINER_HOST", "unix://{}"),
     ],
@@ -175,6 +176,7 @@ def listening(*paths: Path) -> Iterator[None]:
     [
         ".cache/git/credential/socket",
         ".cache/at-spi/bus",
+        ".cache/ibus/dbus-n6XQu7xv",
         ".cache/keyring-QPDK12/control",
         ".cache/gcr/ssh",
         ".git-credential-cache/socket",
