@@ -9,6 +9,7 @@ _WINDOWS = frozenset(
         "I3SOCK",
         "NIRI_SOCKET",
         "NVIM",
+        "RXVT_SOCKET",
         "SWAYSOCK",
         "VSCODE_IPC_HOOK",
         "WEZTERM_UNIX_SOCKET",

@@ -10,18 +10,23 @@ _MULTIPLEXER = "a terminal multiplexer, in its windows"
 _EDITOR = "an editor, by its own language or an extension"
 _WINDOWS = "a window manager, by its commands"
 _AGENT = "a coding agent outside, in its sessions"
+_TERMINAL = "a terminal, in its windows"
+_MANAGER = "a manager of processes, which starts more of them"
 _SERVICES = (
     (re.compile(r".*/(docker|podman|containerd|crio|buildkitd)(\.raw)?\.sock(\.ttrpc)?"), _ENGINE),
     (re.compile(r".*/(lxd|incus)/unix\.socket"), _ENGINE),
     (re.compile(r".*/libvirt/(libvirt|virtqemud)-sock"), "libvirt, in machines with any of its files"),
     (re.compile(r"/run/user/\d+/bus|.*/dbus/system_bus_socket|.*/tmp/dbus-[^/]*"), _BUS),
     (re.compile(r"/run/(user/\d+/)?systemd/private"), "systemd"),
-    (re.compile(r".*/tmux-\d+/[^/]*|.*/screens?/S-[^/]*/[^/]*"), _MULTIPLEXER),
+    (re.compile(r".*/(tmux|tmate)-\d+/[^/]*|.*/screens?/S-[^/]*/[^/]*"), _MULTIPLEXER),
     (re.compile(r".*/zellij(-\d+)?/.*|.*/wezterm/(gui-)?sock(-\d+)?"), _MULTIPLEXER),
     (re.compile(r"(/run/user/\d+/emacs|.*/emacs\d+)/[^/]*|.*/nvim\.[^/]*|.*/vscode-ipc-.*\.sock"), _EDITOR),
     # Codex listens behind a link in its state directory, which is not what is judged.
     (re.compile(r".*/codex-daemon-\d+/[^/]*|.*/app-server-control\.sock"), _AGENT),
     (re.compile(r".*/cc-daemon-[^/]*/.*|.*/cc-socks(-\d+)?/[^/]*"), _AGENT),
+    (re.compile(r".*/kakoune(-[^/]*)?/[^/]*"), _EDITOR),
+    (re.compile(r".*/foot[^/]*\.sock|.*/urxvtd-[^/]*|.*/lf\.[^/]*\.sock"), _TERMINAL),
+    (re.compile(r".*/\.pm2/(rpc|pub)\.sock|.*/socket-ts\.\d+"), _MANAGER),
     (re.compile(r".*/sway-ipc\.[^/]*|.*/i3/ipc-socket\.\d+|.*/hypr/[^/]*/\.socket\.sock"), _WINDOWS),
 )
 

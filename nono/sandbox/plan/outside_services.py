@@ -57,6 +57,13 @@ _OF_HOME = (
     ".git-credential-cache",  # git-credential-cache(1): it tells passwords, and ends when it has none
     ".gnupg/S.*",
     ".emacs.d/server/*",
+    # Servers that start programs, or copy files, for their user's other programs.
+    ".pm2",
+    ".mutagen/daemon",
+    ".sbt/*/server/*/sock",
+    ".urxvt/*",
+    ".abduco",
+    ".ansible/cp",  # as those of ssh
 )
 _EDITORS = (
     "Antigravity",
@@ -81,6 +88,8 @@ _OF_BASES = {
         "at-spi",
         "keyring-*/*",
         "gcr",
+        "libvirt",
+        "qtile/*",
     ),
     ("XDG_CONFIG_HOME", ".config"): ("colima/*/docker.sock", *(f"{each}/*.sock" for each in _EDITORS)),
     ("XDG_DATA_HOME", ".local/share"): (
@@ -118,6 +127,10 @@ _OF_RUNTIME_DIR = (
     "i3",
     "hypr",
     "niri.*",
+    "foot*",
+    "kakoune",
+    "lf.*",
+    "shpool",
 )
 # The same where a directory of temporary files is.
 _OF_TEMPORARY = (
@@ -132,8 +145,15 @@ _OF_TEMPORARY = (
     "dbus-*",
     "at-spi2-*/*",
     "keyring-*/*",
+    "foot.*",
+    "kakoune-*/*",
+    "lf.*",
+    "podman-run-*/podman/*",
+    "socket-ts.*",
+    "tmate-*/*",
 )
 _OF_VARIABLES = {
+    "PM2_HOME": ("*.sock",),
     "TMUX_TMPDIR": ("tmux-*/*",),
     "SCREENDIR": ("*",),
     "ZELLIJ_SOCKET_DIR": ("*/*",),

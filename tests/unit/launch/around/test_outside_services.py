@@ -187,6 +187,14 @@ def listening(*paths: Path) -> Iterator[None]:
         ".colima/work/docker.sock",
         ".local/share/containers/podman/machine/qemu/podman.sock",
         ".gnupg/S.scdaemon",
+        ".pm2/rpc.sock",
+        ".mutagen/daemon/daemon.sock",
+        ".sbt/1.0/server/0f/sock",
+        ".urxvt/urxvtd-host",
+        ".abduco/work@host",
+        ".ansible/cp/0f",
+        ".cache/qtile/qtilesocket.:0",
+        ".cache/libvirt/libvirt-sock",
     ],
 )
 def test_what_acts_outside_is_found_at_its_usual_place(home: Path, usual: str) -> None:
@@ -217,11 +225,14 @@ def test_temporary_directories_are_searched_where_they_are_shared_or_elsewhere(
 ) -> None:
     monkeypatch.setattr(outside_services, "DIRECTORIES", (f"{home}/tmp",))
     shared, moved = home / "tmp", home / "moved"
-    paths = [shared / "tmux-7/default", shared / "dbus-kq5zkCoDxQ", moved / "vscode-ipc-1.sock"]
+    paths = [shared / "tmux-7/default", shared / "dbus-kq5zkCoDxQ"]
+    paths += [shared / each for each in ("socket-ts.7", "lf.me.sock", "kakoune-me/1")]
+    paths.append(moved / "vscode-ipc-1.sock")
     with listening(*paths, shared / "database"):
         found = session_of({**environ(home, ""), "TMPDIR": str(moved)}, [str(shared)]).sockets
         private = session_of(environ(home, ""), ()).sockets
-    assert [path for path in found if path.startswith((str(shared), str(moved)))] == [*map(str, paths)]
+    of_both = [path for path in found if path.startswith((str(shared), str(moved)))]
+    assert sorted(of_both) == sorted(map(str, paths))
     assert not any(path.startswith((str(shared), str(moved))) for path in private)
 
 

@@ -39,6 +39,13 @@ from nono.policy.why.socket_services import starter_at_port, starter_of_programs
         ("/run/user/1000/sway-ipc.1000.812.sock", "a window manager"),
         ("/run/user/1000/i3/ipc-socket.812", "a window manager"),
         ("/run/user/1000/hypr/0f_1/.socket.sock", "a window manager"),
+        ("/tmp/kakoune-ada/812", "an editor"),
+        ("/tmp/tmate-1000/default", "a terminal multiplexer"),
+        ("/run/user/1000/foot-wayland-0.sock", "a terminal"),
+        ("/home/ada/.urxvt/urxvtd-host", "a terminal"),
+        ("/run/user/1000/lf.ada.sock", "a terminal"),
+        ("/home/ada/.pm2/rpc.sock", "a manager of processes"),
+        ("/tmp/socket-ts.1000", "a manager of processes"),
     ],
 )
 def test_a_socket_whose_service_starts_programs_is_known(path: str, starter: str) -> None:

@@ -148,6 +148,7 @@ def test_the_usual_sockets_are_absolute_and_stand_once() -> None:
         ("TMUX_TMPDIR", "tmux-*/*"),
         ("SCREENDIR", "*"),
         ("GNUPGHOME", "S.*"),
+        ("PM2_HOME", "*.sock"),
     ],
 )
 def test_sockets_are_found_where_a_variable_has_moved_them(name: str, found: str) -> None:
