@@ -11,6 +11,7 @@ from nono.secret import Secret
 
 MAX_BODY_BYTES = 64 * 1024  # of a request to a token endpoint
 _MAX_PAIRS = 1000  # of a form
+_UNICODE = re.compile(r"%u([0-9a-f]{4})", re.IGNORECASE)  # which .NET undoes
 # How much of a field's name counts. PHP ends it at NUL, takes a[b] for a, and a[b for a_b.
 _COUNTING = (re.compile(r"(?s:.*)"), re.compile(r"[\W_]*[^\0]*"), re.compile(r"[\W_]*[^\0\[]*"))
 
@@ -184,7 +185,9 @@ def _loose(name: str) -> str:
 
 def _readings(name: str) -> set[str]:
     """Return what servers may read in place of a field's name, each as _loose() returns it."""
-    return {_loose(counts[0]) for part in _COUNTING if (counts := part.match(name))}
+    undone = _UNICODE.sub(lambda found: chr(int(found[1], 16)), name)
+    matches = (part.match(each) for part in _COUNTING for each in (name, undone))
+    return {_loose(counts[0]) for counts in matches if counts}
 
 
 def _redeem_at(document: dict[str, object], path: tuple[str, ...], redeem: Callable[[str], str]) -> None:
