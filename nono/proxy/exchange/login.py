@@ -236,7 +236,7 @@ class LoginExchange(Attempt):
     async def _exchange(self, body: bytes, ready: Admitted, login_id: str | None = None) -> None:
         """Ask the provider. `login_id`: The login that is renewed, if any."""
         try:
-            request = self._own_request(body, ready)
+            request = self._own_request(body, ready, is_renewal=login_id is not None)
         except LoginRefusedError as refused:
             self._refuse(self._refusal(refused, 403))
             return
@@ -270,12 +270,14 @@ class LoginExchange(Attempt):
         digest.feed(body)
         return digest.held(self._verdict.request.headers)
 
-    def _own_request(self, body: bytes, ready: Admitted) -> OwnRequest:
+    def _own_request(self, body: bytes, ready: Admitted, *, is_renewal: bool) -> OwnRequest:
         request, injection = self._verdict.request, ready.injection
         if self._at is not None:
             if any(folded(name) == b"content-encoding" for name, _ in request.headers):
                 raise LoginRefusedError("the body of a request to the token endpoint is compressed")
             request = _unambiguous(self._at.endpoint, request, body)
+            if is_renewal:
+                request = _without_cookies(request)
             body = self._at.login.request_body(self._at.endpoint, body)
             if self._verdict.presented:
                 injection = self._at.credential.injection(self._verdict.facts)
@@ -406,6 +408,14 @@ def _unambiguous(endpoint: TokenEndpoint, request: Outgoing, body: bytes) -> Out
     said = [value for name, value in request.headers if folded(name) == _CONTENT_TYPE]
     others = [field for field in request.headers if folded(field[0]) != _CONTENT_TYPE]
     return request._replace(headers=[*others, (b"Content-Type", media_type(endpoint, body, said))])
+
+
+def _without_cookies(request: Outgoing) -> Outgoing:
+    """Return a request without what a provider may take for another refresh token than that of the body.
+
+    None of its cookies is the provider's, whose own stay outside (LoginExchange._headers).
+    """
+    return request._replace(headers=[field for field in request.headers if folded(field[0]) != b"cookie"])
 
 
 def _to_fetch(request: Outgoing, injection: Injection | None) -> OwnRequest:

@@ -240,6 +240,15 @@ def test_a_login_is_renewed_by_no_token_that_only_the_provider_sees(
         assert [each["route_id"] for each in denials] == ["oauth.acme"]
 
 
+@pytest.mark.parametrize(("is_renewal", "cookies"), [(True, []), (False, [b"refresh_token=of-another"])])
+def test_no_cookie_goes_along_with_a_renewal(is_renewal: bool, cookies: list[bytes], scene: Scene) -> None:
+    phantom = scene.phantoms()["refresh_token"]
+    scene.age()
+    body = AS_FORM.format(phantom).encode() if is_renewal else CODE
+    assert scene.log_in(body, "Cookie: refresh_token=of-another\r\n").status == 200
+    assert scene.auth.requests[-1].values(b"cookie") == cookies
+
+
 @pytest.mark.parametrize(
     "framing",
     [f"Content-Length: {1024 * 1024 + 1}\r\n", "Transfer-Encoding: chunked\r\n"],
