@@ -85,8 +85,12 @@ class MountTable:
         """
         if not (path.startswith(self._prefixes) or path in self._above_regions):
             return ()
-        places = [path, *self._index.mounted_below.get(path, ())]
-        found = list(self._other_paths(places))
+        below = self._index.mounted_below.get(path, ())
+        # Mounts of one directory, of which there may be thousands, have the same other paths.
+        distinct = {(mount.device, mount.root): mount.point for mount in map(self._holder, below)}
+        places = [path, *distinct.values()]
+        inside = {*below}
+        found = [other for other in self._other_paths(places) if other not in inside]
         for place in places:
             found += self._index.parts.get((self._holder(place).device, self._sight(place)[0]), ())
         return tuple(dict.fromkeys(found))
