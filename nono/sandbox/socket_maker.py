@@ -50,7 +50,7 @@ def fork_socket_maker(name_servers: Sequence[_socket.socket]) -> socket.socket:
     ours, theirs = socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
     with theirs:
         send_name_servers(theirs, name_servers)
-        # They may hold a password, the command can see this process, and may begin before it runs.
+        # They may hold a password. The command sees what is forked here, and may begin before that runs.
         process.forget_arguments()
         fork_orphan(lambda: _make_sockets(theirs.fileno()))
     return ours
