@@ -62,6 +62,7 @@ def conclude(run: RunContext, exit_code: int) -> Outcome:
     session, beside = run.session, run.beside
     beside.left(session, exit_code)
     limit = _record_limits(run, exit_code)
+    _record_uncovered(run)
     if run.child.lost is not None:
         session.tell_failure(run.child.lost)
         session.record(event.not_enforced(run.child.lost))
@@ -75,6 +76,20 @@ def conclude(run: RunContext, exit_code: int) -> Outcome:
     return Outcome(
         exit_code, status, session.run_id, run.denials, run.traffic, end, limit, run.rules, beside.changed
     )
+
+
+def _record_uncovered(run: RunContext) -> None:
+    """Record what lay open behind a mask; say it where that may have been for seconds (docs/adr/0014)."""
+    paths = run.launcher.uncovered()
+    if not paths:
+        return
+    # Imported here: most runs have none.
+    from nono.sandbox.plan.mask_verdict import uncovered
+
+    for path in paths:
+        run.session.record(event.not_enforced(uncovered([path])))
+    if run.prepared.capabilities.masking.is_served:
+        run.session.warn(uncovered(paths))
 
 
 def _record_limits(run: RunContext, exit_code: int) -> LimitReport | None:

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     import _socket
 
 ENDED_EARLY = "the process that was to become the command ended before it started; a signal may have come"
+TOLD_BYTES = 65536  # a whole pipe
 
 
 class Probe(NamedTuple):
@@ -176,6 +177,15 @@ class Launcher:
 
     def fileno(self) -> int:
         return self._connection.fileno()
+
+    def uncovered(self) -> list[str]:
+        """Return the denied paths that lay open after they had been masked, as far as is known by now."""
+        os.set_blocking(self.masked, False)
+        told = b""
+        with suppress(BlockingIOError):
+            while piece := os.read(self.masked, TOLD_BYTES):
+                told += piece
+        return [os.fsdecode(path) for path in told.split(b"\0") if path]
 
     def close(self) -> None:
         """Close the socket, the lifeline and the pipe. Call once.

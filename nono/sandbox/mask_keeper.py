@@ -3,16 +3,18 @@
 A mount belongs to one inode. When an editor outside saves by renaming a new file into place, or git checks
 one out, Linux detaches the mask with the old file, and the new file is exposed. So a process stays in the
 command's mount namespace, watches for changed names, and masks them again. Of what another machine or program
-replaces on a file system that it serves (9P, NFS, FUSE) inotify says nothing: there the process looks again.
+replaces on a file system that it serves (9P, NFS, FUSE) inotify says nothing: there the process looks again,
+and at once when a mount has gone, as FUSE drops one when its server answers a look-up with an error.
 """
 
 from __future__ import annotations
 
 import errno
+import math
 import os
 import select
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 from nono.forked import Reply, answer_pipe, fork_orphan
@@ -30,6 +32,9 @@ NEEDED = (1, 2, 21)  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_SYS_ADMIN
 AGAIN_S = 1.0
 PAUSES = 20  # times as long as looking takes: thousands of masks on a slow server take seconds
 PAUSE_S_MAX = 10.0  # for a server that is slow because the command keeps it busy
+# A server that has failed may do so until the command, which can drive it to that, has opened the path.
+AFTER_LOSS_S = 0.001
+PATH_END = b"\0"  # of each path that it tells of
 # Errors for a directory that does not exist (yet), or that this user may not read.
 UNWATCHABLE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.ELOOP})
 
@@ -37,7 +42,8 @@ UNWATCHABLE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.ELOOP}
 def fork_mask_keeper(plan: SandboxPlan, masking: int | None) -> None:
     """Start the keeper for this process, which is about to become the command; the keeper ends with it.
 
-    masking: The end of a pipe that it holds as long as it lives, for the supervisor, if there is one.
+    masking: The end of a pipe that it holds as long as it lives, for the supervisor, if there is one. It
+        writes each path there that lay open after it had been masked, once, with PATH_END after it.
 
     Returns once everything is watched and masked. Raises MaskError if the keeper could not start.
     """
@@ -78,43 +84,77 @@ def _keep(plan: SandboxPlan, command: int, masking: int | None, reply: Reply) ->
         kept = {command, reply.fileno()}
         process.close_range_from(0, keep=kept if masking is None else kept | {masking})
         queue = inotify.new_queue()
-        _watch_and_mask(plan, queue)
+        table = _mount_table() if plan.looks_again else None
+        _watch_and_mask(plan, queue, lambda _: None)
     except OSError as error:
         reply.send(str(cannot_watch(error)).encode("utf-8", "replace")[:SAID_BYTES_MAX])
         return
     reply.send(READY)
     reply.close()
-    _serve(plan, queue, command)
+    _serve(plan, queue, table, command, Teller(masking).tell)
 
 
-def _serve(plan: SandboxPlan, queue: int, command: int) -> None:
+def _mount_table() -> int | None:
+    """Return a descriptor that reports POLLPRI after each change of this namespace's mounts (proc(5))."""
+    try:
+        return os.open("/proc/self/mountinfo", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:  # covered, as in some containers: it looks again in time
+        return None
+
+
+class Teller:
+    """Tells the supervisor once of each path that lay open."""
+
+    def __init__(self, masking: int | None) -> None:
+        self._masking = masking
+        self._told: set[str] = set()
+        if masking is not None:
+            os.set_blocking(masking, False)
+
+    def tell(self, path: str) -> None:
+        if self._masking is None or path in self._told:
+            return
+        self._told.add(path)
+        with suppress(OSError):  # it is full of others, or the supervisor has been killed
+            os.write(self._masking, os.fsencode(path) + PATH_END)
+
+
+def _serve(
+    plan: SandboxPlan, queue: int, table: int | None, command: int, tell: Callable[[str], object]
+) -> None:
     """Mask again after each relevant change, until the command has ended."""
     denied = (*(mask.path for mask in plan.masks), *plan.unmasked)
     names = {os.path.basename(path) for path in (*denied, *plan.watched, *plan.pinned)}
     poll = select.poll()
     poll.register(queue, select.POLLIN)
     poll.register(command, select.POLLIN)
-    pause_s, looked = AGAIN_S, time.monotonic()
+    if table is not None:
+        poll.register(table, select.POLLPRI)
+    pause_s, looked, soon_s = AGAIN_S, time.monotonic(), math.inf
     while True:
         ready = {descriptor for descriptor, _ in poll.poll(pause_s * 1000 if plan.looks_again else None)}
         if command in ready:
             return
         # Changes of other names do not put it off: the command can make as many as it likes.
-        is_due = not ready or (plan.looks_again and time.monotonic() - looked >= pause_s)
+        is_due = not ready or table in ready or (plan.looks_again and time.monotonic() - looked >= pause_s)
         if is_due or any(name is None or name in names for name in [*inotify.changed_names(queue)]):
             began = time.monotonic()
             with suppress(OSError):  # a new directory cannot be watched: keep the existing masks all the same
-                _watch_and_mask(plan, queue)
+                _watch_and_mask(plan, queue, tell)
             looked = time.monotonic()
-            pause_s = max(AGAIN_S, min(PAUSES * (looked - began), PAUSE_S_MAX))
+            soon_s = AFTER_LOSS_S if table in ready else 2 * soon_s  # its own mounts count as well
+            pause_s = min(soon_s, max(AGAIN_S, min(PAUSES * (looked - began), PAUSE_S_MAX)))
 
 
-def _watch_and_mask(plan: SandboxPlan, queue: int) -> None:
-    """Watch, then mask, so that changes made while masking are reported."""
+def _watch_and_mask(plan: SandboxPlan, queue: int, tell: Callable[[str], object]) -> None:
+    """Watch, then mask, so that changes made while masking are reported.
+
+    tell: Called with each path that lies open although the plan masks it.
+    """
     try:
         watch(queue, plan.watched)
     finally:
-        _mask(plan)
+        _mask(plan, tell)
 
 
 def watch(queue: int, directories: Iterable[str]) -> None:
@@ -127,13 +167,16 @@ def watch(queue: int, directories: Iterable[str]) -> None:
                 raise
 
 
-def _mask(plan: SandboxPlan) -> None:
+def _mask(plan: SandboxPlan, tell: Callable[[str], object]) -> None:
     for _ in range(TRIES_MAX):
         pinned = [path for path in plan.pinned if not _is_pinned(path)]
-        denied = (*plan.masks, *(MaskRule(path, None) for path in plan.unmasked))
-        masks = [mask._replace(kind=None) for mask in denied if _lies_open(mask)]
+        lost = [mask for mask in plan.masks if _lies_open(mask)]
+        come = [mask for path in plan.unmasked if _lies_open(mask := MaskRule(path, None))]
+        masks = [mask._replace(kind=None) for mask in (*lost, *come)]
         if not masks and not pinned:
             return
+        for mask in lost:
+            tell(mask.path)
         try:
             mask_paths(masks, pinned)
         except MaskError:  # it changed again meanwhile

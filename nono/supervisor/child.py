@@ -92,7 +92,7 @@ class Child:
                     self.send(signal.SIGHUP)
             else:
                 self._pass_on(received)
-        if self._masked is not None and _has_happened(self._masked):
+        if self._masked is not None and _has_happened(self._masked, events=0):
             self._masks_end(self._masked)
         if self._pidfd in happened and self.exit_code is None:
             self._reap_traced()
@@ -288,10 +288,13 @@ def _events_of(signal_descriptor: int, pidfd: int) -> select.epoll | None:
     return events
 
 
-def _has_happened(descriptor: int, patience_ms: int = 0) -> bool:
-    """Check whether a pipe or a pidfd tells of the end of a process, or does so soon."""
+def _has_happened(descriptor: int, patience_ms: int = 0, events: int = select.POLLIN) -> bool:
+    """Check whether a pipe or a pidfd tells of the end of a process, or does so soon.
+
+    events: 0 for a pipe, in which may be something to read before its end.
+    """
     poll = select.poll()
-    poll.register(descriptor, select.POLLIN)
+    poll.register(descriptor, events)
     return bool(poll.poll(patience_ms))
 
 

@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import socket
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -524,6 +525,21 @@ REPLACED = (
 )
 
 
+def asking(nono: subprocess.Popen[str]) -> Callable[[str], object]:
+    """Return what asks a mask_waits once that is ready."""
+    stdin, stdout = nono.stdin, nono.stdout
+    assert stdin is not None
+    assert stdout is not None
+    assert stdout.readline() == '"ready"\n', nono.communicate()
+
+    def ask(line: str) -> object:
+        stdin.write(f"{line}\n")
+        stdin.flush()
+        return json.loads(stdout.readline())
+
+    return ask
+
+
 @contextmanager
 def waiting(sandbox: NonoRun, verb: str, *flags: str) -> Iterator[Callable[[str], object]]:
     """Yield a run, or a wrapped command, that reports for each path it is given whether it is masked soon."""
@@ -531,17 +547,7 @@ def waiting(sandbox: NonoRun, verb: str, *flags: str) -> Iterator[Callable[[str]
     grants = [f"--allow={sandbox.project}", *PROGRAM_GRANTS, *flags]
     argv = [*NONO, verb, f"--profile={file}", *grants, "--", *program("files.mask_waits")]
     with sandbox.started(argv, sandboxed=False) as nono:
-
-        def ask(line: str) -> object:
-            assert nono.stdin is not None
-            assert nono.stdout is not None
-            nono.stdin.write(f"{line}\n")
-            nono.stdin.flush()
-            return json.loads(nono.stdout.readline())
-
-        assert nono.stdout is not None
-        assert json.loads(nono.stdout.readline()) == "ready"
-        yield ask
+        yield asking(nono)
         ended = nono.communicate()
         assert nono.returncode == 0, ended
 
@@ -555,6 +561,7 @@ def test_what_takes_the_place_of_a_denied_path_is_masked_as_well(
     verb: str, sandbox: NonoRun, stage: Path
 ) -> None:
     """By whoever is outside: the kernel takes a mount away with the file that it was on."""
+    before, exposed = set(sandbox.logs()), set()
     with waiting(sandbox, verb) as ask:
         for replace in (*REPLACED, *REPLACED[:2]):
             path = replace(stage)
@@ -562,6 +569,51 @@ def test_what_takes_the_place_of_a_denied_path_is_masked_as_well(
                 if directory.is_relative_to(stage):
                     sandbox.give(directory)  # so that nothing but the mount keeps it from being removed
             assert ask(path) == MASKED, replace
+            exposed.add(str(stage / path))
+    events = sandbox.events_since(before) if verb == "run" else ()
+    whats = "\n".join(event["what"] for event in events if event["type"] == "not_enforced")
+    assert all(f"{UNCOVERED}: {path}." in whats for path in exposed) or verb == "wrap"
+
+
+UNCOVERED = (
+    "denied, but open for a moment while the command ran, because it was replaced or its file system failed"
+)
+# bindfs serves the first directory at the second, to a command in mount namespaces of its own.
+SERVE = """
+bindfs -f -o allow_other,nonempty "$1" "$2" </dev/null & server=$!
+until mountpoint -q "$2"; do kill -0 $server || exit 99; done
+cd "$2"; shift 2
+"$@"; code=$?
+kill $server; wait $server; exit $code
+"""
+
+
+@pytest.mark.root
+@pytest.mark.needs("FUSE", suite=True)
+@pytest.mark.needs("mounts")
+def test_what_a_server_of_files_drops_is_masked_again_and_told(sandbox: NonoRun, stage: Path) -> None:
+    """FUSE drops a mask when a look-up fails at its server, as it does while the file is away there."""
+    served = sandbox.make(sandbox.user.home / "served")
+    for name in (".env", "mine"):
+        shutil.copy(stage / name, served / name)
+    file = sandbox.write_profile({"filesystem": {"deny": ["$WORKDIR/.env"]}, "network": {"block": True}})
+    options = [f"--profile={file}", f"--allow={stage}", *PROGRAM_GRANTS]
+    run = sandbox.user.command([*NONO, "run", *options, "--", *program("files.mask_waits")])
+    before = set(sandbox.logs())
+    serve = ["unshare", "--mount", "sh", "-c", SERVE, "sh", str(served), str(stage)]
+    with sandbox.begun([*serve, *run], stdin=subprocess.PIPE) as nono:
+        ask = asking(nono)
+        assert ask(".env") == MASKED
+        (served / ".env").rename(served / "away")
+        assert ask("gone .env") == "gone"
+        (served / "away").rename(served / ".env")
+        assert ask(".env") == MASKED
+        _, said = nono.communicate()
+    assert nono.returncode == 0, said
+    whats = [event["what"] for event in sandbox.events_since(before) if event["type"] == "not_enforced"]
+    assert [what for what in whats if what.startswith(f"{UNCOVERED}: {stage}/.env.")] != []
+    assert f"{UNCOVERED}: {stage}/.env." in " ".join(said.split())
+    shutil.rmtree(served)
 
 
 @pytest.mark.needs("mounts")

@@ -13,12 +13,13 @@ from typing import Any
 
 import pytest
 
-from nono.kernel import capabilities, landlock, mounts, namespaces, process
+from nono.kernel import capabilities, inotify, landlock, mounts, namespaces, process
 from nono.kernel.libc import prctl
 from nono.kernel.uapi.process import PR_GET_DUMPABLE, PR_GET_PDEATHSIG
-from nono.sandbox import mask_mounts
+from nono.sandbox import mask_keeper, mask_mounts
 from nono.sandbox.mask_mounts import MaskError
-from nono.sandbox.plan.plan import MaskRule
+from nono.sandbox.plan.enforcement import StaticFilter
+from nono.sandbox.plan.plan import MaskRule, SandboxPlan
 from support.forked import errno_of, in_child
 from support.ordinary_user import ordinary_user
 from support.running.needs import ORDINARY, lacking, require
@@ -354,3 +355,49 @@ def test_masks_leave_nothing_else_mounted(inside: Inside) -> None:
         return sorted((mounted() - before).elements())
 
     assert run(work) == [str(place / name) for name in ("file", "keys", "sub", "sub/deep/key")]
+
+
+def after_a_loss(
+    place: Path, looks: int, look: Callable[[SandboxPlan, int, Callable[[str], object]], object]
+) -> list[str]:
+    """Lose a mask, and serve until the keeper has looked so often. Return what it tells."""
+    plan = SandboxPlan(*(1, 0, 0, 0, (), (), (), StaticFilter.OPEN_NET, None))
+    plan = plan._replace(masks=(MaskRule(f"{place}/keys", "dir"),), looks_again=True)
+    mask_mounts.mask_paths(plan.masks, ())
+    table = mask_keeper._mount_table()
+    mask = os.open(f"{place}/keys", os.O_PATH)
+    mounts.detach(mask)
+    command, ends = os.pipe()
+    told: list[str] = []
+    looked = 0
+
+    def counted(*arguments: Any) -> None:
+        nonlocal looked
+        look(*arguments)
+        looked += 1
+        if looked == looks:
+            os.close(ends)
+
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(mask_keeper, "AGAIN_S", 3600.0)
+        monkeypatch.setattr(mask_keeper, "_watch_and_mask", counted)
+        signal.alarm(20)
+        mask_keeper._serve(plan, inotify.new_queue(), table, command, told.append)
+    return told
+
+
+def test_a_mask_that_goes_is_laid_again_at_once(inside: Inside) -> None:
+    """FUSE drops one when its server answers a look-up with an error."""
+    place, run = inside
+
+    def lost() -> object:
+        told = after_a_loss(place, 1, mask_keeper._watch_and_mask)
+        return told, mask_mounts.is_masked(MaskRule(f"{place}/keys", "dir"))
+
+    assert run(lost) == [[f"{place}/keys"], True]
+
+
+def test_after_a_loss_it_looks_again_soon(inside: Inside) -> None:
+    """The server that has failed may go on to do so for a while."""
+    place, run = inside
+    assert run(lambda: after_a_loss(place, 5, lambda *_: None)) == []

@@ -16,9 +16,17 @@ REPLACED_GAP = (
     "masked at once, but not in the same instant: a command that lies in wait for it may read it."
 )
 SERVED_GAP = (
-    "denied paths lie on a file system that another program or machine serves: what it puts in the place of "
-    "one while the command runs is masked within seconds."
+    "denied paths lie on a file system that another program or machine serves: one that it replaces while "
+    "the command runs, or fails to look up, is open until it is masked again, within seconds."
 )
+
+
+def uncovered(paths: Sequence[str]) -> str:
+    """Say which denied paths lay open after they had been masked."""
+    return (
+        "denied, but open for a moment while the command ran, because it was replaced or its file system "
+        f"failed: {enumerated(paths, LISTED_MAX, shell_word)}. The command may have read it."
+    )
 
 
 def with_masks(chosen: Enforcement, masking: Masking, facts: MaskFacts | None) -> Enforcement | Refusal:

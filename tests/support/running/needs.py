@@ -191,6 +191,11 @@ def _ptrace() -> None:
         os.waitpid(pid, 0)
 
 
+def _fuse() -> None:
+    """Open what a server of files speaks through. Only the kernel's part: bindfs is in .ci/run's packages."""
+    os.close(os.open("/dev/fuse", os.O_RDWR))
+
+
 PROBES: dict[str, Callable[[], object]] = {
     "user namespaces": _user_namespaces,
     "mounts": _mounts,
@@ -206,6 +211,7 @@ PROBES: dict[str, Callable[[], object]] = {
     "unshare": lambda: os.unshare(os.CLONE_FILES),
     "setuid programs": _gain,
     "files of root": _files_of_root,
+    "FUSE": _fuse,
     "CAP_SYS_ADMIN": lambda: os.unshare(os.CLONE_NEWNS),
     "sysctls": _sysctls,
     "namespace sysctls": _namespace_sysctls,

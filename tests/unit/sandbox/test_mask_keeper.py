@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
+from socket import socketpair
 
 import pytest
 
 from nono.kernel import inotify
 from nono.sandbox import mask_keeper
+from nono.sandbox.launcher import Launcher
 from nono.sandbox.plan.enforcement import StaticFilter
 from nono.sandbox.plan.plan import MaskRule, SandboxPlan
 
@@ -19,6 +21,10 @@ PLAN = SandboxPlan(
     unmasked=("/home/ada/absent",),
     pinned=("/home/ada",),
 )
+
+
+def untold(path: str) -> None:
+    raise AssertionError(f"{path} lay open")
 
 
 @pytest.mark.parametrize(
@@ -44,9 +50,9 @@ def test_a_change_that_may_uncover_a_path_is_looked_at(
         yield name
 
     monkeypatch.setattr(inotify, "changed_names", changed_names)
-    monkeypatch.setattr(mask_keeper, "_watch_and_mask", lambda plan, _: looked.append(plan))
+    monkeypatch.setattr(mask_keeper, "_watch_and_mask", lambda plan, _, __: looked.append(plan))
     os.write(changes, b"-")
-    mask_keeper._serve(PLAN, queue, command)
+    mask_keeper._serve(PLAN, queue, None, command, untold)
     assert looked == ([PLAN] if looks else [])
     for descriptor in (queue, changes, command, ends):
         os.close(descriptor)
@@ -58,7 +64,7 @@ def _looks_until(number: int, monkeypatch: pytest.MonkeyPatch, *, is_changing: b
     command, ends = os.pipe()
     looked: list[SandboxPlan] = []
 
-    def look(plan: SandboxPlan, _: int) -> None:
+    def look(plan: SandboxPlan, _: int, __: object) -> None:
         looked.append(plan)
         if len(looked) == number:
             os.write(ends, b"-")
@@ -67,7 +73,7 @@ def _looks_until(number: int, monkeypatch: pytest.MonkeyPatch, *, is_changing: b
         os.write(changes, b"-")
     monkeypatch.setattr(mask_keeper, "AGAIN_S", 0.001)
     monkeypatch.setattr(mask_keeper, "_watch_and_mask", look)
-    mask_keeper._serve(PLAN._replace(looks_again=True), queue, command)
+    mask_keeper._serve(PLAN._replace(looks_again=True), queue, None, command, untold)
     for descriptor in (queue, changes, command, ends):
         os.close(descriptor)
     return len(looked)
@@ -94,3 +100,27 @@ def test_changes_of_other_names_do_not_put_the_next_look_off(monkeypatch: pytest
 
     monkeypatch.setattr(inotify, "changed_names", changed_names)
     assert _looks_until(1, monkeypatch, is_changing=True) == 1
+
+
+def test_each_path_that_lay_open_is_told_once() -> None:
+    masked, masking = os.pipe()
+    teller = mask_keeper.Teller(masking)
+    for path in ("/home/ada/secret", "/home/ada/\udcff\n", "/home/ada/secret"):
+        teller.tell(path)
+    ours, theirs = socketpair()
+    launcher = Launcher(0, ours, theirs, masked)
+    assert launcher.uncovered() == ["/home/ada/secret", "/home/ada/\udcff\n"]
+    assert launcher.uncovered() == []
+    os.close(masking)
+    launcher.close()
+
+
+def test_telling_waits_for_nobody() -> None:
+    """The supervisor reads at the end: a command that uncovers thousands of paths must not stop it."""
+    masked, masking = os.pipe()
+    teller = mask_keeper.Teller(masking)
+    for number in range(2000):
+        teller.tell(f"/{number:0100d}")
+    os.close(masked)
+    teller.tell("/another")
+    os.close(masking)

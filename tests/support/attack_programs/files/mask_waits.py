@@ -1,6 +1,7 @@
 """Read paths from stdin, and report for each whether it is masked soon and can then be removed.
 
-"mkdir PATH" first creates a directory that is not empty; "kill PID" only sends that signal.
+"mkdir PATH" first creates a directory that is not empty; "gone PATH" only waits until nothing is there, and
+"kill PID" only sends that signal.
 """
 
 from __future__ import annotations
@@ -44,6 +45,11 @@ def main() -> None:
             with suppress(OSError):  # it is masked already
                 open(f"{path}/something", "w").close()
         ends = time.monotonic() + LIMIT_S
+        if verb == "gone":
+            while os.path.lexists(path) and time.monotonic() < ends:
+                time.sleep(0.001)
+            report("still there" if os.path.lexists(path) else "gone")
+            continue
         while not (refused := is_refused(path)) and time.monotonic() < ends:
             time.sleep(0.001)
         removal = outcome(lambda path=path: os.rmdir(path) if os.path.isdir(path) else os.unlink(path))  # type: ignore[misc]  # bound
