@@ -21,7 +21,7 @@ from nono.audit.dedup import DedupRecorder
 from nono.kernel import notify
 from nono.kernel.uapi import seccomp as uapi_seccomp
 from nono.policy.ports import OWN_SERVER
-from nono.supervisor.calls import route_netlink
+from nono.supervisor.calls import inet, route_netlink
 from nono.supervisor.calls.answers import Answers
 from nono.supervisor.calls.caller_paths import CallerPaths
 from nono.supervisor.calls.handover import Handover
@@ -42,6 +42,7 @@ from nono.supervisor.verdict.route_netlink import is_route_socket
 from nono.supervisor.verdict.syscall_args import (
     AbstractUnixAddress,
     Address,
+    InetAddress,
     OtherAddress,
     UnixAddress,
     UnnamedUnixAddress,
@@ -306,7 +307,11 @@ class NotifyLoop:
                 return errno.EADDRINUSE
             if self._unix is not None and isinstance(local, UnixAddress):
                 self._unix.will_listen(call, duplicate, local)
-            duplicate.listen(min(unsigned(call.args[1]), 0x7FFFFFFF))
+            backlog = min(unsigned(call.args[1]), 0x7FFFFFFF)
+            if not isinstance(local, InetAddress):
+                duplicate.listen(backlog)
+            elif not inet.listen(duplicate, local, backlog):
+                return self._refuse(adjudicator.refuse_moved(local))
             if self._own is not None and isinstance(verdict, Perform):
                 self._own.add(duplicate, call.tid, unsigned(call.args[0]))
         finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 
 import pytest
 
@@ -10,6 +11,7 @@ from support.nono_run import SANDBOX_POLICIES, Ended, NonoRun, program
 from support.ports import unused_port
 from support.servers.http1 import Received, upstream
 
+IP_LOCAL_PORT_RANGE = 51  # linux/in.h
 KEY = "sk-ant-api03-canary-of-the-gateways-own-key"
 BEDROCK = {"upstream": "https://bedrock-runtime.eu-west-1.amazonaws.com", "aws_auth": {}}
 HOSTS = ["127.0.0.1", "::1", "0.0.0.0", "::"]
@@ -35,6 +37,23 @@ def test_a_command_listens_on_no_port_where_a_key_is_sent(sandbox: NonoRun, host
     [denied] = [event for event in ended.denied if event.get("rule") == "network.kept_port"]
     assert (denied["target"], denied["port"]) == (host, port)
     assert f"nono itself sends the key of 'anthropic' on port {port} of this machine" in denied["reason"]
+
+
+@pytest.mark.needs("listener")
+def test_a_socket_that_listens_again_is_given_no_port_where_a_key_is_sent(sandbox: NonoRun) -> None:
+    """What has stopped listening has no port any more, and tells that it had one."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]  # one of those that the kernel chooses from
+        try:
+            probe.setsockopt(socket.IPPROTO_IP, IP_LOCAL_PORT_RANGE, bytes(4))
+        except OSError:
+            pytest.skip("no socket chooses its range of ports before Linux 6.3")
+    again = program("proxy.taken_port", "again", port)
+    flags = [f"--credential=anthropic=http://127.0.0.1:{port}"]
+    ended = sandbox.run(again, flags=flags, environment={"ANTHROPIC_API_KEY": KEY})
+    assert ended.outcomes() == {"kept": "EADDRNOTAVAIL", "status": 502, "heard": []}
+    assert sandbox.bare(again).outcomes() == {"kept": "ok", "status": 0, "heard": []}
 
 
 @pytest.mark.needs("listener")

@@ -29,7 +29,7 @@ from nono.supervisor.calls.watchdog import BlockingCallWatchdog
 from nono.supervisor.verdict import adjudicator, own_servers
 from nono.supervisor.verdict.adjudicator import DENIED_PORT, NetworkGrants, Perform, Refuse
 from nono.supervisor.verdict.audit_events import performed
-from nono.supervisor.verdict.syscall_args import Address, InetAddress, parse_sockaddr
+from nono.supervisor.verdict.syscall_args import Address, InetAddress, inet_address, parse_sockaddr
 from nono.supervisor.verdict.virtual_addresses import NETWORK as VIRTUAL
 
 if TYPE_CHECKING:
@@ -298,6 +298,28 @@ class InetCalls:
                 self._forget(pending)
         if self._pending:
             self._sweeper = asyncio.get_running_loop().call_later(SWEEP_INTERVAL_S, self._sweep)
+
+
+def listen(duplicate: Socket, local: InetAddress, backlog: int) -> bool:
+    """Make a bound socket listen at `local`, the address that was judged; False if it would be elsewhere.
+
+    A port that the kernel has chosen is given back when the socket stops listening (shutdown(2)), although
+    getsockname(2) still tells it, and the next listen(2) would take another, which the command can name
+    (IP_LOCAL_PORT_RANGE). So it is bound to that port again. The command may stop it once more in between,
+    so what it was given is looked at as well. Raises OSError as listen(2) does.
+    """
+    try:
+        duplicate.bind(local.for_family(duplicate.family))
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:  # by somebody else meanwhile
+            raise
+        # EINVAL: it still has its port.
+    duplicate.listen(backlog)
+    host, port, *_ = duplicate.getsockname()
+    if inet_address(host, port) == local:
+        return True
+    duplicate.shutdown(socket.SHUT_RDWR)
+    return False
 
 
 def _tell(told: Told, duplicate: Socket) -> None:

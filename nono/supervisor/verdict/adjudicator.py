@@ -212,6 +212,12 @@ def judge_listen(local: Address, grants: NetworkGrants) -> Verdict | PerformUnix
     return Refuse(REFUSED_ADDRESS, str(local), None, reason, LISTEN_PORT)
 
 
+def refuse_moved(local: InetAddress) -> Refuse:
+    """Refuse listen(2) of a socket that has lost the port that was judged."""
+    reason = f"the socket no longer has port {local.port}: the kernel would choose one that was not judged"
+    return Refuse(REFUSED_ADDRESS, str(local.host), local.port, reason, LISTEN_PORT)
+
+
 def judge_unix(
     path: str,
     rules: UnixSocketPolicy,

@@ -1,4 +1,4 @@
-"""What must come before a connection is made for the command: its record, and no denial of its port."""
+"""What must come before a connection is made for the command, and where its sockets listen."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from typing import Any, cast
 
 import pytest
 
+from nono.kernel.sock_diag import Listeners
 from nono.policy.capability import Access
 from nono.policy.live.ports import LivePorts
 from nono.policy.live.rule import LiveRule
 from nono.policy.ports import PortGrants, united
-from nono.supervisor.calls.inet import InetCalls
+from nono.supervisor.calls.inet import InetCalls, listen
 from nono.supervisor.verdict.adjudicator import DENIED_PORT, NetworkGrants, Refuse, loopback
 from nono.supervisor.verdict.dns_message import A, Query
 from nono.supervisor.verdict.virtual_addresses import VirtualAddresses
@@ -152,3 +153,47 @@ def test_the_socket_of_a_connect_that_waits_is_closed_under_the_watchdog(
 
     asyncio.run(give_up())
     assert armed
+
+
+def stopped(host: str = "127.0.0.1") -> tuple[socket.socket, int]:
+    """Return a socket that has listened at a port that the kernel chose, and the port that it still tells."""
+    server = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    server.bind((host, 0))
+    server.listen()
+    server.shutdown(socket.SHUT_RDWR)
+    return server, server.getsockname()[1]
+
+
+def listening(port: int) -> int:
+    listeners = Listeners()
+    try:
+        return len(listeners.on(port))
+    finally:
+        listeners.close()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::ffff:127.0.0.1"])
+def test_a_socket_that_had_stopped_listening_listens_where_it_was_judged(host: str) -> None:
+    server, port = stopped(host)
+    with server:
+        assert listen(server, loopback(port), 8)
+        assert server.getsockname()[1] == port
+        assert listening(port) == 1
+        assert listen(server, loopback(port), 16)  # another backlog
+
+
+def test_a_socket_whose_port_was_taken_meanwhile_listens_nowhere() -> None:
+    server, port = stopped()
+    with server, socket.create_server(("127.0.0.1", port)):
+        with pytest.raises(OSError, match="in use"):
+            listen(server, loopback(port), 8)
+        assert listening(port) == 1
+
+
+def test_a_socket_that_would_listen_at_another_port_does_not_listen() -> None:
+    """The kernel binds it to no mapped address any more, and would choose a port all the same."""
+    server, port = stopped("::ffff:127.0.0.1")
+    with server:
+        server.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        assert not listen(server, loopback(port), 8)
+        assert listening(port) == listening(server.getsockname()[1]) == 0
