@@ -52,6 +52,12 @@ kinds = {"user": os.CLONE_NEWUSER, "network": os.CLONE_NEWUSER | os.CLONE_NEWNET
 print(json.dumps({kind: errno.errorcode.get(attempt(flags), "ok") for kind, flags in kinds.items()}))
 """
 NETNS = "--sandbox-policy=netns"
+JOINED = """
+import socket
+s = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)
+s.bind((0, 0))
+s.setsockopt(270, 1, 5)  # SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, RTNLGRP_IPV4_IFADDR
+"""
 GROUP = "import socket; socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0).bind((0, 1))"
 
 
@@ -93,6 +99,15 @@ def test_no_group_of_netlink_is_bound(sandbox: NonoRun) -> None:
     assert "Permission denied" in run.stderr
     assert [event["target"] for event in run.denied] == ["rtnetlink"]
     assert sandbox.bare(["/usr/bin/python3", "-I", "-c", GROUP]).exit_code == 0
+
+
+@pytest.mark.needs("listener")
+def test_no_group_of_netlink_is_joined_by_an_option(sandbox: NonoRun) -> None:
+    run = sandbox.run(["/usr/bin/python3", "-I", "-c", JOINED])
+    assert "Operation not permitted" in run.stderr
+    assert [event["target"] for event in run.denied] == ["setsockopt(level=270, option=1)"]
+    assert "a group of netlink" in run.denied[0]["reason"]
+    assert sandbox.bare(["/usr/bin/python3", "-I", "-c", JOINED]).exit_code == 0
 
 
 @pytest.mark.parametrize("flags", [(), (NO_NAMESPACES,)], ids=["namespaces", "no namespaces"])

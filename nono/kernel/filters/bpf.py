@@ -181,11 +181,17 @@ _DATAGRAM_OR_RAW = Masked(1, uapi.SOCK_TYPE_MASK & ~1, uapi.SOCK_DGRAM)
 _UNIX_DATAGRAMS = tuple(
     Rule(call, (Masked(0, _INT_MASK, uapi.AF_UNIX), _DATAGRAM_OR_RAW)) for call in ("socket", "socketpair")
 )
+# The supervisor hands out sockets of rtnetlink that may list what this host has. They join groups by bind(2),
+# or by this.
+_GROUPS_OF_NETLINK = Rule(
+    "setsockopt", (Masked(1, _INT_MASK, uapi.SOL_NETLINK), Masked(2, _INT_MASK, uapi.NETLINK_ADD_MEMBERSHIP))
+)
 _ADDRESSES = (
     Rule("connect"),
     Rule("bind"),
     Rule("listen"),  # without a bind, listen takes a port by itself
     *_UNIX_DATAGRAMS,
+    _GROUPS_OF_NETLINK,
 )
 
 # The calls that open a file by path to read or write it. Landlock does not check O_PATH, which does neither;

@@ -76,6 +76,10 @@ USERFAULTFD_IOC_NEW = 0xAA00  # <linux/userfaultfd.h>, 6.1: of /dev/userfaultfd,
 SOL_ALG = 279
 ALG_SET_KEY_BY_KEY_SERIAL = 7
 
+# <linux/socket.h> and <linux/netlink.h>, 2.6.14
+SOL_NETLINK = 270
+NETLINK_ADD_MEMBERSHIP = 1
+
 # <linux/kd.h>: the high bytes of all requests of the Linux console, which has numbers of 16 bits
 KD_MASK = 0xFFFFFF00
 KD_REQUESTS = 0x4B00

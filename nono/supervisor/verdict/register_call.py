@@ -9,6 +9,7 @@ from nono.kernel.uapi.process import (
     KD_MASK,
     KD_REQUESTS,
     SOL_ALG,
+    SOL_NETLINK,
     TIOCSETD,
     USERFAULTFD_IOC_NEW,
     VT_MASK,
@@ -16,6 +17,7 @@ from nono.kernel.uapi.process import (
 )
 from nono.supervisor.verdict.adjudicator import Refuse, refuse_call
 from nono.supervisor.verdict.own_datagrams import is_udp_socket, refused_hint
+from nono.supervisor.verdict.route_netlink import GROUP, GROUPS_HINT
 from nono.supervisor.verdict.syscall_args import AF_UNIX, SOCK_DGRAM, signed, socket_kind, unsigned
 
 _WOULD_STALL = "who reads such memory waits for the command, and nono reads it to judge calls"
@@ -50,8 +52,10 @@ def refuse_by_registers(name: str | None, nr: int, args: Sequence[int]) -> Refus
             call = "{}(family={}, type={}, protocol={})".format(name, *socket_kind(args))
             return refuse_call(call, reason)._replace(hint=_hint_about(name, args))
         case "setsockopt":
-            reason = _KEYRINGS if second == SOL_ALG else _WOULD_LEAD_ELSEWHERE
-            return refuse_call(f"setsockopt(level={second}, option={third})", reason)
+            call = f"setsockopt(level={second}, option={third})"
+            if second == SOL_NETLINK:
+                return refuse_call(call, GROUP)._replace(hint=GROUPS_HINT)
+            return refuse_call(call, _KEYRINGS if second == SOL_ALG else _WOULD_LEAD_ELSEWHERE)
         case "prlimit64":
             reason = "the limits of another process are its owner's to set"
             return refuse_call(f"prlimit64(pid={args[0]})", reason)

@@ -9,7 +9,8 @@ from nono.supervisor.verdict.adjudicator import REFUSED_ADDRESS, STATIC_FILTER, 
 from nono.supervisor.verdict.syscall_args import AF_NETLINK, SOCK_DGRAM, SOCK_RAW, socket_kind
 
 NETLINK_ROUTE = 0
-_GROUPS_HINT = (
+GROUP = "a group of netlink"
+GROUPS_HINT = (
     "In a group it would hear of changes in this machine's network. With --sandbox-policy netns it may join "
     "one, in the network of the run"
 )
@@ -27,7 +28,7 @@ def judge_name(sockaddr: bytes) -> Refuse | None:
     if len(sockaddr) >= _SOCKADDR_NL.size:
         family, _, _, groups = _SOCKADDR_NL.unpack_from(sockaddr)
         if family == AF_NETLINK:
-            return _refuse("a group of netlink", _GROUPS_HINT) if groups else None
+            return _refuse(GROUP, GROUPS_HINT) if groups else None
     return _refuse("another address than one of netlink")
 
 

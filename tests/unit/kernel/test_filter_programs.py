@@ -69,6 +69,7 @@ STEERING = {
     41: {1, 5, 6, 9, 20, 27, 32, 34, 35, 42, 43, 46, 48, 50, 54, 55, 57, 59, 75, 76, 78},
 }
 SOL_ALG, KEY_BY_SERIAL = 279, 7
+SOL_NETLINK, ADD_MEMBERSHIP = 270, 1
 PGRP_AND_USER = {"setpriority": (1, 2), "ioprio_set": (2, 3)}
 ONE_PROCESS = {"setpriority": 0, "ioprio_set": 1}
 SCHEDULING = ("sched_setscheduler", "sched_setparam", "sched_setattr", "sched_setaffinity")
@@ -187,6 +188,8 @@ def refused_with_a_network(name: str, call: str, args: Sequence[int]) -> bool:
             return bool(args[3] & FASTOPEN)
         case "sendmsg":
             return bool(args[2] & FASTOPEN)
+        case "setsockopt" if args[1] & 0xFFFFFFFF == SOL_NETLINK:
+            return notify and protocol == ADD_MEMBERSHIP
         case "setsockopt":
             return protocol in STEERING.get(args[1] & 0xFFFFFFFF, ())
         case "socketpair":
@@ -243,7 +246,7 @@ LIMIT_ARGUMENTS = [
 
 OPTION_ARGUMENTS = [
     (3, level | level_garbage, option | garbage, 0x7FFF_1234_5678, 4, 0)
-    for level in (*STEERING, SOL_ALG, 2, 17, 64, 132, 255, 270, 282, 284, 0xFFFFFFFF)
+    for level in (*STEERING, SOL_ALG, SOL_NETLINK, 2, 17, 64, 132, 255, 282, 284, 0xFFFFFFFF)
     for option in (*range(100), 0x10019, 0x80000019, 0x100, 0xFFFFFFFF)
     for level_garbage, garbage in ((0, 0), (HIGH, 0), (0, HIGH), (1 << 32, 1 << 63), (1 << 31, 0))
 ]

@@ -24,6 +24,9 @@ HIGH = 0xDEADBEEF << 32
         pytest.param(
             "setsockopt", (3, HIGH | 279, 7), "setsockopt(level=279, option=7)", id="key of a cipher"
         ),
+        pytest.param(
+            "setsockopt", (3, HIGH | 270, HIGH | 1), "setsockopt(level=270, option=1)", id="group of netlink"
+        ),
         pytest.param("prlimit64", (4711, 0, 1), "prlimit64(pid=4711)", id="limit"),
         pytest.param("setpriority", (HIGH | 1, 0, 19), "setpriority(which=1)", id="priority"),
         pytest.param("ioprio_set", (2, 0, 1), "ioprio_set(which=2)", id="io-priority"),
