@@ -6,6 +6,7 @@ A tunnel may lead to a program instead, which is started for it (`ProxyContext.p
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
@@ -16,7 +17,7 @@ from nono.policy.hosts.hostname import HostError, canonical_host
 from nono.proxy.exchange.client_side import Hijackable
 from nono.proxy.exchange.context import ProxyContext
 from nono.proxy.exchange.course import Course
-from nono.proxy.handshake import client_hello, ssh_identification
+from nono.proxy.handshake import client_hello, second_hello, ssh_identification
 from nono.proxy.handshake.client_hello import Hello, NeedMore, NotTls
 from nono.proxy.http import refusal
 from nono.proxy.http.refusal import Refusal
@@ -102,7 +103,7 @@ class TunnelOpening:
             elif reached is not None:
                 self._reached(reached)
 
-    def _reached(self, upstream: SpliceEnd) -> None:
+    def _reached(self, upstream: TunnelUpstream) -> None:
         course = self._course
         if self._over or course is None:
             upstream.abort()
@@ -111,12 +112,12 @@ class TunnelOpening:
         idle_timeout_s = self._context.tunnel_idle_timeout_s if self._program is None else _NEVER_S
         TunnelClient(self._context, self._client, self._verdict, upstream, course, idle_timeout_s).take_over()
 
-    async def _reach(self) -> SpliceEnd | Refusal:
+    async def _reach(self) -> TunnelUpstream | Refusal:
         context, verdict = self._context, self._verdict
         if self._program is not None:
             return await self._reach_program(self._program)
         return await context.connector.connect(
-            lambda: SpliceEnd(context.tunnel_ends),
+            lambda: TunnelUpstream(context.tunnel_ends),
             verdict.host,
             verdict.port,
             hosts=verdict.hosts,
@@ -124,7 +125,7 @@ class TunnelOpening:
             sends_key=False,
         )
 
-    async def _reach_program(self, start: OpenProgram) -> SpliceEnd | Refusal:
+    async def _reach_program(self, start: OpenProgram) -> TunnelUpstream | Refusal:
         context = self._context
         if not self._record():
             return refusal.not_recorded()
@@ -135,7 +136,7 @@ class TunnelOpening:
             return refusal.upstream_failed(self._verdict.host, reason, "proxy")
         try:
             _, end = await asyncio.get_running_loop().create_unix_connection(
-                lambda: SpliceEnd(context.tunnel_ends), sock=stream
+                lambda: TunnelUpstream(context.tunnel_ends), sock=stream
             )
         except BaseException:
             stream.close()
@@ -172,10 +173,28 @@ class TunnelOpening:
             self._scope.cancel()
 
 
+class TunnelUpstream(SpliceEnd):
+    """The host's end. on_answer: Called with each read, and at the end, before its bytes may flow."""
+
+    on_answer: Callable[[], None] | None = None
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.on_answer is not None:
+            self.on_answer()
+
+    def eof_received(self) -> bool:
+        goes_on = super().eof_received()
+        if self.on_answer is not None:
+            self.on_answer()
+        return goes_on
+
+
 class TunnelClient(TimedEnd):
     """The client's end; holds the first bytes back until they form a ClientHello for the CONNECT host.
 
-    On the SSH port, an SSH identification line is accepted too.
+    If the host asks for a second one, that is held back as well. On the SSH port, an SSH identification line
+    is accepted too.
     """
 
     def __init__(
@@ -183,7 +202,7 @@ class TunnelClient(TimedEnd):
         context: ProxyContext,
         client: Hijackable,
         verdict: Tunnel,
-        upstream: SpliceEnd,
+        upstream: TunnelUpstream,
         course: Course,
         idle_timeout_s: float,
     ) -> None:
@@ -193,6 +212,8 @@ class TunnelClient(TimedEnd):
         self._verdict = verdict
         self._upstream = upstream
         self._course = course
+        self._asked = False  # the host has the ClientHello; what else the client sends waits for the answer
+        self._asked_again = False
         self.refused_since = partial(refused_since, verdict.hosts, verdict.host, verdict.port)
         course.status = 200
         course.goes_on_in(self)
@@ -216,7 +237,15 @@ class TunnelClient(TimedEnd):
             return
         if self.other is None:
             return  # denied; later bytes are dropped
+        if self._asked and not self._asked_again:
+            super().data_received(data)
+            if second_hello.cannot_follow(self.early):
+                self._go_on()
+            return
         self.early += data
+        if self._asked_again:
+            self._judge_second()
+            return
         if self._verdict.port == ssh_identification.PORT and not self._may_be_tls():
             return
         match client_hello.parse(self.early):
@@ -228,9 +257,66 @@ class TunnelClient(TimedEnd):
                 self._deny("the ClientHello names no server")
             case Hello(str(name)):
                 if self._names_host(name):
-                    self._splice()
+                    self._ask()
                 else:
                     self._deny(f"the ClientHello names {refusal.one_line(name)}")
+
+    def _ask(self) -> None:
+        """Send the ClientHello, and nothing else before the answer shows whether another one follows."""
+        size = second_hello.first_flight(self.early)
+        if size is None:
+            self._deny("something follows the ClientHello in its record")
+            return
+        self._asked = True
+        hello, self.early = self.early[:size], self.early[size:]
+        self._pass(self, self._upstream, hello)
+        self._deadline.set(self._idle_timeout_s)
+        self._upstream.on_answer = self._answered
+        if second_hello.cannot_follow(self.early):
+            self._go_on()
+        elif self._upstream.early or self._upstream.ended:  # it has spoken first
+            self._answered()
+
+    def _answered(self) -> None:
+        upstream = self._upstream
+        again = second_hello.asks_again(upstream.early)
+        if again == "more" and not upstream.ended:
+            if upstream.transport is not None:
+                upstream.transport.resume_reading()
+            return
+        if again != "yes":
+            self._go_on()
+            return
+        upstream.on_answer = None
+        self._asked_again = True
+        answer, upstream.early = upstream.early, b""
+        self._pass(upstream, self, answer)
+        self._deadline.set(self._context.head_timeout_s)
+        if self.transport is not None:
+            self.transport.resume_reading()
+        self._judge_second()
+
+    def _go_on(self) -> None:
+        self._upstream.on_answer = None
+        self._splice()
+
+    def _judge_second(self) -> None:
+        match second_hello.parse(self.early):
+            case NeedMore():
+                if self.ended:
+                    self._upstream.abort()
+            case NotTls(reason):
+                self._deny(reason)
+            case Hello(str(name)) if self._names_host(name):
+                self._splice()
+            case Hello(name):
+                self._deny(f"the second ClientHello names {refusal.one_line(name or 'no server')}")
+
+    def _pass(self, source: SpliceEnd, target: SpliceEnd, piece: bytes) -> None:
+        self.last_active = asyncio.get_running_loop().time()
+        if target.transport is not None:
+            source.moved += len(piece)
+            target.transport.write(piece)
 
     def _may_be_tls(self) -> bool:
         """Let SSH begin on its port. Returns True if the first bytes may be those of TLS."""
@@ -276,6 +362,7 @@ class TunnelClient(TimedEnd):
             self.transport.close()
         self.other = None  # keeps the upstream's end from overtaking the alert
         self._upstream.other = None
+        self._upstream.on_answer = None
         self._upstream.abort()
 
     def _splice(self, first: bytes = b"") -> None:
@@ -283,20 +370,23 @@ class TunnelClient(TimedEnd):
         self.join(self._upstream)
 
     def _overdue(self) -> None:
-        if self.flowing:
+        if self.flowing or (self._asked and not self._asked_again):
             super()._overdue()
+        elif self._asked_again:
+            self._deny("no second ClientHello came in time")
         else:
             # The client of a database waits for its server, which speaks first.
             self._deny_as_no_raw_tunnel("no ClientHello came in time")
 
     def eof_received(self) -> bool:
-        if not self.flowing:
-            self._upstream.abort()
-            return False
-        return super().eof_received()
+        if self.flowing or (self._asked and not self._asked_again):
+            return super().eof_received()
+        self._upstream.abort()
+        return False
 
     def connection_lost(self, exc: Exception | None) -> None:
         if not self.flowing:
-            self._course.failed("client", "the client went away")
+            if not self.was_idle and (not self._asked or self._upstream.transport is not None):
+                self._course.failed("client", "the client went away")
             self._upstream.abort()
         super().connection_lost(exc)

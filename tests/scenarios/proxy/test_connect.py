@@ -138,6 +138,98 @@ def test_a_hello_for_another_name_ends_the_tunnel_before_a_byte_is_sent(
     assert p.recording.network[1]["rule"] == "server name"
 
 
+def hello_of(name: str) -> bytes:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    outgoing = ssl.MemoryBIO()
+    with pytest.raises(ssl.SSLWantReadError):
+        context.wrap_bio(ssl.MemoryBIO(), outgoing, server_hostname=name).do_handshake()
+    return outgoing.read()
+
+
+def asks_again(authority: Authority, hello: bytes) -> bytes:
+    """Return the answer of a server that takes none of the key shares."""
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = another_curve(authority).wrap_bio(incoming, outgoing, server_side=True)
+    incoming.write(hello)
+    with pytest.raises(ssl.SSLWantReadError):
+        tls.do_handshake()
+    return outgoing.read()
+
+
+def another_curve(authority: Authority) -> ssl.SSLContext:
+    context = authority.server_context("api.test")
+    context.set_ecdh_curve("secp521r1")
+    return context
+
+
+def test_a_tunnel_carries_tls_to_a_host_that_asks_for_a_second_hello(authority: Authority) -> None:
+    with upstream(tls=another_curve(authority)) as server, proxy() as p:
+        client = opened(p, f"api.test:{server.port}")
+        with client.start_tls("api.test", authority.client_context()) as tls:
+            tls.sendall(GET)
+            assert tls.recv(65536).startswith(b"HTTP/1.1 200 OK")
+    assert server.requests[0].head == GET
+
+
+@pytest.mark.parametrize("at_once", [True, False], ids=["at once", "once it is asked for"])
+@pytest.mark.parametrize("name", ["api.test", "evil.test"])
+def test_a_second_hello_for_another_name_ends_the_tunnel_before_it_is_sent(
+    authority: Authority, name: str, at_once: bool
+) -> None:
+    first, second = hello_of("api.test"), b"\x14\x03\x03\x00\x01\x01" + hello_of(name)
+    asked = asks_again(authority, first)
+
+    def ask_again(connection: socket.socket, server: Plain) -> None:
+        while piece := connection.recv(65536):
+            server.received.append(piece)
+            if server.everything == first:
+                connection.sendall(asked)
+            elif server.everything == first + second:
+                connection.sendall(b"<both>")
+
+    with plain_server(ask_again) as server, proxy() as p, opened(p, f"api.test:{server.port}") as client:
+        client.send(first + second if at_once else first)
+        assert client.read_exactly(len(asked)) == asked
+        if not at_once:
+            client.send(second)
+        if name == "api.test":
+            assert client.read_until(b">") == b"<both>"
+        else:
+            assert client.rest() == bytes((21, 3, 3, 0, 2, 2, 49))
+            wait_until(lambda: p.running.client_connections == 0)
+            assert p.recording.network[-1]["reason"] == "the second ClientHello names evil.test"
+    assert server.everything == (first + second if name == "api.test" else first)
+    assert p.recording.decisions() == [("allow", None), ("deny", "host_denied")][: 1 + (name != "api.test")]
+
+
+def test_two_hellos_in_one_record_reach_nobody() -> None:
+    messages = hello_of("api.test")[5:] + hello_of("evil.test")[5:]
+    with plain_server() as server, proxy() as p, opened(p, f"api.test:{server.port}") as client:
+        client.send(b"\x16\x03\x01" + len(messages).to_bytes(2, "big") + messages)
+        assert client.rest() == bytes((21, 3, 3, 0, 2, 2, 49))
+        wait_until(lambda: p.running.client_connections == 0)
+    assert server.everything == b""
+    assert p.recording.decisions() == [("allow", None), ("deny", "host_denied")]
+
+
+@pytest.mark.parametrize("ends", ["half", "whole"])
+def test_a_client_that_is_asked_for_a_second_hello_may_leave(authority: Authority, ends: str) -> None:
+    first = hello_of("api.test")
+    asked = asks_again(authority, first)
+
+    def ask_again(connection: socket.socket, server: Plain) -> None:
+        server.received.append(connection.recv(65536))
+        connection.sendall(asked)
+        connection.recv(1)
+
+    with plain_server(ask_again) as server, proxy() as p, opened(p, f"api.test:{server.port}") as client:
+        client.send(first)
+        assert client.read_exactly(len(asked)) == asked
+        client.transport.shutdown(socket.SHUT_WR if ends == "half" else socket.SHUT_RDWR)
+        wait_until(lambda: p.running.client_connections == 0)
+    assert server.everything == first
+
+
 @pytest.mark.parametrize("first", [b"SSH-2.0-x\r\n", GET, b"\x00", b"PRI * HTTP/2.0\r\n\r\n"], ids=repr)
 def test_what_is_not_tls_ends_the_tunnel_unless_it_is_raw(first: bytes) -> None:
     with plain_server() as server:

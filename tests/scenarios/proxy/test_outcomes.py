@@ -14,7 +14,6 @@ from h2.errors import ErrorCodes
 from nono.proxy.client import tunnel
 from nono.proxy.http.refusal import Refusal
 from nono.proxy.token_post import TokenPost
-from nono.proxy.transport.splice import SpliceEnd
 from support.ports import unanswered, unused_port
 from support.proxy.http2_stage import KEY, h2_stage
 from support.proxy.interception import connect
@@ -185,7 +184,7 @@ def test_a_client_that_leaves_while_its_tunnel_is_dialled_is_the_failure_of_it(
 
 def test_a_fault_while_a_tunnel_is_dialled_is_a_failure_of_the_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     class Faulty(tunnel.TunnelOpening):
-        async def _reach(self) -> SpliceEnd | Refusal:
+        async def _reach(self) -> tunnel.TunnelUpstream | Refusal:
             assert self._record()
             raise RuntimeError("a bug")
 
