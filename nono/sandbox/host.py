@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 
 from nono.kernel import landlock
-from nono.sandbox.plan.facts import HostFacts, Listener, NamespaceFacts
+from nono.policy.ports import PortRange
+from nono.sandbox.plan.facts import EVERY_PORT, HostFacts, Listener, NamespaceFacts
 
 WSL_INTEROP = "/proc/sys/fs/binfmt_misc/WSLInterop"
+CHOSEN_PORTS = "/proc/sys/net/ipv4/ip_local_port_range"
 VERSION_BYTES_MAX = 4096
 CONTAINER_MARKERS = ("/.dockerenv", "/run/.containerenv")  # Docker, Podman
 
@@ -21,6 +23,7 @@ def file_system_facts() -> HostFacts:
         listener_detail="",
         network_namespace=False,
         is_wsl2=looks_like_wsl2(),
+        chosen_ports=_chosen_ports(),
     )
 
 
@@ -37,6 +40,16 @@ def looks_like_wsl2() -> bool:
     except OSError:
         return False
     return "microsoft" in text or "WSL" in text
+
+
+def _chosen_ports() -> PortRange:
+    """Return from which ports the kernel chooses one for a socket; it holds for IPv6 too (ip(7))."""
+    try:
+        with open(CHOSEN_PORTS, encoding="ascii") as file:
+            first, last = map(int, file.read().split())
+    except (OSError, ValueError):
+        return EVERY_PORT
+    return PortRange(first, last)
 
 
 def namespace_facts(failed: str) -> NamespaceFacts:

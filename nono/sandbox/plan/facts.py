@@ -1,8 +1,10 @@
 """Describe what this kernel can do, as found by probing."""
 
 from nono.named_tuple import NamedTuple
+from nono.policy.ports import PORT_MAX, PortRange
 from nono.str_enum import StrEnum
 
+EVERY_PORT = PortRange(1, PORT_MAX)
 EBUSY_ISSUE = "microsoft/WSL#9548"
 
 
@@ -48,6 +50,8 @@ class HostFacts(NamedTuple):
     namespaces: NamespaceFacts = NamespaceFacts()  # affects the wording of messages only
     own_namespaces: NamespaceFacts | None = None  # None: available, or not probed
     masks: MaskFacts | None = None  # None: the run masks nothing; probed separately, last
+    # Of which the kernel chooses a port for a socket (net.ipv4.ip_local_port_range); all, if that is unknown.
+    chosen_ports: PortRange = EVERY_PORT
 
     @property
     def on_wsl2(self) -> str:
@@ -64,6 +68,7 @@ class HostFacts(NamedTuple):
         return self._asdict() | {
             "namespaces": self.namespaces._asdict(),
             "own_namespaces": None if own is None else own._asdict(),
+            "chosen_ports": tuple(self.chosen_ports),
         }
 
     @classmethod
@@ -76,9 +81,11 @@ class HostFacts(NamedTuple):
             raise ValueError(f"not host facts: {sorted(message)}")
         namespaces = NamespaceFacts(**message["namespaces"])  # type: ignore[arg-type]  # JSON lost the type
         own = message["own_namespaces"]
+        chosen = message["chosen_ports"]
         known = {
             "listener": Listener(str(message["listener"])),
             "namespaces": namespaces,
             "own_namespaces": None if own is None else NamespaceFacts(**own),  # type: ignore[arg-type]  # as above
+            "chosen_ports": PortRange(*chosen),  # type: ignore[misc]  # as above
         }
         return cls(**(message | known))  # type: ignore[arg-type]  # the launcher is this very program

@@ -60,7 +60,7 @@ def choose_enforcement(capabilities: CapabilitySet, facts: HostFacts) -> Enforce
             return served
         chosen = served
     if capabilities.kept_ports:
-        kept = _with_kept_ports(chosen, capabilities)
+        kept = _with_kept_ports(chosen, capabilities, facts.chosen_ports)
         if isinstance(kept, Refusal):
             return kept
         chosen = kept
@@ -96,9 +96,16 @@ def _network_enforcement(capabilities: CapabilitySet, facts: HostFacts) -> Enfor
     return _without_enforcement(capabilities.wsl2_proxy_policy, facts, kernel_gaps)
 
 
-def _with_kept_ports(chosen: Enforcement, capabilities: CapabilitySet) -> Enforcement | Refusal:
-    """Refuse a run whose command could listen on any port; say it where the kernel may choose a kept one."""
+def _with_kept_ports(
+    chosen: Enforcement, capabilities: CapabilitySet, choices: PortRange
+) -> Enforcement | Refusal:
+    """Refuse a run whose command could listen on any port; warn where it could have a kept one chosen.
+
+    choices: The ports that the kernel chooses from for a socket that was not bound. The command may narrow
+    them to one (IP_LOCAL_PORT_RANGE), or go on until it has that.
+    """
     kept = capabilities.kept_ports
+    warnings: list[str] = []
     if chosen.is_open or not capabilities.restricts_network:
         is_asked = capabilities.network is NetworkMode.PROXY or chosen.elevation
         held = [each for each in kept if each.must_be_held]
@@ -110,15 +117,17 @@ def _with_kept_ports(chosen: Enforcement, capabilities: CapabilitySet) -> Enforc
             )
         gaps = [_kept_port_gap(each, "") for each in kept if not each.must_be_held]
     elif UNBOUND_GAP in chosen.gaps:
-        by_chance = " if the kernel chooses that port for a socket that was not bound (ip_local_port_range)"
-        gaps = [_kept_port_gap(each, by_chance) for each in kept]
+        how = f", on a socket that was not bound: the kernel chooses from {choices} (ip_local_port_range)"
+        taken = [each for each in kept if each.port in choices]
+        gaps = [_kept_port_gap(each, how) for each in taken]
+        warnings = [gap for gap, each in zip(gaps, taken, strict=True) if each.must_be_held]
     else:
         return chosen
-    return chosen._replace(gaps=(*chosen.gaps, *gaps))
+    return chosen._replace(gaps=(*chosen.gaps, *gaps), warnings=(*chosen.warnings, *warnings))
 
 
-def _kept_port_gap(kept: KeptPort, when: str) -> str:
-    return f"nono {kept.use} on port {kept.port} of this machine: the command can listen there{when}."
+def _kept_port_gap(kept: KeptPort, how: str) -> str:
+    return f"nono {kept.use} on port {kept.port} of this machine: the command can listen there{how}."
 
 
 def _ports_only(ports: PortGrants, because: str, kernel_gaps: tuple[str, ...]) -> Enforcement:

@@ -11,7 +11,7 @@ from nono.policy.capability import (
     Scopes,
     Wsl2ProxyPolicy,
 )
-from nono.policy.ports import KeptPort, PortGrants, united
+from nono.policy.ports import KeptPort, PortGrants, PortRange, united
 from nono.sandbox.plan.enforcement import (
     UNIX_SOCKET_GAP,
     Enforcement,
@@ -223,13 +223,25 @@ def test_nono_asks_at_no_port_that_every_command_could_take(asked: CapabilitySet
         enforcement(kept, NATIVE)
 
 
-def test_a_kept_port_that_the_kernel_may_choose_is_said() -> None:
-    gap = (
-        "nono sends the key of 'own' on port 4000 of this machine: the command can listen there if the kernel"
-    )
+@pytest.mark.parametrize("is_held", [True, False])
+def test_a_kept_port_that_the_kernel_may_choose_is_said_and_of_a_held_one_warned(is_held: bool) -> None:
+    gap = "nono sends the key of 'own' on port 4000 of this machine: the command can listen there, on a"
+    kept = (KEPT[0]._replace(must_be_held=is_held),)
     for asked, is_said in ((LANDLOCK, True), (PROXIED, False), (ONLY_NETNS, False)):
-        gaps = enforcement(asked._replace(kept_ports=KEPT), NATIVE).gaps
-        assert any(each.startswith(gap) for each in gaps) is is_said
+        chosen = enforcement(asked._replace(kept_ports=kept), NATIVE)
+        assert any(each.startswith(gap) for each in chosen.gaps) is is_said
+        assert any(each.startswith(gap) for each in chosen.warnings) is (is_said and is_held)
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "is_said"),
+    [(4001, 60999, False), (4000, 60999, True), (1024, 3999, False), (1024, 4000, True)],
+)
+def test_a_kept_port_is_said_if_the_kernel_chooses_from_such(first: int, last: int, is_said: bool) -> None:
+    facts = NATIVE._replace(chosen_ports=PortRange(first, last))
+    chosen = enforcement(LANDLOCK._replace(kept_ports=KEPT), facts)
+    assert any("on port 4000 of this machine" in each for each in chosen.warnings) is is_said
+    assert any(f"chooses from {first}-{last} (ip_local" in each for each in chosen.gaps) is is_said
 
 
 def test_a_run_starts_without_holding_the_port_of_a_collector_and_says_so() -> None:
