@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from nono.policy.path_expansion import Filesystem, Holder
 
-# Only this kernel looks up and changes their names. Any other type is taken for served: 9P, FUSE, NFS, SMB.
+# Only this kernel looks up and changes their names. Any other type is taken for served: 9P, FUSE, NFS, SMB,
+# and what passes names on to another file system (aufs, ecryptfs). Only the overlay stands here: all
+# containers have one.
 _OF_THIS_KERNEL = frozenset(
     (
-        *("aufs", "bcachefs", "bpf", "btrfs", "cgroup", "cgroup2", "configfs", "cramfs", "debugfs"),
-        *("devpts", "devtmpfs", "ecryptfs", "efivarfs", "erofs", "exfat", "ext2", "ext3", "ext4"),
+        *("bcachefs", "bpf", "btrfs", "cgroup", "cgroup2", "configfs", "cramfs", "debugfs"),
+        *("devpts", "devtmpfs", "efivarfs", "erofs", "exfat", "ext2", "ext3", "ext4"),
         *("f2fs", "hfsplus", "hugetlbfs", "iso9660", "jfs", "mqueue", "msdos", "nilfs2", "ntfs3"),
         *("overlay", "proc", "ramfs", "reiserfs", "securityfs", "squashfs", "sysfs", "tmpfs"),
         *("tracefs", "ubifs", "udf", "vfat", "xfs", "zfs"),

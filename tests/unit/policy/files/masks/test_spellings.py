@@ -68,7 +68,9 @@ def test_a_path_has_another_spelling_where_its_drive_ignores_case(
     assert found == ([] if other is None else [other])
 
 
-@pytest.mark.parametrize("kind", ["9p", "fuse.sshfs", "virtiofs", "cifs", "overlay", "unheard-of"])
+@pytest.mark.parametrize(
+    "kind", ["9p", "fuse.sshfs", "virtiofs", "cifs", "overlay", "ecryptfs", "aufs", "unheard-of"]
+)
 def test_only_drives_that_ignore_case_have_other_spellings(make_fs: MakeFilesystem, kind: str) -> None:
     ignoring = windows_drive(make_fs, kind)
     telling_apart = MemoryFilesystem(**vars(ignoring))
@@ -130,7 +132,11 @@ def test_a_denial_with_another_spelling_is_refused(run: Resolve, make_fs: MakeFi
 
 
 @pytest.mark.parametrize(
-    ("kind", "is_served"), [("9p", True), ("fuse.sshfs", True), ("nfs4", True), ("ext4", False)]
+    ("kind", "is_served"),
+    [
+        *((kind, True) for kind in ("9p", "fuse.sshfs", "nfs4", "ecryptfs", "aufs")),
+        *((kind, False) for kind in ("ext4", "btrfs", "xfs", "tmpfs", "overlay", "devpts", "iso9660")),
+    ],
 )
 def test_masks_on_a_served_file_system_are_looked_at_again(
     run: Resolve, make_fs: MakeFilesystem, kind: str, is_served: bool
