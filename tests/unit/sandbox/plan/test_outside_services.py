@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
+
 import pytest
 
 from nono.policy.capability import Access, CapabilitySet, Grant, NetworkMode, Scopes, Wsl2ProxyPolicy
@@ -106,6 +108,12 @@ def test_a_directory_of_keys_is_hidden_whole_if_nothing_in_it_is_granted(
     assert kept_from(Session(None, (MASTER,), (KEYS,)), granted, ()).closed_sockets == closed
 
 
+def test_nothing_is_closed_twice_beside_a_runtime_directory() -> None:
+    """What lies in a hidden directory is not there to be mounted over."""
+    kept = kept_from(Session(RUN, (MASTER, BUS, DOCKER), (KEYS,)), capabilities(), ())
+    assert (kept.runtime_dir, kept.closed_sockets) == (RUN, (KEYS, DOCKER))
+
+
 def test_keys_lie_in_the_home_and_where_a_variable_says() -> None:
     found = [*directories_of_keys("/home/me", {"GNUPGHOME": "/keys"})]
     assert found == [KEYS, "/home/me/.gnupg", "/keys"]
@@ -160,3 +168,87 @@ def test_windows_are_found_in_a_shared_directory_of_temporary_files() -> None:
     found = dict(temporary_sockets(["/tmp", "/run/screen"]))
     assert "tmux-*/*" in found["/tmp"]
     assert found["/run/screen"] == ("*/*",)
+
+
+# Where programs listen, each by a name that it has given to a socket. One that ends with "/" is a directory
+# in which none need be there yet.
+OF_SYSTEM = """
+/run/dbus/system_bus_socket /run/systemd/private /run/docker.sock /run/podman/podman.sock
+/run/containerd/containerd.sock /run/crio/crio.sock /run/buildkit/buildkitd.sock /run/libvirt/virtqemud-sock
+/run/incus/unix.socket /run/multipass_socket /run/snapd.socket /run/watchman/me-state/sock /run/WSL/8_interop
+/var/lib/incus/unix.socket /var/lib/lxd/unix.socket /var/snap/lxd/common/lxd/unix.socket
+/var/snap/multipass/common/multipass_socket /usr/local/var/run/watchman/me-state/sock
+/mnt/wslg/runtime-dir/wayland-0
+"""
+OF_HOME = """
+.docker/desktop/docker.sock .docker/run/docker.sock .colima/docker.sock .colima/default/docker.sock
+.colima/_lima/colima/ssh.sock .lima/default/sock/docker.sock .lima/default/ssh.sock .rd/docker.sock
+.screen/4711.pts-0.host .ssh/agent/ .ssh/me@host:22 .ssh/cm/0f .1password/agent.sock .bitwarden-ssh-agent.sock
+.var/app/com.bitwarden.desktop/data/.bitwarden-ssh-agent.sock
+snap/bitwarden/current/.bitwarden-ssh-agent.sock .git-credential-cache/socket .gnupg/S.gpg-agent.ssh
+.emacs.d/server/server .pm2/rpc.sock .mutagen/daemon/daemon.sock .sbt/1.0/server/0f/sock .urxvt/urxvtd-host
+.abduco/work@host .ansible/cp/0f
+.cache/git/credential/socket .cache/JetBrains/PyCharm2026.1/.port .cache/nvim/server.pipe .cache/ibus/dbus-n6X
+.cache/at-spi/bus_0 .cache/keyring-QPDK12/control .cache/gcr/ssh .cache/libvirt/libvirt-sock
+.cache/qtile/qtilesocket.:0 .local/state/watchman/me-state/sock
+.config/colima/default/docker.sock .config/Antigravity/1.9-main.sock .config/Code/1.9-main.sock
+.config/Cursor/1.9-main.sock .config/Kiro/1.9-main.sock .config/Positron/1.9-main.sock
+.config/Trae/1.9-main.sock .config/VSCodium/1.9-main.sock .config/Windsurf/1.9-main.sock
+.local/share/containers/podman/machine/qemu/podman.sock .local/share/wezterm/sock
+.local/share/zed/zed-stable.sock
+"""
+OF_EDITORS = (".config/Code - Insiders/1.9-main.sock", ".config/Code - OSS/1.9-main.sock")
+OF_SESSION = """
+bus at-spi/bus_0 systemd/private docker.sock podman/podman.sock buildkit/buildkitd.sock
+containerd-rootless/api.sock libvirt/virtqemud-sock snapd-session-agent.socket gnupg/S.gpg-agent
+keyring/control gcr/ssh openssh_agent ssh-agent.socket rbw/socket emacs/server nvim.4711.0
+vscode-ipc-0f.sock tmux-1000/default zellij/0.43.1/work wezterm/gui-sock-4711 Alacritty-:0-4711.sock
+sway-ipc.1000.4711.sock i3/ipc-socket.4711 hypr/0f_1/.socket.sock niri.wayland-1.4711.sock
+foot-wayland-0.sock kakoune/4711 lf.me.sock shpool/shpool.socket
+"""
+OF_TEMPORARY = """
+tmux-1000/default screens/S-me/4711.pts-0.host emacs1000/server nvim.me/QxYz01/nvim.4711.0 vscode-ipc-0f.sock
+zellij-1000/0.43.1/work ssh-XXXXyZ/agent.4711 i3-me.AbCdEf/ipc-socket.4711 dbus-kq5zkCoDxQ
+at-spi2-AB12CD/socket keyring-QPDK12/control foot.sock kakoune-me/4711 lf.me.sock
+podman-run-1000/podman/podman.sock socket-ts.1000 tmate-1000/AbCdEf
+"""
+OF_VARIABLES = {
+    "PM2_HOME": "/of/PM2_HOME/rpc.sock",
+    "TMUX_TMPDIR": "/of/TMUX_TMPDIR/tmux-1000/default",
+    "SCREENDIR": "/of/SCREENDIR/4711.pts-0.host",
+    "ZELLIJ_SOCKET_DIR": "/of/ZELLIJ_SOCKET_DIR/0.43.1/work",
+    "GNUPGHOME": "/of/GNUPGHOME/S.gpg-agent",
+}
+LISTENING = (
+    *OF_SYSTEM.split(),
+    *(f"/home/me/{each}" for each in (*OF_HOME.split(), *OF_EDITORS)),
+    *(f"{RUN}/{each}" for each in OF_SESSION.split()),
+    *(f"/tmp/{each}" for each in OF_TEMPORARY.split()),
+    *OF_VARIABLES.values(),
+    "/run/screen/S-me/4711.pts-0.host",
+)
+
+
+def places() -> list[str]:
+    """Return the patterns of all usual places."""
+    environ = {name: f"/of/{name}" for name in OF_VARIABLES}
+    found = (*usual_sockets("/home/me", RUN, environ), *temporary_sockets(["/tmp", "/run/screen"]))
+    return [f"{directory}/{each}" for directory, below in found for each in below]
+
+
+def hides(pattern: str, path: str) -> bool:
+    """Return True if a socket is hidden: a directory hides all in it, "*" in the last name sockets alone."""
+    parts, names = pattern.split("/"), path.split("/")
+    is_like = len(names) >= len(parts) and all(map(fnmatchcase, names, parts))
+    return is_like and ("*" not in parts[-1] or (len(names) == len(parts) and bool(names[-1])))
+
+
+@pytest.mark.parametrize("path", LISTENING)
+def test_what_acts_outside_is_hidden_where_its_program_listens(path: str) -> None:
+    assert any(hides(each, path) for each in places())
+
+
+def test_each_usual_place_is_that_of_a_program_which_no_other_place_hides() -> None:
+    """So the list above leaves out none, and a place that is taken away is noticed."""
+    hiding = ([each for each in places() if hides(each, path)] for path in LISTENING)
+    assert {*places()} == {each for found in hiding if len(found) == 1 for each in found}
