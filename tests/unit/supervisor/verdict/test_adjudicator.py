@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nono.policy.capability import Access
-from nono.policy.files.unix_sockets import UNIX_SOCKET, UNIX_SOCKET_BIND, UnixSocketRules
+from nono.policy.capability import Access, Grant
+from nono.policy.files.unix_sockets import OWN_SOCKET, UNIX_SOCKET, UNIX_SOCKET_BIND, UnixSocketRules
 from nono.policy.live.ports import LivePorts
 from nono.policy.live.rule import LiveRule
 from nono.policy.ports import CONNECT_PORT, LISTEN_PORT, OPEN_PORT, OWN_SERVER, KeptPort, PortGrants, united
+from nono.policy.socket_grant import SocketGrant, SocketScope
 from nono.supervisor.verdict.adjudicator import (
     BLOCKED,
     DENIED_PORT,
@@ -99,9 +100,10 @@ def test_a_connect_to_an_abstract_name_is_answered_as_if_nobody_listened(rules: 
     assert verdict.errno_value == errno.ECONNREFUSED
     unnamed = judge_unix_name(UnnamedUnixAddress(), grants, binds=False)
     bound = judge_unix_name(AbstractUnixAddress(b"name"), NetworkGrants(unix=UnixSocketRules()), binds=True)
-    for verdict in (unnamed, bound):
+    for verdict, reason in ((unnamed, "no pathname"), (bound, "abstract namespace")):
         assert isinstance(verdict, Refuse)
         assert verdict.errno_value == errno.EACCES
+        assert verdict.reason.startswith(reason)
 
 
 def test_a_granted_port_is_served() -> None:
@@ -262,6 +264,22 @@ def test_a_granted_port_is_listened_on_by_its_grant_although_the_command_may_ser
 def test_the_rule_of_a_unix_socket_says_whether_it_was_bound(rules: UnixSocketRules) -> None:
     assert judge_unix("/run/x.sock", rules, binds=True).rule == UNIX_SOCKET_BIND
     assert judge_unix("/run/x.sock", rules, binds=False).rule == UNIX_SOCKET
+    unscoped = NetworkGrants(unix=UnixSocketRules(files=()), reaches_abstract=True)
+    for binds, rule in ((True, UNIX_SOCKET_BIND), (False, UNIX_SOCKET)):
+        assert judge_unix_name(AbstractUnixAddress(b"name"), unscoped, binds=binds).rule == rule
+
+
+def test_a_socket_of_the_commands_own_is_allowed_by_no_grant() -> None:
+    """The rule says so in the report; without mediation all of them are reached, whoever has bound them."""
+    held = Grant("/run", Access.READWRITE, True, "user", "/run")
+    granted = SocketGrant("/run/x.sock", SocketScope.FILE, True, "user", "/run/x.sock")
+    for grants, files, rule in (
+        ((), None, OWN_SOCKET),
+        ((), (held,), UNIX_SOCKET),
+        ((granted,), None, UNIX_SOCKET),
+    ):
+        rules = UnixSocketRules(grants, files=files)
+        assert judge_unix("/run/x.sock", rules, binds=False, is_own=True).rule == rule
 
 
 def test_without_a_proxy_the_port_is_what_can_be_granted() -> None:
@@ -292,17 +310,21 @@ def test_a_name_without_a_path_is_bound_unmediated_and_reached_unscoped(
     ("port", "groups", "connects", "binds"),
     [
         pytest.param(0, 0, True, True, id="the kernel, or any port"),
-        pytest.param(4711, 0, False, True, id="a port"),
-        pytest.param(0, 1, False, False, id="a group"),
+        pytest.param(1, 0, False, True, id="the first port"),
+        pytest.param(0xFF00_0000, 0, False, True, id="a port that the kernel chose"),
+        pytest.param(0, 1, False, False, id="the first group"),
+        pytest.param(0, 1 << 31, False, False, id="the last group"),
     ],
 )
 def test_netlink_leads_root_to_the_kernel_alone(port: int, groups: int, connects: bool, binds: bool) -> None:
-    sockaddr = struct.pack("=HHII", AF_NETLINK, 0, port, groups)
+    ignored = 0xFFFF, b"\xff"  # the padding, and what follows
+    sockaddr = struct.pack("=HHII", AF_NETLINK, ignored[0], port, groups) + ignored[1]
     assert (judge_netlink(sockaddr, binds=False, is_root=True) is None) == connects
     assert (judge_netlink(sockaddr, binds=True, is_root=True) is None) == binds
     assert judge_netlink(sockaddr, binds=False, is_root=False) is None  # the kernel asks for the capability
-    other = struct.pack("=HHII", AF_INET, 0, port, groups)
-    assert judge_netlink(other, binds=False, is_root=True) is None
+    for family in (AF_INET, AF_NETLINK | 0x100):
+        other = struct.pack("=HHII", family, 0, port, groups)
+        assert judge_netlink(other, binds=False, is_root=True) is None
 
 
 @given(st.integers(0, 65535))

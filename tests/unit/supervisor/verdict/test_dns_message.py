@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nono.supervisor.verdict.dns_message import AAAA, NAME_ERROR, NO_ERROR, A, answer, parse_query
+from nono.supervisor.verdict.dns_message import AAAA, NAME_ERROR, NO_ERROR, REFUSED, A, answer, parse_query
 
 
 def query(*labels: bytes, kind: int = A, flags: int = 0x0100, questions: int = 1, of_class: int = 1) -> bytes:
@@ -34,11 +34,13 @@ def test_a_question_is_answered_as_it_was_asked(rest: bytes) -> None:
 
 
 def test_a_name_that_does_not_exist_has_no_record() -> None:
-    asked = parse_query(query(b"example", b"com", kind=AAAA, flags=0))
+    asked = parse_query(query(b"example", b"com", kind=28, flags=0))
     assert asked is not None
-    said = answer(asked, NAME_ERROR)
-    assert struct.unpack_from("!6H", said) == (0x1234, 0x8083, 1, 0, 0, 0)
-    assert len(said) == len(query(b"example", b"com"))
+    assert asked.kind == AAAA
+    for code, flags in ((NAME_ERROR, 0x8083), (REFUSED, 0x8085)):
+        said = answer(asked, code)
+        assert struct.unpack_from("!6H", said) == (0x1234, flags, 1, 0, 0, 0)
+        assert len(said) == len(query(b"example", b"com"))
 
 
 @pytest.mark.parametrize(
@@ -47,6 +49,8 @@ def test_a_name_that_does_not_exist_has_no_record() -> None:
         pytest.param(b"", id="empty"),
         pytest.param(query(b"a")[:11], id="part of a header"),
         pytest.param(query(b"a")[:-1], id="part of a question"),
+        pytest.param(query(b"a")[:14], id="a name without its end"),
+        pytest.param(query(b"a")[:12], id="a header alone"),
         pytest.param(query(b"a", flags=0x8100), id="a response"),
         pytest.param(query(b"a", flags=0x2800), id="an update"),
         pytest.param(query(b"a", questions=2), id="two questions"),

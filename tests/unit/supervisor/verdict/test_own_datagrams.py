@@ -44,6 +44,10 @@ def test_a_connect_to_loopback_is_made(host: str) -> None:
     assert no_name_server(InetAddress(ip_address(host), 5000)) is None
 
 
+def test_an_address_of_another_family_is_no_name_server() -> None:
+    assert no_name_server(OtherAddress(0)) is None
+
+
 @pytest.mark.parametrize("host", ["127.0.0.53", "::1", "192.0.2.53"])
 def test_a_name_server_that_is_not_there_is_reported_as_one(host: str) -> None:
     """The kernel knows which name servers have an address in that network."""

@@ -28,6 +28,13 @@ def test_every_call_that_is_trapped_for_its_path_is_understood() -> None:
             (3, 0x1000, 4, 0x2000, 0),
             [PathUse(3, 0x1000, Deed.REMOVED), PathUse(4, 0x2000, Deed.REPLACED)],
         ),
+        *(
+            (name, (3, 0x1000, 4, 0x2000, 0), [PathUse(3, 0x1000, first), PathUse(4, 0x2000, second)])
+            for name, first, second in (
+                ("renameat", Deed.REMOVED, Deed.REPLACED),
+                ("linkat", Deed.LINKED, Deed.MADE),
+            )
+        ),
         ("execveat", (5, 0x1000, 0, 0, 0x1000), [PathUse(5, 0x1000, Deed.EXECUTED)]),
         ("truncate", (0x1000, 0), [PathUse(CWD, 0x1000, Deed.TRUNCATED)]),
     ],

@@ -59,6 +59,12 @@ def test_the_device_of_faults_is_refused_for_the_reason_of_its_call() -> None:
     assert refuse_by_registers("ioctl", 600, (3, 0x5412, 0, 0, 0, 0)).reason != by_call.reason
 
 
+def test_the_key_of_a_cipher_is_refused_for_the_reason_of_keys() -> None:
+    by_call = refuse_by_registers("keyctl", 600, (0, 0, 0, 0, 0, 0))
+    assert refuse_by_registers("setsockopt", 600, (3, 279, 7, 0, 0, 0)).reason == by_call.reason
+    assert refuse_by_registers("setsockopt", 600, (3, 1, 25, 0, 0, 0)).reason != by_call.reason
+
+
 @pytest.mark.parametrize("family", [2, 10])
 def test_a_refused_udp_socket_names_who_works_without_before_the_clients_that_ignore_the_proxy(
     family: int,
@@ -68,6 +74,7 @@ def test_a_refused_udp_socket_names_who_works_without_before_the_clients_that_ig
     assert udp.hint.index("works without") < udp.hint.index("HTTPS_PROXY")
     assert "HTTPS_PROXY" in udp.hint
     assert refuse_by_registers("socket", 41, (family, 3, 1, 0, 0, 0)).hint is None
+    assert refuse_by_registers("socketpair", 53, (family, 2, 0, 0, 0, 0)).hint is None
 
 
 @pytest.mark.parametrize(

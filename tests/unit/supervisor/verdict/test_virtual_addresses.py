@@ -67,6 +67,10 @@ def test_a_refused_host_does_not_exist_and_is_recorded_once_for_each_look_up(nam
         assert asked(names, "refused.test", TXT) == Answered(NAME_ERROR)
 
 
+def test_who_asks_for_no_address_is_not_recorded(names: VirtualAddresses) -> None:
+    assert asked(names, "refused.test", TXT) == Answered(NAME_ERROR)
+
+
 def test_who_asks_for_an_ipv6_address_alone_is_recorded_too(names: VirtualAddresses) -> None:
     assert asked(names, "refused.test", AAAA).refused is not None
 
