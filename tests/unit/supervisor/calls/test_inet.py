@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 import socket
 import struct
 from ipaddress import IPv4Address
@@ -17,6 +18,7 @@ from nono.policy.capability import Access
 from nono.policy.live.ports import LivePorts
 from nono.policy.live.rule import LiveRule
 from nono.policy.ports import PortGrants, united
+from nono.supervisor.calls import inet
 from nono.supervisor.calls.inet import InetCalls, listen
 from nono.supervisor.verdict.adjudicator import DENIED_PORT, NetworkGrants, Refuse, loopback
 from nono.supervisor.verdict.dns_message import A, Query
@@ -31,9 +33,11 @@ class Stub:
     def __init__(self, caller: socket.socket, *, records: bool = True) -> None:
         self._caller = caller
         self._records = records
+        self.socket = self.tcp_socket
+        self.is_there = True  # False: the caller is gone, or its socket is no TCP
 
-    def tcp_socket(self, call: object) -> socket.socket:
-        return self._caller.dup()
+    def tcp_socket(self, call: object) -> socket.socket | None:
+        return self._caller.dup() if self.is_there else None
 
     def dedup(self, event: object) -> None:
         if not self._records:
@@ -95,6 +99,141 @@ def test_a_connect_to_the_address_of_a_name_is_one_to_the_proxy_for_that_host() 
         assert calls.connect(stub, to(str(IPv4Address(given)), 443)) == 0
         proxy.accept()[0].close()
         assert told == [(caller.getsockname(), ("granted.test", 443))]
+
+
+def test_the_address_of_a_name_is_dialled_by_no_grant_of_its_port() -> None:
+    names = VirtualAddresses(lambda _: None, "laptop")
+    given = names.look_up(Query(1, 0, b"", "granted.test", A)).address
+    assert given is not None
+    with socket.create_server(("127.0.0.1", 0)) as proxy, socket.socket() as caller:
+        stub = cast(Any, Stub(caller))
+        grants = NetworkGrants(loopback(proxy.getsockname()[1]), PortGrants(connect=united([443])))
+        calls = InetCalls(grants, stub, stub, lambda *_: None, stub, stub, names=names)
+        assert calls.connect(stub, to(str(IPv4Address(given)), 443)) == 0
+        assert caller.getpeername() == proxy.getsockname()
+
+
+def test_where_no_names_are_looked_up_such_an_address_is_one_as_any_other() -> None:
+    with socket.socket() as caller:
+        stub = cast(Any, Stub(caller))
+        calls = InetCalls(NetworkGrants(loopback(1)), stub, stub, stub, stub, stub)
+        refused = calls.connect(stub, to("198.18.0.1", 443))
+        assert isinstance(refused, Refuse)
+        assert refused.target == "198.18.0.1"
+
+
+def test_a_connection_to_the_proxy_is_not_recorded_as_one_past_it() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as proxy, socket.socket() as caller:
+        port = proxy.getsockname()[1]
+        stub = cast(Any, Stub(caller, records=False))
+        calls = InetCalls(NetworkGrants(loopback(port)), stub, stub, lambda *_: None, stub, stub)
+        assert calls.connect(stub, sockaddr(port)) == 0
+
+
+def test_an_address_is_judged_anew_once_rules_have_changed() -> None:
+    live = LivePorts(PortGrants(connect=united([5000])))
+    with socket.socket() as caller:
+        stub = cast(Any, Stub(caller))
+        calls = InetCalls(NetworkGrants(loopback(1), live), stub, stub, stub, stub, stub)
+        assert calls.connect(stub, sockaddr(5000)) == errno.ECONNREFUSED
+        live.put([LiveRule("0", "deny", "port", "5000", Access.READ, "a person", 0, None)])
+        assert calls.connect(stub, sockaddr(5000)) == errno.ECONNREFUSED
+        calls.forget_verdicts()
+        assert isinstance(calls.connect(stub, sockaddr(5000)), Refuse)
+
+
+def descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+def test_nothing_is_done_or_kept_for_a_caller_that_is_gone() -> None:
+    names = VirtualAddresses(lambda _: None, "laptop")
+    given = names.look_up(Query(1, 0, b"", "granted.test", A)).address
+    assert given is not None
+    with socket.socket() as caller:
+        stub = cast(Any, Stub(caller))
+        stub.is_there = False
+        ports = PortGrants(listen=united([5000]), connect=united([5000]))
+        for grants in (NetworkGrants(loopback(1), ports), NetworkGrants(is_open=True)):
+            calls = InetCalls(grants, stub, stub, stub, stub, stub, names=names)
+            assert calls.connect(stub, sockaddr(5000)) == calls.bind(stub, sockaddr(5000)) == errno.EACCES
+        calls = InetCalls(NetworkGrants(loopback(1)), stub, stub, stub, stub, stub, names=names)
+        assert calls.connect(stub, to(str(IPv4Address(given)), 443)) == errno.EACCES
+
+
+@pytest.mark.parametrize("binds", [False, True])
+def test_on_an_open_network_a_socket_of_another_kind_is_left_alone(binds: bool) -> None:
+    """It keeps no descriptor of the caller's either."""
+    with socket.socket(socket.AF_UNIX) as caller, socket.create_server(("127.0.0.1", 0)) as server:
+        stub = cast(Any, Stub(caller))
+        calls = InetCalls(NetworkGrants(is_open=True), stub, stub, stub, stub, stub)
+        before = descriptors()
+        answer = (calls.bind if binds else calls.connect)(stub, sockaddr(server.getsockname()[1]))
+        assert (answer, descriptors()) == (errno.EINVAL, before)
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.socket() as caller:
+        calls = InetCalls(NetworkGrants(is_open=True), *[cast(Any, Stub(caller))] * 5)
+        before = descriptors()
+        address = sockaddr(0 if binds else server.getsockname()[1])
+        assert ((calls.bind if binds else calls.connect)(stub, address), descriptors()) == (0, before)
+        assert caller.getsockname()[0] == "127.0.0.1"
+
+
+@pytest.mark.parametrize(
+    ("asked", "bound"),
+    [("0.0.0.0", "127.0.0.1"), ("127.0.0.2", "127.0.0.2"), ("203.0.113.7", None)],
+)
+def test_a_server_of_the_commands_own_is_bound_to_loopback_if_this_host_has_its_address(
+    asked: str, bound: str | None
+) -> None:
+    with socket.socket() as caller:
+        stub = cast(Any, Stub(caller))
+        calls = InetCalls(NetworkGrants(loopback(1), own_servers=True), stub, stub, stub, stub, stub)
+        before = descriptors()
+        if bound is None:
+            with pytest.raises(OSError, match=os.strerror(errno.EADDRNOTAVAIL)):
+                calls.bind(stub, to(asked, 0))
+        else:
+            assert calls.bind(stub, to(asked, 0)) == 0
+        assert (caller.getsockname()[0], descriptors()) == (bound or "0.0.0.0", before)
+
+
+def test_a_port_that_is_granted_is_bound_where_it_was_asked_for_and_told_before_the_answer() -> None:
+    told: list[tuple[str, int, bool]] = []
+    with socket.socket() as free:
+        free.bind(("", 0))
+        port = free.getsockname()[1]
+    with socket.socket() as caller:
+        caller.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        stub = cast(Any, Stub(caller))
+        calls = InetCalls(
+            NetworkGrants(loopback(1), PortGrants(listen=united([port])), own_servers=True),
+            *(stub, stub, stub, stub, stub),
+            bound=lambda host, at, *, is_shared: told.append((str(host), at, is_shared)),
+        )
+        assert isinstance(calls.bind(stub, to("0.0.0.0", 80)), Refuse)
+        assert calls.bind(stub, to("0.0.0.0", port)) == 0
+        assert (caller.getsockname(), told) == (("0.0.0.0", port), [("0.0.0.0", port, True)])
+
+
+def test_of_many_connects_that_wait_at_once_one_more_is_told_to_try_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(inet, "PENDING_MAX", 1)
+
+    async def wait() -> None:
+        with socket.socket() as first, socket.socket() as second:
+            stub = cast(Any, Stub(first))
+            stub.id = 7
+            calls = InetCalls(NetworkGrants(loopback(1)), stub, stub, stub, stub, stub)
+            before = descriptors()
+            assert calls._start_connect(stub, first.dup(), lambda: errno.EINPROGRESS, None) is None
+            assert not os.get_blocking(first.fileno())
+            late = calls._start_connect(stub, second.dup(), lambda: errno.EINPROGRESS, None)
+            assert (late, os.get_blocking(second.fileno())) == (errno.EAGAIN, True)
+            calls.close()
+            assert (descriptors(), os.get_blocking(first.fileno())) == (before, True)
+
+    asyncio.run(wait())
 
 
 def test_the_proxy_knows_a_client_of_ipv6_by_the_address_that_it_sees() -> None:
