@@ -35,6 +35,7 @@ from nono.proxy.http.target import (
         pytest.param(b"/a..%3Bb/...%3B", b"/a..%3Bb/...%3B", id="nor before a parameter"),
         pytest.param(b"/a%20b", b"/a%20b", id="blank"),
         pytest.param(b"/100%25", b"/100%25", id="percent sign"),
+        pytest.param(b"/%C3%A9%E0%A0%80%F0%90%80%80", b"/%C3%A9%E0%A0%80%F0%90%80%80", id="UTF-8"),
     ],
 )
 def test_a_plain_path_is_sent_in_its_canonical_spelling(path: bytes, sent: bytes) -> None:
@@ -49,6 +50,7 @@ def test_a_plain_path_is_sent_in_its_canonical_spelling(path: bytes, sent: bytes
         b"/.;/x", b"/..%3b/admin", b"/..%3Bx/admin", b"/.%3b", b"/..%3f", b"/..%23/a", b"/..%20/a", b"/%09..",
         b"/..%2fadmin", b"/..%5cadmin", b"/a%2Fb", b"/a%5Cb", b"/a%00b", b"/a%0d%0ab", b"/a\\b",
         b"/a#b", b"//evil.example/", b"/a//b", b"/%252e%252e/admin", b"/%252fx", b"/%255cx",
+        b"/%c0%ae%c0%ae/x", b"/%c1%9cx", b"/%e0%80%ae/x", b"/%E0%9F%BFx", b"/%f0%80%80%af", b"/%f0%8f%bf%bf",
         b"/%2525", b"/%zz", b"/%4", b"/a?x=%zz", b"/a?x=#y", b"/a\"b", b"/a<b",
     ],
 )  # fmt: skip
@@ -56,6 +58,27 @@ def test_a_path_that_could_be_read_as_another_is_refused(path: bytes) -> None:
     with pytest.raises(MessageError) as refused:
         canonical(path)
     assert refused.value.status == 400
+
+
+@pytest.mark.parametrize(
+    ("path", "is_taken"),
+    [
+        *((b"/a%2fb", True), (b"/a//b", True), (b"/a%2f%2f", True), (b"//a", False), (b"/%2Fa", False)),
+        *((b"/a%2f..%2fb", False), (b"/..%2fa", False), (b"/a%5cb", False), (b"/a%00", False)),
+    ],
+)
+def test_where_no_rule_depends_on_it_a_name_may_hold_slashes_and_no_dots(path: bytes, is_taken: bool) -> None:
+    if is_taken:
+        assert canonical(path, lenient=True) == path.replace(b"%2f", b"%2F")
+    else:
+        with pytest.raises(MessageError):
+            canonical(path, lenient=True)
+    with pytest.raises(MessageError):
+        canonical(path)
+
+
+def test_the_root_has_no_empty_segment() -> None:
+    assert canonical(b"/?x", lenient=True) == canonical(b"/?x") == b"/?x"
 
 
 def test_a_path_of_as_many_segments_as_rules_look_at_passes() -> None:
@@ -135,7 +158,11 @@ def test_an_absolute_target_is_taken_apart(raw: bytes, expected: tuple[str, int,
 
 
 @pytest.mark.parametrize(
-    "raw", [b"http://", b"http://u@a.test/", b"http://a.test/#x", b"http://a.test\\@b/", b"http:///x"]
+    "raw",
+    [
+        *(b"http://", b"http://u@a.test/", b"http://a.test/#x", b"http://a.test\\@b/", b"http:///x"),
+        *(b"http://a.test/x\\..\\y", b"http:///"),
+    ],
 )
 def test_an_absolute_target_with_more_than_host_path_and_query_is_refused(raw: bytes) -> None:
     with pytest.raises(MessageError):

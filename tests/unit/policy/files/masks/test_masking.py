@@ -144,6 +144,15 @@ def test_an_absent_path_is_named_with_its_denial(run: Resolve, project: Filesyst
     assert (f"{HOME}/.config/gcloud", True, True) in of_config
 
 
+def test_an_absent_path_is_named_with_the_grant_that_could_create_it(
+    run: Resolve, project: Filesystem
+) -> None:
+    (absent,) = run(denying("sub/.env"), fs=project, read=(".",), write=("sub",)).capabilities.masking.absent
+    assert absent.grant.path == f"{WORK}/sub"
+    (absent,) = run(denying("sub/.env"), fs=project, read=(".",)).capabilities.masking.absent
+    assert absent.grant.path == WORK
+
+
 def test_a_bypass_below_a_masked_path_is_refused(run: Resolve, project: Filesystem) -> None:
     with pytest.raises(SandboxError, match="cannot be reached through the denied") as refused:
         run(

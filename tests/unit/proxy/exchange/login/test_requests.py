@@ -165,6 +165,26 @@ def test_the_form_of_the_body_is_as_the_profile_says(make: Make, mode: str, body
         assert len(scene.auth.requests) == (status == 200)
 
 
+@pytest.mark.parametrize(("mode", "status"), [("form", 403), ("auto", 200)])
+def test_no_phantom_is_redeemed_in_another_form_than_the_profile_says(
+    make: Make, mode: str, status: int
+) -> None:
+    with make(request_body=mode) as scene:
+        phantom = scene.phantoms()["refresh_token"]
+        scene.age()
+        answer = scene.log_in(json.dumps({"refresh_token": phantom}).encode())
+        assert answer.status == status
+        assert (b"in no field of the token endpoint" in answer.body) == (status == 403)
+
+
+def test_a_placeholder_with_more_beside_it_is_refused_for_that(scene: Scene) -> None:
+    phantom = scene.phantoms()["refresh_token"]
+    for body in (f"refresh_token={phantom}x", json.dumps({"refresh_token": f"x{phantom}"})):
+        answer = scene.log_in(body.encode())
+        assert answer.status == 403
+        assert b"holds more than a placeholder" in answer.body
+
+
 @pytest.mark.parametrize("mode", ["form", "auto"])
 def test_a_refused_type_is_told_with_that_as_which_the_body_is_read(make: Make, mode: str) -> None:
     """Of a body in JSON it was said that it is a form."""
@@ -196,6 +216,10 @@ AS_JSON = '{{"grant_type":"refresh_token","refresh_token":"{}","x":"&refresh_tok
         (AS_FORM + "&x=" + PART, PARTS, "", 403),
         (AS_FORM + "&x=1;x=2&ref=3&token_type_hint=4", FORM, "", 200),
         (AS_FORM + "&x=1;refresh_token=of-another", FORM, "", 403),
+        (AS_FORM + "&refresh_token=of-another", FORM, "", 403),
+        ("refresh_token=of-another&" + AS_FORM, FORM, "", 403),
+        (AS_FORM + "&grant_type=authorization_code&code=of-another", FORM, "", 403),
+        (AS_FORM + "&x=1&x=2", FORM, "", 200),
         (AS_FORM + "&Refresh_Token=of-another", FORM, "", 403),
         (AS_FORM + "&refresh_token%5B%5D=of-another", FORM, "", 403),
         (AS_FORM + "&x%00refresh_token=1&x%5Brefresh_token%5D=2", FORM, "", 200),
