@@ -181,6 +181,14 @@ def test_an_entry_that_is_no_host_is_refused(entry: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("entry", "words"), [("https://a.example/x", "for some paths"), ("a.*.example", "leftmost labels")]
+)
+def test_an_entry_that_is_no_host_is_told_what_may_be_meant(entry: str, words: str) -> None:
+    with pytest.raises(HostError, match=words):
+        parse_rule(entry, "")
+
+
+@pytest.mark.parametrize(
     "bad",
     [
         *(
@@ -308,6 +316,76 @@ def test_a_rule_added_for_this_machine_or_an_address_opens_it_beside_every_name(
     assert isinstance(before.judge_unresolved(entry, 443), Refuse)
     assert isinstance(after.judge_unresolved(entry, 443), Allow)
     assert isinstance(after.judge_unresolved("example.com", 443), Allow)
+
+
+@pytest.mark.parametrize("entry", ["localhost", "93.184.216.34", "b.example"])
+def test_a_rule_added_to_a_list_opens_that_alone(entry: str) -> None:
+    after = allowing("a.example").allowing(parse_rule(entry, "live"))
+    for host in ("a.example", entry):
+        assert isinstance(after.judge_unresolved(host, 443), Allow)
+    assert isinstance(after.judge_name("other.example", 443), Refuse)
+
+
+def test_without_a_list_a_name_needs_no_rule() -> None:
+    assert HostFilter(None).allowing(parse_rule("a.example", "live")) == HostFilter(None)
+    assert HostFilter(None).allowing(parse_rule("*.a.example", "live")) == HostFilter(None)
+
+
+@pytest.mark.parametrize(
+    ("denial", "entry", "is_denied"),
+    [
+        ("a.example", "a.example", True),
+        ("a.example", "b.example", False),
+        ("a.example", "*.a.example", False),
+        ("*.example", "a.example", True),
+        ("*.example", "*.a.example", True),
+        ("*.example", "example", False),
+        ("*.a.example", "*.example", False),
+        ("*", "a.example", True),
+        ("*", "*.example", True),
+        ("a.example:443", "a.example:443", True),
+        ("a.example:443", "a.example:80", False),
+        ("a.example:443", "a.example", False),
+        ("a.example", "a.example:443", True),
+    ],
+)
+def test_an_entry_is_denied_if_one_denial_covers_all_of_it(denial: str, entry: str, is_denied: bool) -> None:
+    assert HostFilter(None, deny=rules(denial)).is_denied(parse_rule(entry, "")) is is_denied
+
+
+@pytest.mark.parametrize(
+    ("entry", "is_never_reached"),
+    [
+        ("169.254.169.254", True),
+        ("metadata.google.internal", True),
+        ("224.0.0.1", True),
+        ("10.0.0.1", False),
+        ("93.184.216.34", False),
+        ("a.example", False),
+        ("*.internal", False),
+    ],
+)
+def test_an_entry_that_opens_nothing_in_any_run_is_told(entry: str, is_never_reached: bool) -> None:
+    assert (HostFilter(rules(entry)).built_in_denial(parse_rule(entry, "")) is not None) is is_never_reached
+    assert (
+        HostFilter((), deny=rules(entry), deny_private=True).built_in_denial(parse_rule("10.0.0.1", ""))
+        is None
+    )
+
+
+def test_a_person_may_be_asked_about_what_no_rule_refuses_alone() -> None:
+    hosts = HostFilter(rules("a.example"), deny=rules("denied.example"))
+    asked = ("b.example", "denied.example", "169.254.169.254", "evil\0.example", "x.mcp.nono.alt")
+    refused = [hosts.judge_name(host, 443) for host in asked]
+    assert [isinstance(each, Refuse) and each.is_ungranted for each in refused] == [
+        *(True, False, False, False, True)
+    ]
+
+
+def test_an_address_with_a_zone_is_refused() -> None:
+    verdict = allowing("a.example").judge_addresses("a.example", 443, ["2001:db8::1%eth0"])
+    assert isinstance(verdict, Refuse)
+    assert verdict.reason.endswith("has a zone id")
 
 
 def test_localhost_must_resolve_to_loopback() -> None:
