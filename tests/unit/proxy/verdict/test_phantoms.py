@@ -296,3 +296,8 @@ def test_no_phantom_leaves_to_a_host_that_is_no_route(
 def test_the_session_token_is_accepted_in_one_field_only(values: list[bytes], authorised: bool) -> None:
     headers = [(b"Proxy-Authorization", value) for value in values]
     assert proxy_authorised(headers, Secret(TOKEN)) is authorised
+
+
+def test_a_user_and_password_that_are_no_text_are_no_token() -> None:
+    for value in (b"\xff", b"\xff:" + TOKEN.encode()):
+        assert not proxy_authorised([(b"Proxy-Authorization", b"Basic " + b64encode(value))], Secret(TOKEN))
