@@ -132,7 +132,8 @@ def _serve(
         poll.register(table, select.POLLPRI)
     pause_s, looked, soon_s = AGAIN_S, time.monotonic(), math.inf
     while True:
-        ready = {descriptor for descriptor, _ in poll.poll(pause_s * 1000 if plan.looks_again else None)}
+        wait_s = max(looked + pause_s - time.monotonic(), 0)
+        ready = {descriptor for descriptor, _ in poll.poll(wait_s * 1000 if plan.looks_again else None)}
         if command in ready:
             return
         # Changes of other names do not put it off: the command can make as many as it likes.

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import select
 import time
 from collections.abc import Iterator
 from socket import socketpair
+from types import SimpleNamespace
 
 import pytest
 
@@ -124,3 +126,28 @@ def test_telling_waits_for_nobody() -> None:
     os.close(masked)
     teller.tell("/another")
     os.close(masking)
+
+
+def test_a_change_of_another_name_shortens_the_wait_for_the_next_look(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A command that makes one just before could double it."""
+    queue, command, now_s = 7, 8, 100.0
+    waits_ms: list[float] = []
+    looks_s: list[float] = []
+
+    def poll(wait_ms: float) -> list[tuple[int, int]]:
+        nonlocal now_s
+        waits_ms.append(wait_ms)
+        if looks_s:
+            return [(command, select.POLLIN)]
+        now_s += 0.9 if len(waits_ms) == 1 else wait_ms / 1000
+        return [(queue, select.POLLIN)] if len(waits_ms) == 1 else []
+
+    poller = SimpleNamespace(register=lambda *_: None, poll=poll)
+    monkeypatch.setattr(mask_keeper, "select", SimpleNamespace(poll=lambda: poller, POLLIN=select.POLLIN))
+    monkeypatch.setattr(mask_keeper, "time", SimpleNamespace(monotonic=lambda: now_s))
+    monkeypatch.setattr(inotify, "changed_names", lambda _: ["other"])
+    monkeypatch.setattr(mask_keeper, "_watch_and_mask", lambda *_: looks_s.append(now_s))
+    mask_keeper._serve(PLAN._replace(looks_again=True), queue, None, command, untold)
+    assert [waits_ms, looks_s] == [pytest.approx([1000, 100, 1000]), pytest.approx([101])]
