@@ -81,6 +81,31 @@ def test_a_denied_port_leads_to_no_server_of_the_commands_own() -> None:
         assert calls.connect(stub, sockaddr(5001)) == OWN_ANSWER
 
 
+def test_an_address_of_another_family_leads_to_no_server_of_the_commands_own() -> None:
+    with socket.socket() as caller:
+        stub = cast(Any, Stub(caller))
+        grants = NetworkGrants(loopback(1), own_servers=True)
+        calls = InetCalls(grants, stub, stub, stub, stub, stub, own=stub)
+        assert isinstance(calls.connect(stub, struct.pack("=H14x", socket.AF_UNSPEC)), Refuse)
+
+
+def test_a_connect_to_an_address_of_the_hosts_file_is_one_to_the_proxy_for_its_host() -> None:
+    names = VirtualAddresses(
+        lambda _: None, "laptop", lambda: {IPv4Address("203.0.113.7"): ("granted.test",)}
+    )
+    told: list[object] = []
+    with socket.create_server(("127.0.0.1", 0)) as proxy, socket.socket() as caller:
+        stub = cast(Any, Stub(caller))
+        calls = InetCalls(
+            NetworkGrants(loopback(proxy.getsockname()[1])),
+            *(stub, stub, lambda *connected: told.append(connected[-1]), stub, stub),
+            names=names,
+        )
+        assert isinstance(calls.connect(stub, to("203.0.113.8", 443)), Refuse)
+        assert calls.connect(stub, to("203.0.113.7", 443)) == 0
+        assert told == [("granted.test", 443)]
+
+
 def test_a_connect_to_the_address_of_a_name_is_one_to_the_proxy_for_that_host() -> None:
     told: list[tuple[tuple[str, int], object]] = []
     names = VirtualAddresses(lambda _: None, "laptop")
@@ -178,6 +203,22 @@ def test_on_an_open_network_a_socket_of_another_kind_is_left_alone(binds: bool) 
         assert caller.getsockname()[0] == "127.0.0.1"
 
 
+@pytest.mark.parametrize(("groups", "is_refused"), [(1, True), (0, False)])
+def test_on_an_open_network_roots_command_joins_no_group_of_netlink(
+    groups: int, is_refused: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = struct.pack("=HHII", socket.AF_NETLINK, 0, 0, groups)
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW) as caller:
+        calls = InetCalls(NetworkGrants(is_open=True), *[cast(Any, Stub(caller))] * 5)
+        before = descriptors()
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "geteuid", lambda: 0)
+            for call in (calls.bind, calls.connect):
+                answer = call(cast(Any, None), address)
+                assert isinstance(answer, Refuse) if is_refused else answer == 0
+        assert descriptors() == before
+
+
 @pytest.mark.parametrize(
     ("asked", "bound"),
     [("0.0.0.0", "127.0.0.1"), ("127.0.0.2", "127.0.0.2"), ("203.0.113.7", None)],
@@ -213,6 +254,23 @@ def test_a_port_that_is_granted_is_bound_where_it_was_asked_for_and_told_before_
         assert isinstance(calls.bind(stub, to("0.0.0.0", 80)), Refuse)
         assert calls.bind(stub, to("0.0.0.0", port)) == 0
         assert (caller.getsockname(), told) == (("0.0.0.0", port), [("0.0.0.0", port, True)])
+
+
+def test_what_a_bind_allows_is_connected_to_although_it_was_refused_before() -> None:
+    with socket.socket() as free:
+        free.bind(("", 0))
+        port = free.getsockname()[1]
+    live = LivePorts(PortGrants(listen=united([port])))
+    rule = LiveRule("0", "allow", "port", str(port), Access.READWRITE, "a person", 0, None)
+    with socket.socket() as caller:
+        stub = cast(Any, Stub(caller))
+        grants = NetworkGrants(loopback(1), live)
+        calls = InetCalls(
+            grants, stub, stub, stub, stub, stub, bound=lambda host, at, *, is_shared: live.put([rule])
+        )
+        assert isinstance(calls.connect(stub, sockaddr(port)), Refuse)
+        assert calls.bind(stub, to("0.0.0.0", port)) == 0
+        assert not isinstance(calls.connect(stub, sockaddr(port)), Refuse)
 
 
 def test_of_many_connects_that_wait_at_once_one_more_is_told_to_try_again(
