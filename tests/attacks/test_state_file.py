@@ -222,7 +222,7 @@ def test_a_full_disk_leaves_no_half_written_state_file(sandbox: NonoRun) -> None
         ("[]", 0o600, "an object is expected"),
         ("{}", 0o600, "missing or unknown: "),
         ("NaN", 0o600, "NaN is no JSON value"),
-        ("[" * 100_000, 0o600, "recursion"),
+        ("[" * 100_000, 0o600, "JSON array"),
         ("{}", 0o644, "must belong to this user and have mode 0600"),
         ("{}", None, "Too many levels of symbolic links"),
     ],

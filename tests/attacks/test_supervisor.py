@@ -146,7 +146,10 @@ def test_the_command_inherits_only_three_descriptors(
             bare = sandbox.bare(program("processes.spy", "descriptors"), pass_fds=extra)
     finally:
         os.close(file)
-    assert set(run.outcomes()) == {"0", "1", "2"}
+    own = {
+        fd for fd, file in run.outcomes().items() if "/libffi.so" in file
+    }  # ctypes: libffi 3.5 holds itself open
+    assert set(run.outcomes()) - own == {"0", "1", "2"}
     assert {str(fd) for fd in extra} <= set(bare.outcomes())
 
 

@@ -145,6 +145,9 @@ def test_a_place_is_free_again_once_its_caller_has_been_served(
     async def part(over: HandoverThread, descriptor: int) -> None:
         for _ in range(3):
             assert await over.give(_call(RUNS), descriptor, close_on_exec=True) is None
+            await asyncio.sleep(
+                0
+            )  # where the thread was faster than the loop, which frees it with its next turn
 
     stage.play_thread(part)
     assert stage.given == [RUNS] * 3
