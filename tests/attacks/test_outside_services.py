@@ -323,6 +323,21 @@ def test_no_login_is_shared_that_an_ssh_outside_has(sandbox: NonoRun) -> None:
 
 
 @pytest.mark.needs("namespaces")
+def test_nothing_is_written_to_a_directory_of_sockets_that_is_hidden(sandbox: NonoRun) -> None:
+    """It would be gone with the run; and git takes no directory for its cache that others may enter."""
+    directory = sandbox.make(sandbox.user.home / ".cache/gcr")
+    directory.chmod(0o700)
+    script = 'touch "$1/new"; stat -c %a "$1"; ls -A "$1"'
+    flags = [f"--allow={directory.parent}"]
+    try:
+        run = sandbox.run(["sh", "-c", script, "sh", str(directory)], profile=OPEN, flags=flags)
+    finally:
+        directory.rmdir()
+    assert run.stdout.split() == ["500"]
+    assert "Read-only file system" in run.stderr
+
+
+@pytest.mark.needs("namespaces")
 @each_run
 def test_no_password_is_told_by_gits_cache(sandbox: NonoRun, profile: Profile, flags: Sequence[str]) -> None:
     """git-credential-cache--daemon tells what it keeps to whoever connects."""
