@@ -94,7 +94,7 @@ def usually_needed(
     script: The file of a shell's script. The command may have written it, so no path that it names is told.
     """
     path_context = path_context._replace(cwd=path_context.workdir)  # where the command starts
-    programs = [each for each in started(argv) if each.program not in STARTERS] or started(argv)
+    programs = [each for each in started(argv) if _does_something(each)] or started(argv)
     if exit_code == 1 and all(each.program in ANSWERS for each in programs):
         return []
     found = chain(
@@ -111,6 +111,11 @@ def usually_needed(
         if each is not None and not any(is_within(each.path, known) for known in by_path):
             by_path[each.path] = each
     return list(by_path.values())[:LISTED_MAX]
+
+
+def _does_something(each: Started) -> bool:
+    """Return True unless it starts the next one and no more, as a shell that opens no file itself."""
+    return each.program not in STARTERS or bool(each.written and not each.operands)
 
 
 def _candidates(

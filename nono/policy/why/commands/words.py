@@ -21,8 +21,11 @@ _GIT_TAKES_A_VALUE = frozenset(
     {"-C", "-c", "--attr-source", "--config-env", "--git-dir", "--namespace", "--work-tree"}
 )
 _OPENERS = frozenset({"then", "do", "else", "if", "while", "until", "!", "{", "("})
-_SEPARATORS = frozenset(";&|()\n")
-_REDIRECTION = re.compile(r"\d*(?P<sign>>>?|<>?)(?P<file>.*)", re.DOTALL)
+_SEPARATORS = frozenset(";&|()")
+_PUNCTUATION = ";&|()<>"
+_REDIRECTION = re.compile(r"&>>?|>[>|&]?|<[<>&]*")
+_SIGNS = re.compile(rf"{_REDIRECTION.pattern}|[;&|()]")
+_ARITHMETIC = re.compile(r"\(\([^()]*\)\)")
 _EXPANDED = frozenset("$`*?[<")  # a file with one of these is not known before the shell runs
 
 
@@ -73,7 +76,8 @@ def _started(words: list[str], written: tuple[str, ...], depth: int) -> Iterator
     if program in SHELLS:
         script = _script(rest)
         for each in _commands(script) if script is not None else ():
-            yield from _started(*_redirected(each), depth + 1)
+            command, opened = _redirected(each)
+            yield from _started(command or [program], opened, depth + 1) if command or opened else ()
     elif program.startswith(_PYTHONS) and "-m" in rest[:-1]:
         yield from _started(rest[rest.index("-m") + 1 :], written, depth + 1)
     elif program == "git" and (command := _command_of_git(rest))[:1] == ["lfs"]:
@@ -104,17 +108,20 @@ def _script(words: Sequence[str]) -> str | None:
 
 def _commands(script: str) -> Iterator[list[str]]:
     """Yield the words of each simple command of a script."""
-    # A comment takes the end of its line with it, and so not what ends the command.
-    lexer = shlex.shlex(script.replace("\n", "\n ; "), posix=True, punctuation_chars=";&|()")
+    # A comment takes the end of its line with it, and so not what ends the command. > of numbers opens none.
+    lines = _ARITHMETIC.sub("", script).replace("\n", "\n ; ")
+    lexer = shlex.shlex(lines, posix=True, punctuation_chars=_PUNCTUATION)
     lexer.whitespace_split, lexer.commenters = True, "#"
     words: list[str] = []
     try:
         for _, word in zip(range(WORDS_MAX), lexer, strict=False):
-            if set(word) <= _SEPARATORS:
-                yield words
-                words = []
-            else:
-                words.append(word)
+            # Signs that touch are one word: `)>`, `;>`.
+            for each in _SIGNS.findall(word) if set(word) <= set(_PUNCTUATION) else (word,):
+                if each in _SEPARATORS:
+                    yield words
+                    words = []
+                else:
+                    words.append(each)
     except ValueError:  # an unterminated quotation
         pass
     yield words
@@ -122,15 +129,18 @@ def _commands(script: str) -> Iterator[list[str]]:
 
 def _redirected(words: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
     """Return the words that remain for the program, and the files that are opened for writing."""
-    plain, written = [], []
+    plain: list[str] = []
+    written = []
     left = iter(words)
     for word in left:
-        found = _REDIRECTION.fullmatch(word)
-        if found is None:
+        if _REDIRECTION.fullmatch(word) is None:
             plain.append(word)
             continue
-        file = found["file"] or next(left, "")
-        if ">" in found["sign"] and file and _EXPANDED.isdisjoint(file):
+        if plain and plain[-1].isdecimal():  # the number of a descriptor
+            plain.pop()
+        file = next(left, "")
+        is_descriptor = word == ">&" and (file.isdecimal() or file == "-")
+        if ">" in word and file and not is_descriptor and _EXPANDED.isdisjoint(file):
             written.append(file)
     return plain, tuple(written)
 

@@ -90,6 +90,10 @@ def test_nothing_is_told_of_what_is_closed_outside_too(run: Resolve, fs: Filesys
                 )
             ],
         ),
+        *(
+            (line, [(WORK, "where the command writes; granted for read only", f"--write {WORK}")])
+            for line in ("sh -c 'echo a>new'", "sh -c '(echo a) > new'", "sh -c 'exec > new'", "sh -c '>new'")
+        ),
         ("sh -c 'cat main.py 2>/dev/null'", []),
         ("echo a '>' new", []),
     ],

@@ -56,3 +56,33 @@ def test_shells_in_shells_are_not_read_for_ever() -> None:
 def test_a_comment_ends_with_its_line() -> None:
     found = started(["sh", "-c", "#!/bin/sh\n# what's new\nmake all # now\ngcc a.c\n"])
     assert [each.program for each in found] == ["sh", "make", "gcc"]
+
+
+@pytest.mark.parametrize(
+    ("script", "written"),
+    [
+        ("date>>log", [("date", ("log",))]),
+        ("date 2>log", [("date", ("log",))]),
+        ("date &>log", [("date", ("log",))]),
+        ("date >| log", [("date", ("log",))]),
+        ("date <in >log", [("date", ("log",))]),
+        ("(date) >log", [("date", ()), ("sh", ("log",))]),
+        ("date;>log", [("date", ()), ("sh", ("log",))]),
+        ("exec 3>log", [("exec", ("log",))]),
+        ("> $log", []),
+        ("date 2>&1", [("date", ())]),
+        ("date >&-", [("date", ())]),
+        ("date <in", [("date", ())]),
+        ("node -e 'x=>y'", [("node", ())]),
+        ("date $((1>2))", [("date", ())]),
+    ],
+)
+def test_files_that_a_script_opens_for_writing_are_those_of_its_redirections(
+    script: str, written: list[tuple[str, tuple[str, ...]]]
+) -> None:
+    found = started(["sh", "-c", script])[1:]
+    assert [(each.program, each.written) for each in found] == written
+
+
+def test_a_redirection_is_no_operand() -> None:
+    assert started(["sh", "-c", "ls 2>/dev/null"])[1].operands == ()
