@@ -213,8 +213,8 @@ def collect(
 
 def _parts(item: str, exists: Exists) -> list[str]:
     """Split paths at commas, unless all of it is a path: the name of a directory may hold one."""
-    if exists(item):
-        return [item]
+    if exists(item) or ("," not in item and not item.isspace()):
+        return [item]  # with its blanks: without them it may be another path
     # Without any part it stays an empty value, which is refused.
     return [part.strip() for part in item.split(",") if part.strip()] or [""]
 

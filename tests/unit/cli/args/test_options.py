@@ -68,6 +68,11 @@ def test_a_path_that_is_there_is_not_split(text: str) -> None:
     assert parse("run", "", ["--allow", "a, c ", "ls"], {}, exists).request.allow == ("a", "c")
 
 
+@pytest.mark.parametrize("text", ["a ", " a", "a b"])
+def test_the_blanks_of_one_path_are_part_of_it(text: str) -> None:
+    assert given(["--allow", text]).list("allow") == (text,)
+
+
 def test_a_comma_of_an_option_is_part_of_its_value() -> None:
     assert given(["--allow-domain", "https://a.b/c,d"]).list("allow_domain") == ("https://a.b/c,d",)
 
