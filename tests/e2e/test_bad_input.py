@@ -406,6 +406,11 @@ def test_what_is_no_host_is_refused(somewhere: Place, flag: str, host: str) -> N
     assert_refused(result, f"{flag}: '{host}' is not a host: ", 2)
 
 
+@pytest.mark.parametrize("words", [("why", "--host"), ("proxy", "--listen")])
+def test_what_is_no_host_is_shown_on_one_line(somewhere: Place, words: tuple[str, str]) -> None:
+    assert_refused(nono(somewhere, *words, "a\nb"), f"{words[1]} 'a\\nb': 'a\\nb' is not a label", 2)
+
+
 @pytest.mark.parametrize("host", ["x.example", "*.example", "x.example:8443", "127.0.0.1:9", "[::1]:9"])
 def test_what_is_a_host_is_accepted(somewhere: Place, host: str) -> None:
     assert nono(somewhere, "run", f"--allow-domain={host}", *ECHO).stdout == STARTED

@@ -21,7 +21,7 @@ from nono.policy.capability import NetworkMode
 from nono.policy.hosts.hostname import HostError, canonical_host, ip_literal
 from nono.policy.hosts.upstream import is_loopback
 from nono.policy.resolve import Resolved
-from nono.printable import printable
+from nono.printable import printable, printable_line
 from nono.secret import Secret
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ def _address(given: Given) -> str:
         if ip_literal(address) is None:
             raise HostError("an IP address is expected")
     except HostError as error:
-        raise UsageError(f"--listen '{address}': {error}.") from error
+        raise UsageError(f"--listen '{printable_line(address)}': {error}.") from error
     if given.flag("no_auth") and not is_loopback(address):
         raise UsageError(
             "--no-auth is for loopback only: on any other address everybody could use the proxy.",

@@ -18,7 +18,7 @@ from nono.policy.hosts.hostname import HostError, canonical_host, ip_literal, pa
 from nono.policy.hosts.upstream import is_loopback
 from nono.policy.why.hosts import reads_paths, sees_requests, why_host, why_request
 from nono.policy.why.paths import Answer, kept_hook, masked_path, why_path_since
-from nono.printable import shell_word
+from nono.printable import printable_line, shell_word
 from nono.sandbox.plan.enforcement import Refusal, Rung
 from nono.sandbox.plan.scope_query import ScopeAnswer, scope_answer
 from nono.trust.disk.concern import root_of
@@ -219,5 +219,5 @@ def _host_and_port(text: str, port: int | None) -> tuple[str, int]:
         given = parse_port(written) if has_port else None
         canonical_host(host if has_port else authority)
     except HostError as error:
-        raise UsageError(f"--host '{text}': {error}.") from error
+        raise UsageError(f"--host '{printable_line(text)}': {error}.") from error
     return (host if has_port else authority), port or given or (80 if scheme in ("http", "ws") else 443)
