@@ -431,6 +431,13 @@ def test_only_a_session_with_a_terminal_is_attached_to(sandbox: NonoRun) -> None
             assert b"has no terminal to attach to.\r\nhint: only a run at a terminal, or" in viewer.shown
 
 
+def test_what_has_ended_is_not_attached_to(sandbox: NonoRun) -> None:
+    sandbox.run(["true"])
+    told = nono(sandbox, "attach", "latest")
+    assert (told.returncode, told.stdout) == (1, "")
+    assert "has already exited (exit code 0).\nhint: nono inspect" in told.stderr
+
+
 def test_without_a_terminal_nothing_is_attached_to(sandbox: NonoRun) -> None:
     with detached(sandbox, ["sleep", "987"]):
         told = nono(sandbox, "attach", "one")

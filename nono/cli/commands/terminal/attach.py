@@ -13,6 +13,7 @@ from nono.cli.commands.sessions.chosen import (
     Chosen,
     caller_environ,
     chosen,
+    ended_error,
     paused_error,
     refuse_inside,
 )
@@ -67,8 +68,7 @@ def run(argv: Sequence[str]) -> int:
     with chosen(parsed.session, environ) as session:
         record = session.record
         if record.is_ended:
-            _say(f"Session {record.session_id} has already exited (exit code {record.exit_code}).")
-            return 0
+            raise ended_error(record)
         if record.status == PAUSED:
             raise paused_error(record)
         if not (os.isatty(0) and os.isatty(1)):
