@@ -166,6 +166,12 @@ def test_a_silent_proxy_still_says_where_it_listens(made: Stage) -> None:
         assert silent.end() == ""
 
 
+def test_beside_the_name_of_its_file_it_says_nothing_longer(made: Stage) -> None:
+    with running(made, "--allow-domain", "a.test") as proxy:
+        assert f"  . {proxy.file}" in proxy.lines
+        assert all(len(line) <= 80 for line in proxy.lines if str(proxy.file) not in line)
+
+
 def test_its_memory_is_closed_to_other_programs_of_the_user(made: Stage) -> None:
     with running(made, "--allow-domain", "a.test") as proxy:
         # proc_pid_environ(5): the files of a process that is not dumpable belong to root.

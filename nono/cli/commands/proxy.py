@@ -220,7 +220,7 @@ def _lines(serving: Serving, config: ProxyConfig, resolved: Resolved, *, shows: 
     else:
         scheme, _, address = url.partition("nono:")[0], *url.partition("@")[1:]
         lines += [f"proxy URL: {scheme}nono:<token>@{address}", f"token: in {serving.file}"]
-    lines.append(f"  . {serving.file}  # all variables: proxy, services, trust")
+    lines += ["  # all variables: proxy, services, trust", f"  . {serving.file}"]
     lines += [f"    key  {service.name} at {service.upstream}" for service in resolved.services]
     lines += summary.routes(resolved)
     if (bundle := serving.variables.get("SSL_CERT_FILE")) is not None:
