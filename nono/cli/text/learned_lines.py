@@ -24,8 +24,9 @@ def scope(learning: LearnPlan) -> list[str]:
     lines = [
         "  [nono] The command is watched in a wider sandbox than it will get. It may",
         "  [nono]   read   programs and settings of this machine that everybody may read,",
-        f"  [nono]          and the hidden files in {places.home}, but not {kept_out} paths",
-        "  [nono]          that are sensitive or look like it, ~/.ssh among them;",
+        f"  [nono]          and the hidden files in {places.home},",
+        f"  [nono]          but not {kept_out} paths that are sensitive or look like it,",
+        "  [nono]          ~/.ssh among them;",
         f"  [nono]   write  {' and '.join(written)};",
     ]
     if learning.resolved.capabilities.network is NetworkMode.PROXY:

@@ -41,7 +41,7 @@ def test_calls_that_were_not_kept_are_counted(dropped: int) -> None:
 def test_a_person_agrees_to_what_is_said_of_the_home_and_the_network(network: NetworkMode) -> None:
     learning = SimpleNamespace(
         resolved=SimpleNamespace(
-            path_context=SimpleNamespace(workdir="/w", home="/home/ada"),
+            path_context=SimpleNamespace(workdir="/w", home="/home/ada.lovelace"),
             capabilities=SimpleNamespace(network=network),
         ),
         bounds=SimpleNamespace(home="/home/ada"),
@@ -52,5 +52,6 @@ def test_a_person_agrees_to_what_is_said_of_the_home_and_the_network(network: Ne
     lines = scope(cast("LearnPlan", learning))
     assert max(map(len, lines)) <= 80
     text = "\n".join(lines)
-    assert "the hidden files in /home/ada, but not 2 paths" in text
+    assert "the hidden files in /home/ada.lovelace,\n" in text
+    assert "but not 2 paths" in text
     assert ("reach  every public host" in text) == (network is NetworkMode.PROXY)
