@@ -19,10 +19,15 @@ EXTRAS = {
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str | None:
-    """Return a hint with the known name closest to `name`; None if none is close."""
+    """Return a hint with the known name closest to `name`; None if none is close.
+
+    `node` is meant for node-dev, although opencode has more of its letters in a row.
+    """
     from difflib import get_close_matches  # costs a millisecond, paid only on a mistake
 
-    near = get_close_matches(name, list(known), n=1)
+    names = list(known)
+    longer = sorted((each for each in names if name and each.startswith(f"{name}-")), key=len)
+    near = longer or get_close_matches(name, names, n=1)
     return f"did you mean '{near[0]}'?" if near else None
 
 
