@@ -22,6 +22,7 @@ _LOCKS = (
     "export XDG_STATE_HOME=DIRECTORY, one of a local file system"
 )
 _READ_ONLY = "XDG_STATE_HOME=DIR nono ... keeps keys, records and logins elsewhere"
+_NO_CWD = "the current directory was removed: cd to one that exists"
 _PROCESSES = "your user may have no more processes here: ulimit -u shows how many"
 
 
@@ -145,6 +146,16 @@ def for_call(error: OSError) -> str | None:
     """Return what to do about an error that no command expects: that of a call, or of writing the output."""
     if error.filename:
         return _advice(error)
+    if error.errno == errno.ENOENT and not _has_cwd():
+        return _NO_CWD
     # As fork(2) says it. Output that would block has the same number, and a text of its own.
     is_fork = error.errno == errno.EAGAIN and error.strerror == os.strerror(errno.EAGAIN)
     return _PROCESSES if is_fork else None
+
+
+def _has_cwd() -> bool:
+    try:
+        os.getcwd()
+    except OSError:
+        return False
+    return True

@@ -519,6 +519,14 @@ def test_a_link_that_leads_back_to_itself_is_named_as_that(here: Place, below: s
     assert result.stderr.endswith("\nhint: remove the link, or change what it leads to\n")
 
 
+@pytest.mark.parametrize("command", [("doctor", "--project"), ("trust", "list"), ("learn", "--", "true")])
+def test_where_the_current_directory_was_removed_it_says_so(here: Place, command: tuple[str, ...]) -> None:
+    script = 'mkdir gone && cd gone && rmdir ../gone && exec "$@"'
+    result = here.user.run(["sh", "-c", script, "sh", NONO, *command], cwd=here.project)
+    assert result.returncode == 1
+    assert result.stderr.endswith("hint: the current directory was removed: cd to one that exists\n")
+
+
 def test_a_missing_path_is_skipped_where_that_is_allowed(somewhere: Place) -> None:
     result = nono(somewhere, "run", "--allow-missing", "--read", "/nonexistent", *ECHO)
     assert result.stdout == STARTED
