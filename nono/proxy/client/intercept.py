@@ -22,6 +22,9 @@ from nono.proxy.verdict.verdict import Intercept
 
 # RFC 8446 section 6.2: fatal, unrecognized_name.
 _UNRECOGNIZED_NAME = bytes((21, 3, 3, 0, 2, 2, 112))
+# How soon a client leaves that looks at the certificate when the handshake is over: newer curl and GnuTLS do,
+# and send no alert then. Others connect before they have a request, and wait for longer.
+_LEAVES_AT_ONCE_S = 1.0
 _DISTRUSTED = "the client must trust the file in SSL_CERT_FILE, and ask for this host by its name"
 
 
@@ -41,6 +44,7 @@ class Interception(asyncio.Protocol):
         self._early = b""  # received before the handshake: a ClientHello, or less
         self._deadline = Deadline(lambda: self._deny("no ClientHello came in time"))
         self._is_decided = False
+        self._secure: Secured | None = None  # the handshake is over, and the client has said nothing yet
 
     def start(self) -> None:
         """Record, answer 200 and wait for the ClientHello."""
@@ -121,16 +125,33 @@ class Interception(asyncio.Protocol):
     # -- the handshake
 
     def _secured(self, result: Secured | Exception) -> None:
+        if isinstance(result, Secured):
+            self._transport, self._secure = result.transport, result
+            self._deadline = Deadline(self._hand_over)
+            self._deadline.set(_LEAVES_AT_ONCE_S)
+            result.opening.wait(self._heard)
+            return
         self._context.connections.discard(self)
         self._transport = None
         if isinstance(result, CaError):
             self._failed(str(result), result.hint)
-            return
-        if isinstance(result, Exception):
+        else:
             self._failed(getattr(result, "reason", None) or type(result).__name__)
-            return
-        with suppress(ConnectionResetError):
-            result.hand_over(self._successor(result.transport))
+
+    def _heard(self) -> None:
+        if self._secure is not None and self._secure.opening.was_silent:
+            self._failed("the client left as soon as it was over")
+        self._hand_over()
+
+    def _hand_over(self) -> None:
+        secure, self._secure = self._secure, None
+        self._context.connections.discard(self)
+        self._deadline.cancel()
+        self._transport = None
+        if secure is not None:
+            secure.opening.stop_waiting()
+            with suppress(ConnectionResetError):
+                secure.hand_over(self._successor(secure.transport))
 
     def _successor(self, secured: asyncio.Transport) -> asyncio.Protocol:
         """Return the protocol for the rest of the connection, as chosen by ALPN (RFC 7301)."""
@@ -159,8 +180,11 @@ class Interception(asyncio.Protocol):
         self._context.connections.add(self)
 
     def abort(self) -> None:
-        if self._transport is not None:
-            self._transport.abort()
+        transport = self._transport
+        if self._secure is not None:
+            self._hand_over()  # the client did not leave: what its successor loses is no handshake
+        if transport is not None:
+            transport.abort()
 
     def request_progress(self) -> None:
         """A CONNECT has no body."""

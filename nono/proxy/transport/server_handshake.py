@@ -13,11 +13,51 @@ from nono.proxy.transport.handover import Handover
 from nono.proxy.transport.tls_reads import TlsReads
 
 
+class Opening(Handover):
+    """Holds a connection inside TLS until the client has said its first word."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._heard: Callable[[], None] | None = None
+
+    @property
+    def was_silent(self) -> bool:
+        """True if the client has ended the connection without a word inside TLS."""
+        return not self._early and (self._ended or self._lost)
+
+    def wait(self, heard: Callable[[], None]) -> None:
+        """Call `heard` once the client has said or ended something, which it may have already."""
+        self._heard = heard
+        if self._early or self._ended or self._lost:
+            self._tell()
+
+    def stop_waiting(self) -> None:
+        self._heard = None
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._tell()
+
+    def eof_received(self) -> bool:
+        goes_on = super().eof_received()
+        self._tell()
+        return goes_on
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._tell()
+
+    def _tell(self) -> None:
+        heard, self._heard = self._heard, None
+        if heard is not None:
+            heard()
+
+
 class Secured(NamedTuple):
-    """A connection inside TLS. Call hand_over() before the loop runs anything else."""
+    """A connection inside TLS. Call hand_over(), or opening.wait(), before the loop runs anything else."""
 
     transport: asyncio.Transport
-    opening: Handover
+    opening: Opening
 
     def hand_over(self, successor: asyncio.Protocol) -> None:
         """Make `successor` the connection's protocol. Raises ConnectionResetError if it was lost."""
@@ -40,7 +80,7 @@ def begin(
     reads: Shares the loop with connections whose reads take long. After an OSError, such as ssl.SSLError, the
     connection is closed. Without a task: one takes longer to create and to switch to than all of this.
     """
-    opening = Handover()
+    opening = Opening()
     handshake = asyncio.get_running_loop().start_tls(
         transport,
         opening,
@@ -59,7 +99,7 @@ def _resume(
     handshake: Coroutine[Any, Any, asyncio.Transport | None],
     transport: asyncio.Transport,
     reads: TlsReads,
-    opening: Handover,
+    opening: Opening,
     ended: Ended,
 ) -> None:
     try:

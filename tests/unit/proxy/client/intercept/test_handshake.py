@@ -8,6 +8,7 @@ from functools import partial
 
 import pytest
 
+from nono.proxy.client import intercept
 from nono.proxy.tls.session_ca import SessionCa
 from support.proxy.interception import connect, intercepting
 from support.proxy.localhost import get, intercepted_localhost
@@ -156,6 +157,31 @@ def test_a_client_that_does_not_trust_the_authority_is_recorded() -> None:
             client.start_tls("localhost", ssl.create_default_context())
         wait_until(lambda: p.running.client_connections == 0)
         assert p.recording.decisions() == [("allow", None), ("deny", "intercept_handshake_failed")]
+        assert server.connections == []
+
+
+@pytest.mark.parametrize("waits", [False, True])
+@pytest.mark.parametrize("alpn", [[], ["h2"]], ids=["HTTP/1.1", "HTTP/2"])
+def test_a_client_that_leaves_as_soon_as_the_handshake_is_over_is_recorded(
+    alpn: list[str], waits: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """curl 8.22 looks at the certificate then, and sends no alert. Others wait for requests."""
+    monkeypatch.setattr(intercept, "_LEAVES_AT_ONCE_S", 3600.0)  # no test is to be quick
+    with intercepted_localhost() as (server, p):
+        trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        trusting.check_hostname = False
+        trusting.verify_mode = ssl.CERT_NONE
+        trusting.set_alpn_protocols(alpn)
+        with (
+            handshake_outside(p.port, f"localhost:{server.port}") as client,
+            trusting.wrap_socket(client.transport, server_hostname="localhost"),
+        ):
+            wait_until(lambda: p.running.client_connections == 1)
+            if waits:
+                p.let_pass(3601)
+        wait_until(lambda: p.running.client_connections == 0)
+        denied = [] if waits else [("deny", "intercept_handshake_failed")]
+        assert p.recording.decisions() == [("allow", None), *denied]
         assert server.connections == []
 
 
