@@ -45,7 +45,7 @@ def looks_like_wsl2() -> bool:
 def _chosen_ports() -> PortRange:
     """Return from which ports the kernel chooses one for a socket; it holds for IPv6 too (ip(7))."""
     try:
-        with open(CHOSEN_PORTS, encoding="ascii") as file:
+        with open(CHOSEN_PORTS, encoding="utf-8") as file:
             first, last = map(int, file.read().split())
     except (OSError, ValueError):
         return EVERY_PORT
