@@ -63,6 +63,23 @@ def test_a_refused_handle_and_event_are_recorded(sandbox: NonoRun) -> None:
     assert {"open_by_handle_at", "perf_event_open(pid=-1)"} <= targets
 
 
+@HOW
+def test_what_is_opened_in_access_mode_3_leads_to_nothing(
+    profile: Mapping[str, object], flags: tuple[str, ...], sandbox: NonoRun
+) -> None:
+    """Landlock asks no right of an open that can neither read nor write."""
+    file = sandbox.user.home / "mode-3"
+    file.write_text("canary")
+    sandbox.give(file)
+    outcomes = sandbox.run(program("files.mode_three", str(file)), profile=profile, flags=flags).outcomes()
+    bare = sandbox.bare(program("files.mode_three", str(file))).outcomes()
+    file.unlink()
+    assert (outcomes.pop("lease"), outcomes.pop("open again")) == ("EPERM", "EACCES")
+    assert (bare.pop("lease"), bare.pop("open again")) == ("ok", "ok")
+    assert outcomes == bare
+    assert "ok" not in bare.values()
+
+
 @pytest.fixture
 def volume(btrfs: Path) -> Path:
     """Return a subvolume of btrfs with a denied file, mounted in the project."""
