@@ -23,6 +23,7 @@ from nono.proxy.http.message import BodyKind, RequestHead
 from nono.proxy.http.refusal import MAX_AUTHENTICATION_FAILURES, Cut, Refusal
 from nono.proxy.http.request_reader import Incoming, Unreadable
 from nono.proxy.transport import polled
+from nono.proxy.transport.replaceable import Replaceable
 from nono.proxy.transport.turns import BUDGET_S
 from nono.proxy.verdict import audit_events
 from nono.proxy.verdict.host_policy import HostPolicy, is_refused
@@ -33,7 +34,7 @@ HTTP_PORT = 80
 _DRAINED_BYTES = 64 * 1024  # a refused body up to this length is read and dropped, to keep the connection
 
 
-class ClientConnection(asyncio.Protocol):
+class ClientConnection(Replaceable):
     """One client connection; closed by either end, by a deadline, or with the proxy.
 
     entrance: lets the connection in, or ends it unread; None inside an intercepted CONNECT.
@@ -123,10 +124,11 @@ class ClientConnection(asyncio.Protocol):
         successor.begin(refused)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
         self._context.connections.discard(self)
         if self._entrance is not None:
             self._entrance.leave(self)
-        if self._transport is None:  # the client was already gone
+        if self._transport is None:  # it is a successor's
             return
         self._let_go()
         self._lose_job()
@@ -374,7 +376,7 @@ class ClientConnection(asyncio.Protocol):
             self._entrance.leave(self)
         self._active = None
         self._let_go()
-        transport.set_protocol(successor)
+        self.replace(successor, transport)
         return transport, leftover
 
     def update_reading(self) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import cast
 
+from nono.proxy.transport.replaceable import Replaceable
 
-class Handover(asyncio.Protocol):
+
+class Handover(Replaceable):
     """Buffers data that arrives before the successor is set.
 
     If opening a connection is cancelled, the loop may still call the protocol's connection_made in the same
@@ -32,12 +34,13 @@ class Handover(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._lost = True
+        super().connection_lost(exc)
 
     def replace_with(self, successor: asyncio.Protocol, transport: asyncio.Transport) -> None:
         """Hand the connection and the buffered data to `successor`. Raises ConnectionResetError if lost."""
         if self._lost:
             raise ConnectionResetError("the connection was closed at once")
-        transport.set_protocol(successor)
+        self.replace(successor, transport)
         successor.connection_made(transport)
         if self._early:
             successor.data_received(bytes(self._early))

@@ -15,6 +15,7 @@ from nono.proxy.http.response_reader import ResponseReader
 from nono.proxy.http.upstream_proxy import ProxyAddress
 from nono.proxy.transport.connection_set import Peer, peer_of
 from nono.proxy.transport.outbox import HELD_BYTES, Outbox
+from nono.proxy.transport.replaceable import Replaceable
 from nono.proxy.transport.turns import Turns
 from nono.proxy.verdict.routes import Identity
 
@@ -73,7 +74,7 @@ class Keeper(Protocol):
     def give(self, connection: UpstreamConnection) -> None: ...
 
 
-class UpstreamConnection(asyncio.Protocol):
+class UpstreamConnection(Replaceable):
     """One connection to an upstream; serves one sink at a time, from begin() to the end of the response.
 
     turns: share the loop among connections whose reads take long to parse.
@@ -220,7 +221,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._keeper.lost(self)
         self._reader.stop()
         self._sink = self._transport = None
-        transport.set_protocol(successor)
+        self.replace(successor, transport)
         return transport, after
 
     @property
@@ -243,6 +244,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._keeper.opened(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
         self._keeper.lost(self)
         self._transport = None
         self._held = b""

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import socket
 import ssl
+import struct
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 import pytest
 
 from support.proxy.http2_stage import HOST, a_route_to, authority, routes_stage
-from support.proxy.thread import PHANTOM, TIMEOUT_S, Client
+from support.proxy.localhost import intercepted_localhost
+from support.proxy.thread import PHANTOM, TIMEOUT_S, Client, wait_until
 
 HANDSHAKE = (
     b"GET /alpha/ws HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer " + PHANTOM.encode() + b"\r\n"
@@ -97,3 +100,18 @@ def test_an_upstream_that_reads_slowly_gets_all_that_its_client_has_sent() -> No
         goes_on.set()
         assert is_over.wait(TIMEOUT_S)
     assert bytes(received) == LAST
+
+
+def test_a_client_that_is_lost_as_its_websocket_opens_is_forgotten() -> None:
+    """Over TLS the loop chooses whom it tells of the end a turn before it does."""
+    with intercepted_localhost(lambda request: request.connection.send(SWITCHED)) as (server, p):
+        host = f"localhost:{server.port}".encode()
+        for number in range(200):
+            with p.inside("localhost", server.port) as client:
+                client.send(HANDSHAKE.replace(b"/alpha/ws", b"/ws").replace(b"127.0.0.1", host))
+                time.sleep(
+                    number % 50 * 1e-4
+                )  # the answer takes about as long: the end meets each turn of it
+                client.transport.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        wait_until(lambda: p.running.client_connections == 0)
+    assert len(server.connections) == 200

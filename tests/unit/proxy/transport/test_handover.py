@@ -137,3 +137,32 @@ def test_a_connection_that_is_gone_is_handed_to_nobody() -> None:
             assert told == []
 
     anyio.run(main, backend_options={"use_uvloop": True})
+
+
+@pytest.mark.parametrize("use_uvloop", [True, False], ids=["uvloop", "asyncio"])
+def test_a_successor_is_told_of_the_end_whenever_it_was_set(use_uvloop: bool, tmp_path: Path) -> None:
+    """Over TLS the loop chooses whom it tells a turn before it does."""
+    authority = Authority(str(tmp_path / "ca.pem"))
+
+    async def main(server: HttpUpstream) -> None:
+        trust = authority.client_context()
+        handed = 0
+        for turns in range(20):
+            transport, opening = await asyncio.get_running_loop().create_connection(
+                Handover, "127.0.0.1", server.port, ssl=trust, server_hostname="api.test"
+            )
+            transport.abort()
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            successor = Told([])
+            try:
+                opening.replace_with(successor, transport)
+            except ConnectionResetError:
+                continue
+            handed += 1
+            with anyio.fail_after(20):
+                await successor.lost.wait()
+        assert 0 < handed < 20
+
+    with upstream(tls=authority.server_context("api.test")) as server:
+        anyio.run(main, server, backend_options={"use_uvloop": use_uvloop})

@@ -141,6 +141,23 @@ def test_all_bytes_of_a_read_after_a_switch_go_to_who_takes_the_connection_over(
     assert (relay.after == after, relay.faults) == (True, [])
 
 
+def test_who_took_a_connection_over_is_told_of_the_end_that_the_loop_had_on_its_way() -> None:
+    told: list[Exception | None] = []
+
+    class Successor(asyncio.Protocol):
+        def connection_lost(self, exc: Exception | None) -> None:
+            told.append(exc)
+
+    connection = UpstreamConnection(PoolKey("http", "a", 80, TlsIdentity()), Keeper(), Later())
+    connection.connection_made(Lent())
+    connection.begin(Relay(), b"GET", may_switch=True)
+    connection.data_received(SWITCH)
+    connection.hand_over(Successor())
+    reset = ConnectionResetError()
+    connection.connection_lost(reset)
+    assert told == [reset]
+
+
 class Faulty(Relay):
     def response_body(self, piece: bytes) -> None:
         raise ZeroDivisionError

@@ -1,0 +1,24 @@
+"""A protocol that another one takes over from, and that passes on what it is told too late."""
+
+from __future__ import annotations
+
+import asyncio
+
+
+class Replaceable(asyncio.Protocol):
+    """A protocol that may have a successor. A connection_lost() of a subclass calls the one here.
+
+    Over TLS the loop chooses whom it will tell of the end a turn before it does: a successor of that turn
+    would never hear of it, and count as an open connection for ever.
+    """
+
+    _successor: asyncio.Protocol | None = None
+
+    def replace(self, successor: asyncio.Protocol, transport: asyncio.Transport) -> None:
+        """Make `successor` the protocol of `transport`, and tell it of an end that is on its way."""
+        self._successor = successor
+        transport.set_protocol(successor)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._successor is not None:
+            self._successor.connection_lost(exc)
