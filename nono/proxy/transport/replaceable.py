@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from weakref import ReferenceType, ref
 
 
 class Replaceable(asyncio.Protocol):
@@ -12,13 +13,15 @@ class Replaceable(asyncio.Protocol):
     would never hear of it, and count as an open connection for ever.
     """
 
-    _successor: asyncio.Protocol | None = None
+    # Weak: a successor may hold this protocol, and is held by the transport as long as it has to be told.
+    _successor: ReferenceType[asyncio.Protocol] | None = None
 
     def replace(self, successor: asyncio.Protocol, transport: asyncio.Transport) -> None:
         """Make `successor` the protocol of `transport`, and tell it of an end that is on its way."""
-        self._successor = successor
+        self._successor = ref(successor)
         transport.set_protocol(successor)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._successor is not None:
-            self._successor.connection_lost(exc)
+        successor = self._successor() if self._successor is not None else None
+        if successor is not None:
+            successor.connection_lost(exc)

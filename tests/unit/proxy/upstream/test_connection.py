@@ -117,6 +117,14 @@ def test_a_switch_that_was_lost_before_its_turn_came_is_a_failure(lost: bool, en
     assert (relay.end, relay.faults) == (end, [])
 
 
+class Successor(asyncio.Protocol):
+    def __init__(self) -> None:
+        self.told: list[Exception | None] = []
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.told.append(exc)
+
+
 class HandedOver(Relay):
     """Takes the connection over at a switch."""
 
@@ -124,7 +132,7 @@ class HandedOver(Relay):
     after = b""
 
     def response_switched(self, head: ResponseHead) -> None:
-        _, self.after = self.connection.hand_over(asyncio.Protocol())
+        _, self.after = self.connection.hand_over(Successor())
 
 
 class Lent(PausedWire):
@@ -142,20 +150,14 @@ def test_all_bytes_of_a_read_after_a_switch_go_to_who_takes_the_connection_over(
 
 
 def test_who_took_a_connection_over_is_told_of_the_end_that_the_loop_had_on_its_way() -> None:
-    told: list[Exception | None] = []
-
-    class Successor(asyncio.Protocol):
-        def connection_lost(self, exc: Exception | None) -> None:
-            told.append(exc)
-
     connection = UpstreamConnection(PoolKey("http", "a", 80, TlsIdentity()), Keeper(), Later())
     connection.connection_made(Lent())
     connection.begin(Relay(), b"GET", may_switch=True)
     connection.data_received(SWITCH)
-    connection.hand_over(Successor())
+    connection.hand_over(successor := Successor())
     reset = ConnectionResetError()
     connection.connection_lost(reset)
-    assert told == [reset]
+    assert successor.told == [reset]
 
 
 class Faulty(Relay):
