@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+_ABORTED_S = 2.0  # within a turn or two of the loop an aborted connection is gone
 _FEW = 2  # credentials of an agent; what searches for one takes 0.7 MB
 
 
@@ -184,7 +185,11 @@ class ProxyService:
         context.pool.close()
         for connections in (context.connections, context.tunnel_ends, context.pool.connections):
             connections.abort()
-            await _until_empty(connections)
+            # Whatever the loop owes one, the person who waits for the end of the run is owed more.
+            with anyio.move_on_after(_ABORTED_S) as waiting:
+                await _until_empty(connections)
+            if waiting.cancelled_caught:
+                _log.error("connections of the proxy that were cut and are not gone: %d", len(connections))
         context.outcomes.flush()
 
 

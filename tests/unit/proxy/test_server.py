@@ -88,3 +88,23 @@ def test_a_proxy_serves_although_nothing_could_be_prepared(
     with proxy(a_route(443, host="api.test", scheme="https")) as running:
         assert tried.wait(TIMEOUT_S)
         assert running.on_loop(lambda: running.running.client_connections) == 0
+
+
+class Stuck:
+    """A connection that is never told of its end."""
+
+    was_aborted = False
+
+    def abort(self) -> None:
+        self.was_aborted = True
+
+
+def test_a_connection_that_is_never_gone_does_not_keep_a_run_from_ending(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(service, "_ABORTED_S", 0.05)
+    stuck = Stuck()
+    with pytest.raises(AssertionError, match="connections outlived the proxy"), proxy() as running:
+        running.on_loop(lambda: running.running.serving().context.connections.add(stuck))
+    assert stuck.was_aborted
+    assert "connections of the proxy that were cut and are not gone: 1" in caplog.text
