@@ -252,6 +252,8 @@ def test_a_run_starts_without_holding_the_port_of_a_collector_and_says_so() -> N
     unrestricted = PROXIED._replace(network=NetworkMode.ALLOWED)
     for asked, is_said in ((EXTERNAL, True), (unrestricted, True), (PROXIED, False)):
         assert (gap in enforcement(asked._replace(kept_ports=kept), NATIVE).gaps) is is_said
+    unasked = enforcement(unrestricted._replace(kept_ports=KEPT), NATIVE)
+    assert not any("on port 4000" in each for each in (*unasked.gaps, *unasked.warnings))
 
 
 def test_external_has_nothing_to_say_where_the_network_is_open_anyway() -> None:
@@ -267,7 +269,8 @@ def test_the_look_of_wsl2_alone_changes_nothing() -> None:
 def test_insecure_proxy_runs_with_the_owners_warning() -> None:
     insecure = PROXIED._replace(wsl2_proxy_policy=Wsl2ProxyPolicy.INSECURE_PROXY)
     chosen = enforcement(insecure, WSL2)
-    assert chosen.rung is Rung.NONE
+    assert (chosen.rung, chosen.is_open) == (Rung.NONE, True)
+    assert "on port 4000 of this machine" in refusal(insecure._replace(kept_ports=KEPT), WSL2).message
     assert chosen.warnings == (
         "WSL2 insecure proxy mode — credential proxy active but network is NOT\n"
         "kernel-enforced. The sandboxed process can bypass the proxy and open arbitrary outbound "
@@ -435,6 +438,19 @@ def test_a_private_network_contradicts_ports_of_other_hosts() -> None:
     assert "contradict each other" in refusal(ONLY_NETNS._replace(ports=ANYWHERE), NATIVE).message
     assert enforcement(ONLY_NETNS._replace(ports=OPEN), NATIVE).rung is Rung.NETNS
     assert enforcement(ONLY_NETNS._replace(ports=PortGrants(listen=united([80]))), NATIVE).rung is Rung.NETNS
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "is_refused"),
+    [(1, 2999, False), (1, 3000, True), (3000, 3001, True), (3001, 9000, True), (3002, 9000, False)],
+)
+def test_no_port_of_this_host_is_one_that_a_private_network_serves(
+    first: int, last: int, is_refused: bool
+) -> None:
+    asked = ONLY_NETNS._replace(ports=PortGrants(open=OPEN.open, listen=(PortRange(first, last),)))
+    chosen = choose_enforcement(asked, NATIVE)
+    assert isinstance(chosen, Refusal) is is_refused
+    assert not is_refused or "port 3000-3001 is a port of this host" in refusal(asked, NATIVE).message
 
 
 def test_a_port_is_relayed_out_of_a_private_network_or_into_it() -> None:
