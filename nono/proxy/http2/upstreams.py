@@ -15,7 +15,6 @@ from nono.proxy.http import refusal
 from nono.proxy.http.refusal import Refusal
 from nono.proxy.http2.places import Place, Places
 from nono.proxy.http2.upstream import Http2Upstream
-from nono.proxy.transport.replaceable import Replaceable
 from nono.proxy.upstream.connection import PoolKey, UpstreamConnection
 from nono.proxy.verdict.host_policy import HostPolicy
 
@@ -179,7 +178,7 @@ class Upstreams:
                 connection.close()
 
 
-class _Negotiation(Replaceable):
+class _Negotiation(asyncio.Protocol):
     """The first protocol of a connection; replaces itself with the one that ALPN (RFC 7301) chose."""
 
     def __init__(self, choose: Callable[[bool], Reached]) -> None:
@@ -189,5 +188,5 @@ class _Negotiation(Replaceable):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         tls = transport.get_extra_info("ssl_object")
         self.successor = self._choose(tls is not None and tls.selected_alpn_protocol() == "h2")
-        self.replace(self.successor, cast(asyncio.Transport, transport))
+        cast(asyncio.Transport, transport).set_protocol(self.successor)
         self.successor.connection_made(transport)

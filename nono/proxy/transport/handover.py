@@ -40,8 +40,10 @@ class Handover(Replaceable):
         """Hand the connection and the buffered data to `successor`. Raises ConnectionResetError if lost."""
         if self._lost:
             raise ConnectionResetError("the connection was closed at once")
-        self.replace(successor, transport)
+        transport.set_protocol(successor)
         successor.connection_made(transport)
+        # It may have put another in its place, as ALPN's choice does; then nobody keeps it.
+        self.pass_on_to(cast(asyncio.Protocol, transport.get_protocol()))
         if self._early:
             successor.data_received(bytes(self._early))
         if self._ended and not successor.eof_received():

@@ -18,8 +18,12 @@ class Replaceable(asyncio.Protocol):
 
     def replace(self, successor: asyncio.Protocol, transport: asyncio.Transport) -> None:
         """Make `successor` the protocol of `transport`, and tell it of an end that is on its way."""
-        self._successor = ref(successor)
         transport.set_protocol(successor)
+        self.pass_on_to(successor)
+
+    def pass_on_to(self, successor: asyncio.Protocol) -> None:
+        """Tell `successor`, which is the transport's protocol by now, of an end that is on its way."""
+        self._successor = ref(successor)
 
     def connection_lost(self, exc: Exception | None) -> None:
         successor = self._successor() if self._successor is not None else None

@@ -109,9 +109,8 @@ def test_a_client_that_is_lost_as_its_websocket_opens_is_forgotten() -> None:
         for number in range(200):
             with p.inside("localhost", server.port) as client:
                 client.send(HANDSHAKE.replace(b"/alpha/ws", b"/ws").replace(b"127.0.0.1", host))
-                time.sleep(
-                    number % 50 * 1e-4
-                )  # the answer takes about as long: the end meets each turn of it
+                # The answer takes about as long: the end meets each turn of it.
+                time.sleep(number % 50 * 1e-4)
                 client.transport.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         wait_until(lambda: p.running.client_connections == 0)
     assert server.connections  # under load a client may be lost before its request is read

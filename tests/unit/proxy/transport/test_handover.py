@@ -139,8 +139,22 @@ def test_a_connection_that_is_gone_is_handed_to_nobody() -> None:
     anyio.run(main, backend_options={"use_uvloop": True})
 
 
+class Chooser(asyncio.Protocol):
+    """Puts another in its place at once, as ALPN's choice does, and is kept by nobody."""
+
+    def __init__(self, chosen: Told) -> None:
+        self._chosen = chosen
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        cast(asyncio.Transport, transport).set_protocol(self._chosen)
+        self._chosen.connection_made(transport)
+
+
+@pytest.mark.parametrize("is_chosen", [False, True])
 @pytest.mark.parametrize("use_uvloop", [True, False], ids=["uvloop", "asyncio"])
-def test_a_successor_is_told_of_the_end_whenever_it_was_set(use_uvloop: bool, tmp_path: Path) -> None:
+def test_a_successor_is_told_of_the_end_whenever_it_was_set(
+    use_uvloop: bool, is_chosen: bool, tmp_path: Path
+) -> None:
     """Over TLS the loop chooses whom it tells a turn before it does."""
     authority = Authority(str(tmp_path / "ca.pem"))
 
@@ -156,7 +170,7 @@ def test_a_successor_is_told_of_the_end_whenever_it_was_set(use_uvloop: bool, tm
                 await asyncio.sleep(0)
             successor = Told([])
             try:
-                opening.replace_with(successor, transport)
+                opening.replace_with(Chooser(successor) if is_chosen else successor, transport)
             except ConnectionResetError:
                 continue
             handed += 1
