@@ -67,15 +67,19 @@ class Intake:
             return True
         self._rest, self._at = b"", 0
         self._pause(False)
-        call, self._on_empty = self._on_empty, None
-        if call is not None:
-            call()
+        self._tell_empty()
         return False
 
     def _give_up(self) -> None:
         self._rest, self._at = b"", 0
         if self._transport is not None:
             self._transport.abort()
+        self._tell_empty()  # a connection that is lost already has no other end to wait for
+
+    def _tell_empty(self) -> None:
+        call, self._on_empty = self._on_empty, None
+        if call is not None:
+            call()
 
     def _pause(self, paused: bool) -> None:
         transport = self._transport

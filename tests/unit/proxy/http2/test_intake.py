@@ -53,6 +53,29 @@ def test_a_fault_in_a_later_turn_ends_the_connection(monkeypatch: pytest.MonkeyP
     assert taken == [b"1", b"2", b"lost"]
 
 
+def test_a_fault_in_what_a_lost_connection_left_ends_it_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns, "SHARE_S", 0.0)
+    taken = list[bytes]()
+
+    def take(piece: bytes) -> None:
+        taken.append(piece)
+        if piece == b"2":
+            raise RuntimeError("a bug")
+
+    async def run() -> None:
+        failed = asyncio.Event()
+        asyncio.get_running_loop().set_exception_handler(lambda *_: failed.set())
+        intake = Intake(turns.Turns(), take, lambda: 1)
+        intake.start(_Transport())
+        intake.feed(b"123")
+        intake.when_empty(lambda: taken.append(b"lost"))
+        assert taken == [b"1"]
+        await failed.wait()
+
+    asyncio.run(run())
+    assert taken == [b"1", b"2", b"lost"]
+
+
 def test_nothing_is_read_until_what_arrived_is_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(turns, "SHARE_S", 0.0)
     transport, taken = _Transport(), list[tuple[bytes, bool]]()
