@@ -13,6 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
+import anyio.lowlevel
 
 from nono.policy.hosts.host_filter import Refuse
 from nono.policy.schema.route_rules import NO_IDENTITY
@@ -173,6 +174,7 @@ class ProxyService:
         """
         context = self.context
         context.connections.closing = True
+        await anyio.lowlevel.checkpoint()  # who was accepted in this turn is only told so in the next
         for member in [*context.connections.members]:
             if isinstance(member, WindsDown):
                 member.wind_down()

@@ -371,6 +371,27 @@ def test_cancelling_the_block_closes_everything() -> None:
     anyio.run(main, backend_options={"use_uvloop": True})
 
 
+@pytest.mark.parametrize("turns_before", range(4))
+def test_who_is_accepted_in_the_last_turn_is_gone_at_the_end_too(
+    turns_before: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nono.proxy.server._READY_AFTER_S", 0.0)
+
+    async def main() -> None:
+        async with serve(ProxyConfig(Hosts(), Secret("x")), alone()) as running:
+            for _ in range(20):  # nothing is left to be made ready, which would take up the last turns
+                await anyio.lowlevel.checkpoint()
+            client = socket.create_connection(("127.0.0.1", running.port))
+            for _ in range(turns_before):
+                await anyio.lowlevel.checkpoint()
+        with client:
+            for _ in range(3):
+                assert running.client_connections == 0
+                await anyio.lowlevel.checkpoint()
+
+    anyio.run(main, backend_options={"use_uvloop": True})
+
+
 def test_the_streams_of_a_client_take_few_connections(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(places, "MAX_OF_CLIENT", 4)
     goes_on = threading.Event()
