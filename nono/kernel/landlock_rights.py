@@ -47,6 +47,11 @@ READ_RIGHTS = (
 WRITE_RIGHTS = _FS_3 & ~READ_RIGHTS
 
 
+def holds_ioctl(abi: int) -> bool:
+    """Return True if ioctl(2) on a device takes a right, however the device was opened."""
+    return bool(HANDLED_FS[abi] & uapi.LANDLOCK_ACCESS_FS_IOCTL_DEV)
+
+
 def access_rights(access_reads: bool, access_writes: bool, is_dir: bool, is_device: bool, abi: int) -> int:
     """Return `allowed_access` for the rule of one grant: a subset of ``HANDLED_FS[abi]``, 0 at ABI 0.
 

@@ -59,6 +59,11 @@ def make_read_only(mount: int, *, with_submounts: bool = True) -> None:
     _set_attributes(mount, "", flags, attributes=uapi.MOUNT_ATTR_RDONLY)
 
 
+def take_devices(mount: int) -> None:
+    """Let no device on `mount` be opened; those on the mounts below it stay as they are."""
+    _set_attributes(mount, "", uapi.AT_EMPTY_PATH, attributes=uapi.MOUNT_ATTR_NODEV)
+
+
 def copy(directory: int, name: str = "", *, with_submounts: bool = False) -> int:
     """Return an unattached bind mount of `directory`, or of `name` in it; the caller closes it.
 

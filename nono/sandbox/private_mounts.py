@@ -11,9 +11,10 @@ from contextlib import contextmanager, suppress
 
 from nono.kernel import mounts, open_path
 from nono.kernel.uapi import mount as uapi
-from nono.sandbox.plan.private_view import DIRECTORIES, QUEUES, TERMINALS, PrivateView
+from nono.sandbox.plan.private_view import DEVICES, DIRECTORIES, QUEUES, TERMINALS, PrivateView
 
 NO_DEVICES = uapi.MOUNT_ATTR_NOSUID | uapi.MOUNT_ATTR_NODEV
+PTMX = "/dev/ptmx"
 TERMINAL_NUMBER_MAX = 256  # each lower number is allocated for a moment
 TIOCGPTN = 0x80045430  # <asm-generic/ioctls.h>
 SSH_SETTINGS = "/etc/ssh/ssh_config.d"
@@ -39,14 +40,20 @@ def mount_view(view: PrivateView) -> int | None:
             with suppress(FileNotFoundError), _opened(path) as pinned:
                 _attach_copy(pinned)
         for path in view.unchanged:
-            _protect(path)
+            if path == DEVICES and view.devices is not None:
+                _protect_devices([each for each in view.devices if each != PTMX])
+            else:
+                _protect(path)
         _close(view.closed)
     finally:
         for mount in shown.values():
             os.close(mount)
     _mount_queues()
     _copy_ssh_settings()
-    return _mount_terminals(view.terminal)
+    terminal = _mount_terminals(view.terminal)
+    if view.devices is not None and PTMX in view.devices:
+        _mount_ptmx()
+    return terminal
 
 
 def _mount_proc() -> None:
@@ -152,12 +159,52 @@ def _protect(path: str) -> None:
         _attach_copy(directory, is_read_only=True)
 
 
-def _attach_copy(opened: int, *, is_read_only: bool = False) -> None:
+def _protect_devices(granted: Iterable[str]) -> None:
+    """Do so with the directory of devices, where only those that are granted can be opened: as own mounts.
+
+    What is on another mount already stays as it is.
+    """
+    copies: dict[str, int] = {}
+    try:
+        with _opened(DEVICES) as directory:
+            file_system = os.fstat(directory).st_dev
+            for path in granted:
+                if os.path.islink(path):  # such as /dev/fd; where it leads has a grant of its own
+                    continue
+                with suppress(FileNotFoundError), _opened(path) as descriptor:
+                    if os.fstat(descriptor).st_dev == file_system:
+                        copies[path] = mounts.copy(descriptor, with_submounts=True)
+            _attach_copy(directory, is_read_only=True, has_devices=False)
+        for path, copy in copies.items():
+            mounts.make_read_only(copy, with_submounts=False)  # a device can be written all the same
+            with suppress(FileNotFoundError), _opened(path) as onto:  # it may have been unplugged since
+                mounts.attach(copy, onto)
+    finally:
+        for copy in copies.values():
+            os.close(copy)
+
+
+def _mount_ptmx() -> None:
+    """Put the new devpts's ptmx where programs look for it; ignore a missing one.
+
+    A mount of the node in /dev would find no devpts beside it (path_pts in fs/namei.c).
+    """
+    with suppress(FileNotFoundError), _opened(f"{TERMINALS}/ptmx") as own, _opened(PTMX) as onto:
+        copy = mounts.copy(own)
+        try:
+            mounts.attach(copy, onto)
+        finally:
+            os.close(copy)
+
+
+def _attach_copy(opened: int, *, is_read_only: bool = False, has_devices: bool = True) -> None:
     """Mount an open file or directory over itself, so that it cannot be renamed."""
     mount = mounts.copy(opened, with_submounts=True)
     try:
         if is_read_only:
             mounts.make_read_only(mount, with_submounts=False)
+        if not has_devices:
+            mounts.take_devices(mount)
         mounts.attach(mount, opened)
     finally:
         os.close(mount)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from support.kernelsim.kernel import Kernel
 from support.nono_run import NONO, SUPPORT, Ended, NonoRun, program
 from support.private_network import can_be_made
 
@@ -53,6 +54,40 @@ def test_only_gpus_are_opened_and_driven(flags: tuple[str, ...], sandbox: NonoRu
     assert run.outcomes() == expected
     assert ("NVIDIA: the driver names its threads through the supervisor" in run.stderr) == bool(flags)
     assert ("    r+w  /dev/dxg (file)" in run.stderr.splitlines()) == bool(flags)
+
+
+@NEEDS_ROOT
+@pytest.mark.needs("namespaces")
+@pytest.mark.parametrize("abi", [4, 5])
+def test_no_request_of_ioctl_reaches_a_device_outside_the_grants(
+    abi: int, sandbox: NonoRun, tmp_path: Path
+) -> None:
+    """Not in access mode 3 either, of which Landlock asks no right; before V5 nor of its ioctl."""
+    granted, others = ["/dev/null", "/dev/zero", "/dev/kfd"], [f"/dev/{name}" for name in OTHERS]
+    command = program("files.devices", "--mode-3", *granted, *others)
+    run = sandbox.run(
+        command,
+        profile={},
+        flags=("--allow-file=/dev/kfd",),
+        wrapper=Kernel(landlock_abi=abi).command([]),
+        stage=stage(tmp_path),
+    )
+    assert run.outcomes() == dict.fromkeys(granted, "ok") | dict.fromkeys(others, "EACCES"), run.stderr
+    bare = sandbox.bare(command, stage=stage(tmp_path))
+    assert set(bare.outcomes().values()) == {"ok"}
+
+
+@NEEDS_ROOT
+@pytest.mark.needs("namespaces")
+def test_before_landlock_v5_a_person_may_grant_all_devices(sandbox: NonoRun, tmp_path: Path) -> None:
+    run = sandbox.run(
+        program("files.devices", *(f"/dev/{name}" for name in OTHERS)),
+        profile={},
+        flags=("--allow=/dev",),
+        wrapper=Kernel(landlock_abi=4).command([]),
+        stage=stage(tmp_path),
+    )
+    assert set(run.outcomes().values()) == {"ok"}, run.stderr
 
 
 def test_without_a_gpu_nothing_starts(sandbox: NonoRun) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from nono import paths
 from nono.errors import NonoError
+from nono.kernel import landlock, landlock_rights
 from nono.launch.around.own_environment import own_environment
 from nono.launch.prepare import Prepared, ready_state_directories
 from nono.policy.capability import Access, CapabilitySet, Grant
@@ -166,6 +167,8 @@ def _surroundings(
     ptmx = os.path.realpath(PTMX) if os.path.exists(PTMX) else None
     denied = [denial.path for denial in capabilities.denials]
     grants = (*capabilities.grants, *private_view.own_grants(view, terminals, ptmx, denied))
+    if view is not None and not landlock_rights.holds_ioctl(landlock.abi_version()):
+        view = private_view.with_devices_held(view, grants)
     return resolved._replace(capabilities=capabilities._replace(grants=grants)), view, caches
 
 

@@ -37,6 +37,7 @@ class PrivateView(NamedTuple):
     unchanged: tuple[str, ...] = ()  # read-only mounts: Landlock does not restrict modes, times, attributes
     pinned: tuple[str, ...] = ()  # what must not be renamed, and the directories above it, outermost first
     closed: tuple[str, ...] = ()  # sockets and directories where the command finds nobody
+    devices: tuple[str, ...] | None = None  # what can be opened below DEVICES; None: whatever Landlock allows
 
     def to_message(self) -> dict[str, object]:
         return self._asdict()
@@ -49,11 +50,15 @@ class PrivateView(NamedTuple):
         """
         if set(message) != set(cls._fields):
             raise ValueError(f"not a private view: {sorted(message)}")
-        directories, shown, terminal, unchanged, pinned, closed = (message[name] for name in cls._fields)
+        directories, shown, terminal, unchanged, pinned, closed, devices = (
+            message[name] for name in cls._fields
+        )
         if not (isinstance(directories, list) and isinstance(shown, list)):
             raise ValueError("a private view without lists")
         if not (isinstance(unchanged, list) and isinstance(pinned, list) and isinstance(closed, list)):
             raise ValueError("a private view without lists")
+        if not (devices is None or isinstance(devices, list)):
+            raise ValueError("a private view whose devices are no list")
         return cls(
             tuple(directories),
             tuple(Shown(*each) for each in shown),
@@ -61,6 +66,7 @@ class PrivateView(NamedTuple):
             tuple(unchanged),
             tuple(pinned),
             tuple(closed),
+            None if devices is None else tuple(devices),
         )
 
 
@@ -149,6 +155,26 @@ def without_hosts(
         and not any(is_within(each, path) for path in asked)
     )
     return view._replace(closed=(*view.closed, *hidden))
+
+
+def with_devices_held(view: PrivateView, grants: Collection[Grant]) -> PrivateView:
+    """Return a view in which no device can be opened but those that are granted, and the terminals.
+
+    Landlock asks no right of an open in access mode 3, whose descriptor takes the ioctl(2) of its device, by
+    which a camera or microphone can be read. Only from V5 on it has a right for that. As before where a
+    person has granted all devices.
+    """
+    if any(is_within(DEVICES, grant.path) and grant.is_users for grant in grants):
+        return view
+    elsewhere = (*view.directories, TERMINALS, QUEUES)  # file systems of their own
+    devices = {
+        grant.path
+        for grant in grants
+        if grant.path != DEVICES
+        and is_within(grant.path, DEVICES)
+        and not any(is_within(grant.path, each) for each in elsewhere)
+    }
+    return view._replace(devices=tuple(sorted(devices)))
 
 
 def hidden_below(path: str, capabilities: CapabilitySet, roots: Collection[str]) -> str | None:

@@ -1,4 +1,4 @@
-"""Open devices and issue one ioctl on each: devices PATH... Prints the result of both, by path."""
+"""Open devices and issue one ioctl on each: devices [--mode-3] PATH... Prints the result of both, by path."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from functools import partial
 from support.attack_programs.outcome import outcome, report
 
 
-def open_and_ask(path: str) -> None:
-    descriptor = os.open(path, os.O_RDWR | os.O_NOCTTY)
+def open_and_ask(path: str, mode: int) -> None:
+    descriptor = os.open(path, mode | os.O_NOCTTY)
     try:
         fcntl.ioctl(descriptor, termios.TCGETS, bytes(64))
     except OSError as error:
@@ -24,4 +24,6 @@ def open_and_ask(path: str) -> None:
 
 
 if __name__ == "__main__":
-    report({path: outcome(partial(open_and_ask, path)) for path in sys.argv[1:]})
+    paths = [each for each in sys.argv[1:] if each != "--mode-3"]
+    mode = os.O_RDWR if len(paths) == len(sys.argv) - 1 else os.O_ACCMODE
+    report({path: outcome(partial(open_and_ask, path, mode)) for path in paths})

@@ -30,6 +30,7 @@ from nono.sandbox.plan.private_view import (
     masked_in,
     own_grants,
     private_view,
+    with_devices_held,
     with_directories,
     without_hosts,
 )
@@ -93,6 +94,8 @@ def test_a_grant_to_read_within_one_to_write_is_not_shown_twice() -> None:
 @given(GRANTS)
 def test_a_view_survives_its_message(grants: list[Grant]) -> None:
     view = private_view(capabilities(*grants), (), "/dev/pts/3")
+    held = with_devices_held(view, grants)
+    assert PrivateView.from_message(json.loads(json.dumps(held.to_message()))) == held
     assert PrivateView.from_message(json.loads(json.dumps(view.to_message()))) == view
 
 
@@ -119,6 +122,25 @@ def test_a_directory_stays_shared_where_a_mount_cannot_hold_the_grant(
 def test_a_directory_is_private_whatever_a_group_grants_of_it() -> None:
     view = private_view(capabilities(granted("/tmp", Access.WRITE, "group:g"), granted("/var")), (), None)
     assert view == PrivateView(DIRECTORIES, unchanged=("/dev",))
+
+
+@pytest.mark.parametrize(
+    ("path", "held"),
+    [
+        ("/dev/video0", ("/dev/null", "/dev/video0")),
+        ("/dev/snd", ("/dev/null", "/dev/snd")),
+        ("/dev/pts/4", ("/dev/null",)),
+        ("/dev/shm", ("/dev/null",)),
+        ("/devices", ("/dev/null",)),
+        ("/dev", None),
+        ("/", None),
+    ],
+)
+def test_the_devices_that_can_be_opened_are_those_granted(path: str, held: tuple[str, ...] | None) -> None:
+    grants = (granted("/dev/null", source="group:g"), granted(path, Access.READ))
+    assert with_devices_held(PrivateView(), grants).devices == held
+    groups = (granted("/dev/null"), granted(path, source="group:g"))
+    assert with_devices_held(PrivateView(), groups).devices == (held or ("/dev/null",))
 
 
 def test_nonos_own_state_is_unchanged_unless_a_grant_says_otherwise() -> None:
