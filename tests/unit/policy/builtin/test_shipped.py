@@ -171,6 +171,8 @@ def test_the_network_profiles_are_made_of_known_groups() -> None:
         "pypi.org",
         "index.crates.io",
         "repo.maven.apache.org",
+        "jsr.io",  # `deno add`
+        "npm.jsr.io",  # the same packages for npm and pnpm
     ],
 )
 def test_the_dependencies_of_a_project_can_be_fetched_under_each_toolchain(host: str) -> None:
