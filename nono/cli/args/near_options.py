@@ -42,6 +42,7 @@ SYNONYMS: Mapping[str, str] = {
     "--publish": "--listen-port",
     "--quiet": "--silent",
     "--read-only": "--read",
+    "--readonly": "--read",
     "--ro": "--read",
     "--ro-bind": "--read",
     "--rw": "--allow",

@@ -20,6 +20,7 @@ SHOWN = ("--ask", "--theme", "--read", "--silent", "--block-net", "-v")
         ("--ready-made", None),
         ("--silnt=1", "--silent"),
         ("--bloc-net", "--block-net"),
+        ("--readonly", "--read"),
         ("-x", None),
     ],
 )
