@@ -47,7 +47,6 @@ _ANSIBLE = _names(
     "ansible ansible-config ansible-console ansible-doc ansible-galaxy ansible-inventory ansible-lint "
     "ansible-playbook ansible-pull ansible-vault molecule"
 )
-_LOCALHOST_OF_ANSIBLE = _names("ansible ansible-playbook ansible-pull")
 _ERLANG = _names("elixir iex mix erl")
 _CONTAINERS = _names("podman buildah podman-compose")
 SSH = _names("ssh scp sftp rsync")
@@ -174,15 +173,18 @@ _SETTINGS = (
     # They may hold passwords, so no group grants them; the tools stop where they cannot read them.
     Row("~/.ansible.cfg", Access.READ, "Ansible's settings", _ANSIBLE, is_whole=False),
     # An Ansible outside would start what it copies there.
-    Row(
-        *("~/.ansible/tmp", Access.READWRITE, "where it manages localhost", _LOCALHOST_OF_ANSIBLE),
-        is_whole=False,
-        instead="ansible-playbook -e ansible_remote_tmp=/tmp ...",
-        # As an operand it is the value of -e.
-        unless=(
-            *("ansible_remote_tmp=/tmp", "-eansible_remote_tmp=/tmp"),
-            "--extra-vars=ansible_remote_tmp=/tmp",
-        ),
+    *(
+        Row(
+            *("~/.ansible/tmp", Access.READWRITE, "where it manages localhost", _names(program)),
+            is_whole=False,
+            instead=f"{program} -e ansible_remote_tmp=/tmp ...",
+            # As an operand it is the value of -e.
+            unless=(
+                *("ansible_remote_tmp=/tmp", "-eansible_remote_tmp=/tmp"),
+                "--extra-vars=ansible_remote_tmp=/tmp",
+            ),
+        )
+        for program in ("ansible", "ansible-playbook", "ansible-pull")
     ),
     Row("~/mise.toml", Access.READ, "settings of mise", _names("mise"), is_whole=False),
     Row("~/.mise.toml", Access.READ, "settings of mise", _names("mise"), is_whole=False),
