@@ -104,6 +104,9 @@ def _of_value(option: str, complaint: str, hint: str) -> UsageError:
         return UsageError(f"{option}: it takes no value.", hint=hint)
     if (count := _COUNT.fullmatch(complaint)) is not None:
         return UsageError(f"{option}: {count[1]} values are expected.", hint=hint)
+    text, is_port, _ = complaint.partition(" is not a port: ")
+    if is_port and "," in text:
+        hint = "give the option once for each port"
     if complaint == GIVEN_TWICE and option == "--profile":
         hint = "commas join several profiles: --profile claude-code,python-dev"
     return UsageError(f"{option}: {complaint}", hint=hint)

@@ -12,6 +12,9 @@ from nono.policy.hosts.hostname import HostError
 from nono.policy.network_request import Entry, NetworkRequest
 from nono.policy.suggestions import did_you_mean
 
+# Where several belong: in an array of a file, and on the command line.
+_APART = ("an entry", "give the option once")
+
 
 def host_filter(asked: NetworkRequest, policy: NetworkPolicy, scopes: Iterable[EndpointScope]) -> HostFilter:
     """Return the rules of a run in proxy mode. `scopes` are the allow-list hosts with rules for their paths.
@@ -58,6 +61,9 @@ def _rules(
         if text in policy.groups:
             yield from _group_rules(text, origin, policy)
             continue
+        if "," in text and "/" not in text:
+            what = f"'{escaped(text)}' is not a host: it has a comma"
+            raise invalid(origin, what, hint=f"{_APART[origin.startswith('--')]} for each host")
         if "." not in text and ":" not in text and (hint := did_you_mean(text, policy.groups)) is not None:
             what = f"'{escaped(text)}' is neither a group nor a whole host name"
             raise invalid(origin, what, hint=hint)

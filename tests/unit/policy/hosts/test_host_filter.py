@@ -560,3 +560,24 @@ def test_a_denial_in_a_profile_that_blocks_the_network_leaves_nothing_else_open(
     for block, reached in (("profile p", Refuse), ("--block-net", Allow), (None, Allow)):
         hosts = host_filter(denies._replace(block=block), shipped.network_policy(), ())
         assert isinstance(hosts.judge_name("other.example", 443), reached)
+
+
+@pytest.mark.parametrize("text", ["a.example,b.example", "a.example, b.example", "github,gitlab"])
+@pytest.mark.parametrize(
+    ("origin", "hint"),
+    [
+        ("--allow-domain", "give the option once for each host"),
+        ("p.json: network.allow_domain", "an entry for each host"),
+    ],
+)
+def test_hosts_joined_by_a_comma_are_refused_with_how_to_write_several(
+    text: str, origin: str, hint: str
+) -> None:
+    """The name of a group that is like the whole would be a wrong hint, for fewer hosts than asked for."""
+    asked = NOTHING_ASKED._replace(allow=((text, origin),))
+    with pytest.raises((ConfigError, UsageError), match="has a comma") as refused:
+        host_filter(asked, shipped.network_policy(), ())
+    assert (str(refused.value), refused.value.hint) == (
+        f"{origin}: '{text}' is not a host: it has a comma.",
+        hint,
+    )
