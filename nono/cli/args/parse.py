@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from posixpath import basename
 
 from nono.cli.args import options
 from nono.cli.args.contradictions import refuse_contradictions
@@ -21,6 +22,7 @@ from nono.errors import ConfigError, NonoError, UsageError
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import Namespaces, SandboxPolicy
 from nono.policy.request import RunRequest
+from nono.printable import shell_word
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,6 +31,20 @@ if TYPE_CHECKING:
 
 
 type Exists = Callable[[str], bool]
+
+# Options that hardly another program has: among the words of a command they were most likely meant for nono.
+_OURS_ALONE = frozenset(
+    {
+        "--allow",
+        "--allow-cwd",
+        "--allow-domain",
+        "--allow-file",
+        "--block-net",
+        "--network-profile",
+        "--read-file",
+        "--write-file",
+    }
+)
 
 
 def _nothing(_: str) -> bool:
@@ -123,6 +139,8 @@ def parse(
     words = scanned.rest[1:] if scanned.rest[:1] == ["--"] else scanned.rest
     ours = argv[: len(argv) - len(scanned.rest)]
     given = collect(command, scanned.values, ours, environ, exists)
+    if scanned.rest[:1] != ["--"]:
+        given = given._replace(warnings=(*given.warnings, *_behind(command, words)))
     refuse_contradictions(given.values, scanned.values)
     if command == options.SHELL:
         if words:
@@ -135,6 +153,21 @@ def parse(
         raise ConfigError("--sandbox-policy is only supported by `nono run`.")
     _namespaces(given.value("namespaces"))
     return Invocation(given, scanned.silent, tuple(words), refuses_missing=not given.flag("allow_missing"))
+
+
+def _behind(command: str, words: Sequence[str]) -> Iterator[str]:
+    """Yield a warning if an option that only nono has stands behind the command, which gets it."""
+    for word in words:
+        flag = word.partition("=")[0]
+        if word == "--" or basename(word) == "nono":  # which has these options too
+            return
+        if flag in _OURS_ALONE:
+            program = shell_word(words[0])
+            yield (
+                f"{flag} stands behind {program}, which gets it; nono's options stand before: "
+                f"nono {command} [options] -- {program}"
+            )
+            return
 
 
 def _with_argparse(command: str, description: str, argv: Sequence[str]) -> Scanned:

@@ -39,6 +39,30 @@ def test_an_old_flag_among_the_commands_arguments_is_not_warned_about() -> None:
     assert parse("run", "", ["--net-block", "--", "x"], {}).given.warnings != ()
 
 
+@pytest.mark.parametrize(
+    "argv", [["ls", "--allow", "."], ["--silent", "ls", "-l", "--allow=key", "--allow-cwd"]]
+)
+def test_an_option_that_only_nono_has_behind_the_command_is_warned_about(argv: list[str]) -> None:
+    """The command gets it, and may take it for a file, or answer what only nono can explain."""
+    assert parse("run", "", argv, {}).given.warnings == (
+        "--allow stands behind ls, which gets it; nono's options stand before: nono run [options] -- ls",
+    )
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["--", "ls", "--allow", "."],
+        ["cargo", "run", "--", "--allow-cwd"],
+        ["timeout", "9", "/usr/bin/nono", "run", "--allow", ".", "ls"],
+        ["cargo", "build", "--profile", "release", "--verbose"],
+        ["deno", "run", "--allow-net", "--allow-read", "a.ts"],
+    ],
+)
+def test_an_option_that_is_the_commands_own_is_not_warned_about(argv: list[str]) -> None:
+    assert parse("run", "", argv, {}).given.warnings == ()
+
+
 def test_no_command_is_said() -> None:
     with pytest.raises(NonoError, match="No command specified"):
         parse("run", "", ["--allow-cwd"], {})
