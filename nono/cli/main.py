@@ -12,7 +12,7 @@ from nono import __version__, paths
 from nono.cli.args.help_wanted import HelpWanted
 from nono.cli.command_table import ALIASES, COMMANDS, LATER, PAIRS, Loaded
 from nono.errors import NonoError, UsageError, in_words
-from nono.printable import printable
+from nono.printable import printable, printable_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return status
     except NonoError as error:
-        _complain(error.message, _hint(error, typed))
+        _complain(_message(error, typed), _hint(error, typed))
         return error.exit_code
     except (ImportError, SyntaxError) as error:  # modules are loaded when they are needed
         _complain(f"a part of nono cannot be loaded: {error}", _REINSTALL)
@@ -59,6 +59,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
+
+
+def _message(error: NonoError, typed: Sequence[str]) -> str:
+    """Return what is said of an error, in which no value that was typed looks like a line of nono."""
+    if isinstance(error, UsageError):
+        return printable_line(error.message)
+    message = error.message  # it may have lines of its own, such as one for each mistake of a file
+    for word in typed:
+        for part in word.replace("=", "/").replace(",", "/").split("/"):  # a path may be said in full
+            if "\n" in part and part.strip():
+                message = message.replace(part, printable_line(part))
+    return message
 
 
 def _hint(error: NonoError | OSError, typed: Sequence[str] = ()) -> str | None:
