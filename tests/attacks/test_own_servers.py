@@ -163,6 +163,46 @@ def test_another_address_of_the_same_port_is_not_its_own(command: Inside, foreig
 
 
 @pytest.mark.needs("listener")
+@pytest.mark.parametrize("bound", ["the same", "0.0.0.0"])
+def test_an_address_of_this_host_leads_to_a_server_of_its_own(command: Inside, bound: str) -> None:
+    """Such a bind is narrowed to loopback, where the connect has to follow it."""
+    address = address_of_this_host()
+    port = command.serves("own", address if bound == "the same" else bound)
+    assert command.connects(address, port) == "ok"
+    assert {(each["decision"], each["target"]) for each in command.ends()} == {("allow", "127.0.0.1")}
+
+
+@pytest.mark.needs("listener")
+def test_an_address_of_this_host_where_somebody_else_listens_is_refused(command: Inside) -> None:
+    address = address_of_this_host()
+    port = command.serves("own")
+    with Canary() as canary:
+        canary.tcp("foreign", address, port)
+        canary.start()
+        assert command.connects(address, port) == "EACCES"
+        assert canary.seen() == {}
+
+
+@pytest.mark.needs("listener")
+def test_another_hosts_address_leads_to_no_server_of_its_own(command: Inside) -> None:
+    port = command.serves("own")
+    assert command.connects("198.51.100.7", port) == "EACCES"
+    assert command.connects("2001:db8::7", port) == "EACCES"
+    assert command.connects(address_of_this_host(), unused_port()) == "EACCES"
+
+
+def address_of_this_host() -> str:
+    """Return an address beside loopback's; it is looked up without sending anything."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("198.51.100.7", 9))
+        except OSError:
+            pytest.skip("this host has no address beside loopback's")
+        host: str = probe.getsockname()[0]
+        return host
+
+
+@pytest.mark.needs("listener")
 @pytest.mark.parametrize("ended", ["close", "stop"])
 def test_a_port_that_somebody_took_over_is_refused(command: Inside, ended: str) -> None:
     port = command.serves("own")

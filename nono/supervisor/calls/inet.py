@@ -23,6 +23,7 @@ from nono.supervisor.calls.trapped_call import (
     cookie_of,
     is_blocking,
     release,
+    require_own,
     send_timeout_s,
 )
 from nono.supervisor.calls.watchdog import BlockingCallWatchdog
@@ -163,7 +164,7 @@ class InetCalls:
         try:
             address = verdict.address
             if verdict.rule == OWN_SERVER:
-                _require_own(address)
+                require_own(address)
                 address = own_servers.narrowed(address, is_v6_only=_is_v6_only(duplicate))
             duplicate.bind(address.for_family(duplicate.family))
             if self._bound is not None:
@@ -185,7 +186,10 @@ class InetCalls:
         destination = None if self._names is None else self._names.destination(address)
         if destination is not None:
             return self._lead_to_proxy(call, destination)
-        return refused if self._own is None else self._own.connect(call, address, refused)
+        served = own_servers.narrowed(address)
+        if self._own is None or self._grants.ports.denied(served.host, served.port) is not None:
+            return refused
+        return self._own.connect(call, address, refused)
 
     def _lead_to_proxy(self, call: Notification, destination: Destination) -> Answer:
         proxy = self._grants.proxy
@@ -367,15 +371,6 @@ def _refused(duplicate: Socket, sockaddr: bytes, *, binds: bool) -> Refuse | int
     is_root = os.geteuid() == 0
     refusal = adjudicator.judge_family(duplicate.family)
     return refusal or adjudicator.judge_netlink(sockaddr, binds=binds, is_root=is_root)
-
-
-def _require_own(address: InetAddress) -> None:
-    """Raise OSError, as the kernel would for the caller, if this host does not have the address."""
-    if address.host.is_loopback or address.host.is_unspecified:
-        return
-    family = socket.AF_INET if address.host.version == 4 else socket.AF_INET6
-    with socket.socket(family) as probe:
-        probe.bind(address._replace(port=0).for_family(family))
 
 
 def _is_v6_only(duplicate: Socket) -> bool:

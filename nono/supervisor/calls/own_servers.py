@@ -27,12 +27,13 @@ from nono.supervisor.calls.trapped_call import (
     cookie_of,
     is_blocking,
     release,
+    require_own,
     send_timeout_s,
 )
 from nono.supervisor.calls.watchdog import BlockingCallWatchdog
 from nono.supervisor.verdict.adjudicator import Perform, Refuse, loopback
 from nono.supervisor.verdict.audit_events import performed
-from nono.supervisor.verdict.own_servers import Standing, reached, standing
+from nono.supervisor.verdict.own_servers import Standing, narrowed, reached, standing
 from nono.supervisor.verdict.syscall_args import Address, InetAddress
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ class OwnServers:
 
         If nobody listens, the answer is the kernel's. Raises like every trapped call.
         """
-        address = reached(asked)
+        address = reached(asked) or self._stand_in(asked)
         if address is None:
             return refusal
         found = self._standing(address)
@@ -134,6 +135,22 @@ class OwnServers:
         finally:
             if not keep:
                 release(duplicate)
+
+    def _stand_in(self, asked: InetAddress) -> InetAddress | None:
+        """Return where a server of the command's own serves in place of another address of this host.
+
+        judge_bind() has narrowed it to loopback. None if none does, or somebody else listens at `asked`.
+        """
+        address = narrowed(asked)
+        if not asked.port or self._standing(address) is not Standing.OWN:
+            return None
+        if self._standing(asked) is Standing.FOREIGN:
+            return None
+        try:
+            require_own(asked)
+        except OSError:
+            return None
+        return address
 
     def _waiting(self, call: Notification, connect: _Connect) -> Held:
         patience_s, too_late = UNBLOCKED_PATIENCE_S, errno.EAGAIN

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from nono.kernel import notify, threads
 from nono.kernel.uapi.inet_diag import SO_COOKIE
 from nono.supervisor.verdict.adjudicator import Refuse
-from nono.supervisor.verdict.syscall_args import SOCKADDR_STORAGE_BYTES, unsigned
+from nono.supervisor.verdict.syscall_args import SOCKADDR_STORAGE_BYTES, InetAddress, unsigned
 
 if TYPE_CHECKING:
     from nono.supervisor.calls.watchdog import BlockingCallWatchdog
@@ -58,6 +58,15 @@ def cookie_of(duplicate: Socket, option: int = SO_COOKIE) -> int:
     except OSError:
         return 0
     return int(_COOKIE.unpack(raw)[0])
+
+
+def require_own(address: InetAddress) -> None:
+    """Raise OSError, as the kernel would for the caller, if this host does not have the address."""
+    if address.host.is_loopback or address.host.is_unspecified:
+        return
+    family = socket.AF_INET if address.host.version == 4 else socket.AF_INET6
+    with socket.socket(family) as probe:
+        probe.bind(address._replace(port=0).for_family(family))
 
 
 def release(duplicate: Socket) -> None:

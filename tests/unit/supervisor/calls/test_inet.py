@@ -79,6 +79,9 @@ def test_a_denied_port_leads_to_no_server_of_the_commands_own() -> None:
         assert isinstance(denied, Refuse)
         assert denied.rule == DENIED_PORT
         assert calls.connect(stub, sockaddr(5001)) == OWN_ANSWER
+        # By another address, which could be this host's, it would lead to loopback too.
+        assert isinstance(calls.connect(stub, to("192.0.2.2", 5000)), Refuse)
+        assert calls.connect(stub, to("192.0.2.2", 5001)) == OWN_ANSWER
 
 
 def test_an_address_of_another_family_leads_to_no_server_of_the_commands_own() -> None:
