@@ -171,6 +171,10 @@ def test_the_network_profiles_are_made_of_known_groups() -> None:
         "pypi.org",
         "index.crates.io",
         "repo.maven.apache.org",
+        "index.rubygems.org",  # where Bundler looks packages up
+        "repo.packagist.org",  # where Composer does
+        "builds.hex.pm",  # `mix local.hex`
+        "repo.hex.pm",  # `mix deps.get`
         "jsr.io",  # `deno add`
         "npm.jsr.io",  # the same packages for npm and pnpm
     ],
