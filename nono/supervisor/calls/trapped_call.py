@@ -13,6 +13,7 @@ import struct
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from nono.disk.resolv_conf import name_servers
 from nono.kernel import notify, threads
 from nono.kernel.uapi.inet_diag import SO_COOKIE
 from nono.supervisor.verdict.adjudicator import Refuse
@@ -61,8 +62,11 @@ def cookie_of(duplicate: Socket, option: int = SO_COOKIE) -> int:
 
 
 def require_own(address: InetAddress) -> None:
-    """Raise OSError, as the kernel would for the caller, if this host does not have the address."""
-    if address.host.is_loopback or address.host.is_unspecified:
+    """Raise OSError, as the kernel would for the caller, if this host does not have the address.
+
+    The network that the command has for UDP has those of the name servers, for which nono stands in there.
+    """
+    if address.host.is_loopback or address.host.is_unspecified or address.host.packed in name_servers():
         return
     family = socket.AF_INET if address.host.version == 4 else socket.AF_INET6
     with socket.socket(family) as probe:

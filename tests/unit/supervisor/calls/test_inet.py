@@ -18,7 +18,7 @@ from nono.policy.capability import Access
 from nono.policy.live.ports import LivePorts
 from nono.policy.live.rule import LiveRule
 from nono.policy.ports import PortGrants, united
-from nono.supervisor.calls import inet
+from nono.supervisor.calls import inet, trapped_call
 from nono.supervisor.calls.inet import InetCalls, listen
 from nono.supervisor.verdict.adjudicator import DENIED_PORT, NetworkGrants, Refuse, loopback
 from nono.supervisor.verdict.dns_message import A, Query
@@ -224,11 +224,18 @@ def test_on_an_open_network_roots_command_joins_no_group_of_netlink(
 
 @pytest.mark.parametrize(
     ("asked", "bound"),
-    [("0.0.0.0", "127.0.0.1"), ("127.0.0.2", "127.0.0.2"), ("203.0.113.7", None)],
+    [
+        ("0.0.0.0", "127.0.0.1"),
+        ("127.0.0.2", "127.0.0.2"),
+        ("203.0.113.53", "127.0.0.1"),  # a name server's, which the command's network for UDP has
+        ("203.0.113.7", None),
+    ],
 )
 def test_a_server_of_the_commands_own_is_bound_to_loopback_if_this_host_has_its_address(
-    asked: str, bound: str | None
+    asked: str, bound: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Spark serves at the first address that it finds beside 127.0.0.1, and connects to it."""
+    monkeypatch.setattr(trapped_call, "name_servers", lambda: [IPv4Address("203.0.113.53").packed])
     with socket.socket() as caller:
         stub = cast(Any, Stub(caller))
         calls = InetCalls(NetworkGrants(loopback(1), own_servers=True), stub, stub, stub, stub, stub)
