@@ -12,7 +12,7 @@ _OF_THIS_KERNEL = frozenset(
         *("bcachefs", "bpf", "btrfs", "cgroup", "cgroup2", "configfs", "cramfs", "debugfs"),
         *("devpts", "devtmpfs", "efivarfs", "erofs", "exfat", "ext2", "ext3", "ext4"),
         *("f2fs", "hfsplus", "hugetlbfs", "iso9660", "jfs", "mqueue", "msdos", "nilfs2", "ntfs3"),
-        *("overlay", "proc", "ramfs", "reiserfs", "securityfs", "squashfs", "sysfs", "tmpfs"),
+        *("overlay", "proc", "ramfs", "reiserfs", "rootfs", "securityfs", "squashfs", "sysfs", "tmpfs"),
         *("tracefs", "ubifs", "udf", "vfat", "xfs", "zfs"),
     )
 )

@@ -135,7 +135,7 @@ def test_a_denial_with_another_spelling_is_refused(run: Resolve, make_fs: MakeFi
     ("kind", "is_served"),
     [
         *((kind, True) for kind in ("9p", "fuse.sshfs", "nfs4", "ecryptfs", "aufs")),
-        *((kind, False) for kind in ("ext4", "btrfs", "xfs", "tmpfs", "overlay", "devpts", "iso9660")),
+        *((kind, False) for kind in ("ext4", "btrfs", "xfs", "tmpfs", "overlay", "iso9660", "rootfs")),
     ],
 )
 def test_masks_on_a_served_file_system_are_looked_at_again(
