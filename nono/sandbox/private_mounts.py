@@ -171,7 +171,7 @@ def _protect_devices(granted: Iterable[str]) -> None:
             for path in granted:
                 if os.path.islink(path):  # such as /dev/fd; where it leads has a grant of its own
                     continue
-                with suppress(FileNotFoundError), _opened(path) as descriptor:
+                with suppress(FileNotFoundError, PermissionError), _opened(path) as descriptor:
                     if os.fstat(descriptor).st_dev == file_system:
                         copies[path] = mounts.copy(descriptor, with_submounts=True)
             _attach_copy(directory, is_read_only=True, has_devices=False)

@@ -18,7 +18,10 @@ from support.ordinary_user import UNPRIVILEGED_ID
 
 ASKED = ("/dev/null", "/dev/zero", "/dev/full", "/dev/ptmx", "/dev/pts/ptmx")
 OPEN = PrivateView(directories=(), unchanged=("/dev",))
-GRANTED = ("/dev/full", "/dev/is-not-there", "/dev/null", "/dev/ptmx", "/dev/stdin")
+GRANTED = (
+    *("/dev/full", "/dev/is-not-there", "/dev/null", "/dev/ptmx", "/dev/stdin"),
+    "/root/out-of-reach",  # or not there, where everybody may enter
+)
 
 pytestmark = pytest.mark.needs("namespaces", ordinary=True)
 
