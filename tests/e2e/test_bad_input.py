@@ -8,6 +8,7 @@ import re
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -62,6 +63,40 @@ def usage_error(result: subprocess.CompletedProcess[str], sentence: str) -> None
 @pytest.mark.parametrize("arguments", [[], ["--"], ["--allow-cwd"], ["--silent", "--"]], ids=repr)
 def test_a_missing_command_is_refused(somewhere: Place, command: str, arguments: list[str]) -> None:
     assert_refused(nono(somewhere, command, *arguments), "No command specified")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--allow", "/none/a\nb"],
+        ["--read-file=/none/a\nb"],
+        ["--allow", "/none/a\nb,/none/x"],
+        ["--bypass-protection", "https://none/a\nb"],
+        ["--workdir", "a\nb"],
+        ["--network-profile", "a\nb"],
+        ["--credential", "a\nb"],
+        ["-p", "a\nb"],
+    ],
+    ids=repr,
+)
+def test_a_value_with_a_line_end_does_not_look_like_a_line_of_nono(
+    somewhere: Place, arguments: list[str]
+) -> None:
+    result = nono(somewhere, "run", *arguments, *ECHO)
+    assert (result.returncode > 0, result.stdout) == (True, "")
+    assert "a\\nb" in result.stderr
+    assert [line for line in result.stderr.splitlines() if not line.startswith(("nono: ", "hint: "))] == []
+
+
+def test_a_message_keeps_lines_of_its_own(somewhere: Place) -> None:
+    """Each mistake of a file has one, whatever the command's words are."""
+    with tempfile.NamedTemporaryFile("w", suffix=".json", dir=somewhere.user.home) as file:
+        file.write('{"netwrk": {}, "hosts": []}')
+        file.flush()
+        Path(file.name).chmod(0o644)
+        for words in (["true"], ["sh", "-c", "\n", "a\nb"]):
+            result = nono(somewhere, "run", "-p", file.name, "--", *words)
+            assert (result.returncode > 0, len(result.stderr.splitlines())) == (True, 2), result.stderr
 
 
 def by_sudo(here: Place, command: list[str]) -> subprocess.CompletedProcess[str]:

@@ -748,16 +748,8 @@ def test_a_word_that_is_only_half_of_a_name_is_refused(
 @pytest.mark.parametrize(
     "argv",
     [
-        ["run", "--allow", "/none/a\nb", "true"],
-        ["run", "--read-file=/none/a\nb", "true"],
-        ["run", "--allow", "/none/x,/none/a\nb", "true"],
-        ["run", "--bypass-protection", "https://none/a\nb", "true"],
-        ["run", "--workdir", "a\nb", "true"],
         ["run", "--listen-port", "a\nb", "true"],
         ["run", "--sandbox-policy", "a\nb", "true"],
-        ["run", "--network-profile", "a\nb", "true"],
-        ["run", "--credential", "a\nb", "true"],
-        ["run", "-p", "a\nb", "true"],
         ["run", "--a\nb", "true"],
         ["a\nb"],
         ["help", "a\nb"],
@@ -776,15 +768,3 @@ def test_a_value_with_a_line_end_does_not_look_like_a_line_of_nono(
     status, out, err = outcome(capsys, *argv)
     assert (status > 0, out) == (True, "")
     assert [line for line in err.splitlines() if not line.startswith(("nono: ", "hint: "))] == []
-
-
-def test_a_message_keeps_lines_of_its_own(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Each mistake of a file has one, whatever the command's words are."""
-    file = tmp_path / "a.json"
-    file.write_text('{"netwrk": {}, "hosts": []}', encoding="utf-8")
-    monkeypatch.setenv("HOME", str(tmp_path))
-    before = outcome(capsys, "run", "-p", str(file), "true")
-    assert len(before[2].splitlines()) == 2
-    assert outcome(capsys, "run", "-p", str(file), "sh", "-c", "\n", "a\nb") == before
