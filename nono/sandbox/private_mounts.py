@@ -160,7 +160,7 @@ def _protect(path: str) -> None:
 
 
 def _protect_devices(granted: Iterable[str]) -> None:
-    """Do so with the directory of devices, where only those that are granted can be opened: as own mounts.
+    """Mount the directory of devices over itself, read-only and with no device, and the granted ones over it.
 
     What is on another mount already stays as it is.
     """

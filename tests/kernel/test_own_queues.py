@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from nono.kernel import landlock, mounts, namespaces, process
+from nono.kernel import landlock, mounts
 from nono.kernel.landlock_rights import HANDLED_FS, WRITE_RIGHTS
 from nono.policy.capability import Access
 from nono.sandbox import apply, private_mounts
@@ -20,8 +20,8 @@ from nono.sandbox.own_root import enter_own_root
 from nono.sandbox.plan.enforcement import StaticFilter
 from nono.sandbox.plan.plan import PathRule, SandboxPlan
 from nono.sandbox.plan.private_view import QUEUES, PrivateView, own_grants
-from support.forked import errno_of, in_child
-from support.ordinary_user import UNPRIVILEGED_ID
+from support.forked import errno_of
+from support.running.own_view import in_own_view
 
 ABI = landlock.abi_version()
 READS_ALL = PathRule("/", True, False, is_dir=True, required=True)
@@ -78,22 +78,12 @@ def made_and_used() -> str:
 def inside(plan: SandboxPlan, work: Callable[[], object], before: Callable[[], object] = lambda: None) -> Any:
     """Return what work returns under the plan, in namespaces and a view of its own, as an ordinary user."""
 
-    def viewed() -> object:
-        private_mounts.mount_view(VIEW)
+    def restricted() -> object:
         before()
         apply.restrict(plan)
         return work()
 
-    def attempt() -> object:
-        if os.geteuid() == 0:
-            os.setgroups([])
-            os.setresgid(*[UNPRIVILEGED_ID] * 3)
-            os.setresuid(*[UNPRIVILEGED_ID] * 3)
-        process.set_dumpable(True)
-        namespaces.leave_processes()
-        return in_child(viewed)
-
-    return in_child(attempt)
+    return in_own_view(VIEW, restricted)
 
 
 def test_a_command_makes_and_uses_queues_of_its_own(queues: str) -> None:
