@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import socket
 import ssl
+import struct
+import termios
 from collections.abc import Callable
 from pathlib import Path
 from typing import cast
@@ -25,16 +29,26 @@ class Greeting(asyncio.Protocol):
         cast(asyncio.Transport, transport).write(b"hello")
 
 
+class Quiet(asyncio.Protocol):
+    """Says nothing, and so acknowledges nothing along with it."""
+
+
 class Front(asyncio.Protocol):
     """Reads the first bytes of a client, and gives them to the handshake."""
 
-    def __init__(self, context: ssl.SSLContext, timeout_s: float = 30.0) -> None:
+    def __init__(
+        self,
+        context: ssl.SSLContext,
+        timeout_s: float = 30.0,
+        successor: Callable[[], asyncio.Protocol] = Greeting,
+    ) -> None:
         self.told: list[Secured | Exception] = []
         self.done = anyio.Event()
         self.made_tasks = False
         self.transport: asyncio.Transport
         self._context = context
         self._timeout_s = timeout_s
+        self._successor = successor
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
@@ -47,7 +61,7 @@ class Front(asyncio.Protocol):
     def _ended(self, result: Secured | Exception) -> None:
         self.told.append(result)
         if isinstance(result, Secured):
-            result.hand_over(Greeting())
+            result.hand_over(self._successor())
         self.done.set()
 
 
@@ -76,6 +90,40 @@ def test_a_handshake_ends_in_a_transport_for_the_successor(authority: Authority,
     front = Front(authority.server_context(HOST))
     anyio.run(serve, front, client, backend_options={"use_uvloop": use_uvloop})
     assert [type(each) for each in front.told] == [Secured]
+
+
+@pytest.mark.parametrize("use_uvloop", [True, False], ids=["uvloop", "asyncio"])
+def test_a_handshake_of_a_client_under_nagles_algorithm_is_acknowledged_at_once(
+    authority: Authority, use_uvloop: bool
+) -> None:
+    unacknowledged: list[int] = []
+
+    async def client(port: int) -> None:
+        connected = socket.create_connection(("127.0.0.1", port))
+        connected.setblocking(False)
+        trust = authority.client_context()
+        received, sent = ssl.MemoryBIO(), ssl.MemoryBIO()
+        inside = trust.wrap_bio(received, sent, server_hostname=HOST)
+        loop = asyncio.get_running_loop()
+        with connected:
+            while True:
+                try:
+                    inside.do_handshake()
+                except ssl.SSLWantReadError:
+                    await loop.sock_sendall(connected, sent.read())
+                    received.write(await loop.sock_recv(connected, 1 << 16))
+                else:
+                    break
+            await loop.sock_sendall(connected, sent.read())
+            await front.done.wait()
+            unacknowledged.append(struct.unpack("i", fcntl.ioctl(connected, termios.TIOCOUTQ, bytes(4)))[0])
+
+    # As the proxy's own, which sends no tickets: with them an acknowledgement would go along.
+    context = authority.server_context(HOST)
+    context.num_tickets = 0
+    front = Front(context, successor=Quiet)
+    anyio.run(serve, front, client, backend_options={"use_uvloop": use_uvloop})
+    assert unacknowledged == [0]
 
 
 def test_a_client_that_has_no_suite_in_common_is_told_of_once(authority: Authority) -> None:
